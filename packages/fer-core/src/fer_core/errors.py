@@ -1,0 +1,30 @@
+"""The one error that users are meant to see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class FerError(Exception):
+    """A mistake that the user can correct: one line saying what, why and what to do. Exit status 2.
+
+    Args:
+        message: *What, why, what to do*, in one line.
+        details: Lines printed below it where a picture helps more than a sentence (an expected folder tree).
+    """
+
+    def __init__(self, message: str, details: str = "") -> None:
+        super().__init__(message)
+        self.details = details
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Text that offers the names nearest to `name`, or all of them when none is near."""
+    names = sorted(set(known))
+    if not names:
+        return "none is installed"
+    near = get_close_matches(name, names, n=3, cutoff=0.6)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"known: {', '.join(names)}"

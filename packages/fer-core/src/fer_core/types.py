@@ -1,0 +1,184 @@
+"""The vocabulary that core and plugins share. Importing it loads no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    Output = dict[str, Tensor]
+    """What a model returns: `logits` [N, C] are the ones to predict with; other keys are the family's own."""
+    Losses = dict[str, Tensor]
+    """What a loss returns: `loss` (scalar) is minimised, other scalars are logged terms, `logits` is optional."""
+    Batch = dict[str, Tensor]
+    """`image` [N, C, H, W] (or [N, V, C, H, W], V views), `label` [N], `index` [N], and `distribution` [N, K]
+    where the dataset has votes."""
+
+EXPRESSIONS = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
+"""Canonical class names, in the order of AffectNet."""
+
+Ref = str | Callable[..., Any]
+"""An object, or the import reference `"package.module:attribute"` of one, which keeps start-up light."""
+
+Role = Literal["train", "val", "test"]
+
+
+def class_names(num_classes: int) -> tuple[str, ...]:
+    """Names for a model made without a dataset: expressions for 7 and 8 classes, else `class_0`, `class_1`..."""
+    if num_classes in (7, 8):
+        return EXPRESSIONS[:num_classes]
+    return tuple(f"class_{i}" for i in range(num_classes))
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """What a model or a loss may know about the task it is built for.
+
+    Attributes:
+        classes: Class names; a label is an index into them.
+        class_counts: Training samples per class, empty where no dataset is at hand.
+        input_size: Height and width of the network's input in pixels.
+    """
+
+    classes: tuple[str, ...]
+    class_counts: tuple[int, ...] = ()
+    input_size: int = 224
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far training is: 0-based `epoch` of `epochs`, and 0-based optimizer `step` of `steps` in the run."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """A published weight file: where it is, what it was trained on, what its licence allows."""
+
+    name: str
+    url: str
+    sha256: str | None = None
+    licence: str = "unknown"
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """A model family as data.
+
+    Attributes:
+        name: Name on the command line.
+        factory: `(info: TaskInfo, **options) -> nn.Module` whose `forward(images)` returns an `Output`.
+        recipes: Import references of YAML files (`"package.folder:file.yaml"`), one per dataset name, and
+            `default` for every other dataset.
+        summary: One line.
+        paper: Citation with its address.
+        licence: Licence of the upstream code.
+        upstream: Address of the authors' code.
+        weights: Published weight files.
+        converter: `(state: dict[str, Tensor]) -> dict[str, Tensor]`, upstream's state dict to ours.
+        aliases: Other names that users type.
+    """
+
+    name: str
+    factory: Ref
+    recipes: Mapping[str, str]
+    summary: str
+    paper: str
+    licence: str
+    upstream: str
+    weights: tuple[Weights, ...] = ()
+    converter: Ref | None = None
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec:
+    """A dataset as data.
+
+    Attributes:
+        name: Name on the command line.
+        factory: `(root: Path, **options) -> FERDataset`.
+        classes: Class names in the dataset's own order; empty where they depend on the data.
+        splits: The authors' split names and the role each plays: `{"valid": "val", ...}`.
+        layouts: Name of each layout that is understood, and its folder tree as text.
+        expected_counts: Per split, the number of samples of each class; empty where unknown.
+        summary: One line.
+        licence: Terms of use in one line.
+        homepage: Where to request or download it.
+        group_key: What `group` in the table means (`subject`, `film`, `image`), if known.
+        options: Option names of the factory with their defaults.
+        needs_root: False for datasets that are made rather than read.
+        aliases: Other names that users type.
+    """
+
+    name: str
+    factory: Ref
+    classes: tuple[str, ...]
+    splits: Mapping[str, Role]
+    layouts: Mapping[str, str]
+    expected_counts: Mapping[str, Mapping[str, int]]
+    summary: str
+    licence: str
+    homepage: str
+    group_key: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    needs_root: bool = True
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandSpec:
+    """A command of `fer-run`: `ref` is imported only when the command runs, `help` is its line in `--help`."""
+
+    name: str
+    ref: str
+    help: str
+
+
+@runtime_checkable
+class FERDataset(Protocol):
+    """A table and a reader.
+
+    `table` has one row a sample (index 0..n-1) and the columns `id` (str, unique), `label` (int, index into
+    `classes`), `split` (str, the authors' name, empty where there is none) and `source` (str, where the pixels
+    come from, relative to the root), and optionally `group` (str: subject, film...), and `votes_<class>`
+    (annotators' votes).
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    table: pd.DataFrame
+
+    def read(self, row: int) -> NDArray[np.uint8]:
+        """Pixels of one row, uint8 RGB [H, W, 3] or grey [H, W, 1]. Raises FerError naming the sample."""
+        ...
+
+    def fingerprint(self) -> str:
+        """sha256 over the sorted (id, label, sha256 of the pixel source) of every row."""
+        ...
+
+
+
+def data_root(name: str, given: Path | None, environment: Mapping[str, str]) -> Path:
+    """Folder of dataset `name`: the one given, else `$FER_DATA/NAME`, else `./data/NAME`."""
+    if given is not None:
+        return given
+    base = environment.get("FER_DATA")
+    return Path(base or "data") / name
