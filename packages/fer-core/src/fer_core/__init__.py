@@ -1,0 +1,1 @@
+"""The core of fer: hooks, configuration, data, training, evaluation and the `fer-run` command."""

@@ -175,7 +175,6 @@ class FERDataset(Protocol):
         ...
 
 
-
 def data_root(name: str, given: Path | None, environment: Mapping[str, str]) -> Path:
     """Folder of dataset `name`: the one given, else `$FER_DATA/NAME`, else `./data/NAME`."""
     if given is not None:

@@ -1,0 +1,1 @@
+"""DDAMFN and DDAMFN++ for fer."""

@@ -1,0 +1,1 @@
+"""Ada-DF, LNSU-Net, MFER, GSDNet and timm backbones for fer."""

@@ -1,0 +1,1 @@
+"""POSTER and POSTER++ for fer."""

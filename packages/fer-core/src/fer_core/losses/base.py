@@ -31,5 +31,5 @@ class Loss(nn.Module, ABC):
             [N, C], where given, feed the training accuracy.
         """
 
-    def after_epoch(self, scan: Scan, progress: Progress) -> None:  # noqa: B027  # most losses keep no state
+    def after_epoch(self, scan: Scan, progress: Progress) -> None:  # most losses keep no state
         """Update the loss's buffers between epochs."""
