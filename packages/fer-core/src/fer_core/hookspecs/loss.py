@@ -1,0 +1,37 @@
+"""The hook of losses."""
+# mypy: disable-error-code="empty-body"
+# A hookspec is a signature and its docstring; it has no body to check.
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from fer_core.hookspecs import hookspec
+
+if TYPE_CHECKING:
+    from fer_core.types import Ref
+
+
+@hookspec
+def fer_losses() -> Mapping[str, Ref]:
+    """Losses for `loss.name`.
+
+    Returns:
+        Name -> subclass of `fer_core.Loss`, or its import reference.
+
+    Factory:
+        `(info: TaskInfo, **options) -> Loss`. `forward(model, batch, progress)` calls the model itself and returns
+        a dict with the scalar `loss`; further scalars are logged as terms.
+
+    Called:
+        The hook once, when a name is first looked up. The factory once for each run, with the options that stand
+        beside `loss.name`.
+
+    Example:
+        ```python
+        @hookimpl
+        def fer_losses():
+            return {"focal": "my_plugin.losses:Focal"}
+        ```
+    """

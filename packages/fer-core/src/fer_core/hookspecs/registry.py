@@ -1,0 +1,182 @@
+"""Hooks that bring names: models, datasets, transforms, face detectors, commands and file schemes."""
+# mypy: disable-error-code="empty-body"
+# A hookspec is a signature and its docstring; it has no body to check.
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fer_core.hookspecs import hookspec
+
+if TYPE_CHECKING:
+    from fer_core.types import CommandSpec, DatasetSpec, ModelSpec, Ref
+
+
+@hookspec
+def fer_models() -> Iterable[ModelSpec]:
+    """Model families.
+
+    Returns:
+        One `ModelSpec` for each family.
+
+    Factory:
+        `ModelSpec.factory(info: TaskInfo, **options) -> nn.Module`; the module's `forward(images)` takes float32
+        images [N, C, H, W] and returns a dict whose `logits` [N, classes] are the ones to predict with.
+
+    Called:
+        The hook once, when a name is first looked up. The factory once for each model that is built, with the
+        options that stand beside `model.name` in the configuration.
+
+    Example:
+        ```python
+        @hookimpl
+        def fer_models():
+            return [
+                ModelSpec(
+                    name="tiny",
+                    factory="my_plugin.tiny:Tiny",
+                    recipes={"default": "my_plugin.recipes:tiny.yaml"},
+                    summary="Three convolutions, to start from",
+                    paper="",
+                    licence="MIT",
+                    upstream="https://example.org/tiny",
+                )
+            ]
+        ```
+    """
+
+
+@hookspec
+def fer_datasets() -> Iterable[DatasetSpec]:
+    """Datasets.
+
+    Returns:
+        One `DatasetSpec` for each dataset.
+
+    Factory:
+        `DatasetSpec.factory(root: Path, **options) -> FERDataset`: a table with a row for each sample and a reader
+        of its pixels. It raises `FerError`, with the expected folder tree, when `root` is not laid out as one of
+        the spec's `layouts`.
+
+    Called:
+        The hook once, when a name is first looked up. The factory once for each run, with `data.options`.
+
+    Example:
+        ```python
+        @hookimpl
+        def fer_datasets():
+            return [
+                DatasetSpec(
+                    name="office",
+                    factory="my_plugin.office:Office",
+                    classes=("neutral", "happiness"),
+                    splits={"train": "train", "test": "test"},
+                    layouts={"folders": "train/neutral/*.png"},
+                    expected_counts={},
+                    summary="Faces from our office",
+                    licence="internal",
+                    homepage="https://example.org/office",
+                )
+            ]
+        ```
+    """
+
+
+@hookspec
+def fer_transforms() -> Mapping[str, Ref]:
+    """Image transforms for `data.train_transforms` and `data.eval_transforms`.
+
+    Returns:
+        Name -> transform class, or its import reference.
+
+    Factory:
+        `(info: TransformInfo, **options) -> Transform` with the input size, mean and standard deviation in `info`.
+        A transform has two forms that draw the same random numbers in the same order:
+        `image(image, rng)` for one image and `batch(images, rng)` for float32 [N, C, H, W] on any device.
+
+    Called:
+        The hook once, when a name is first looked up. The factory once for each place in a transform list.
+
+    Example:
+        ```python
+        @hookimpl
+        def fer_transforms():
+            return {"invert": "my_plugin.transforms:Invert"}
+        ```
+    """
+
+
+@hookspec
+def fer_detectors() -> Mapping[str, Ref]:
+    """Face detectors, used by prediction and alignment.
+
+    Returns:
+        Name -> factory, or its import reference.
+
+    Factory:
+        `(**options) -> detector`; `detector(image)` takes one uint8 RGB image [H, W, 3] and returns a list with
+        one face each: its box `(left, top, right, bottom)` in pixels, a score 0..1, and landmarks where known.
+
+    Called:
+        The hook once, when a name is first looked up. The factory once for each `Predictor`.
+
+    Example:
+        ```python
+        @hookimpl
+        def fer_detectors():
+            return {"whole_image": "my_plugin.detectors:WholeImage"}
+        ```
+    """
+
+
+@hookspec
+def fer_commands() -> Iterable[CommandSpec]:
+    """Commands of `fer-run`.
+
+    Returns:
+        One `CommandSpec` for each command: its name, the import reference of a click command, and the line that
+        `fer-run --help` shows without importing it.
+
+    Factory:
+        None: `CommandSpec.ref` names a `click.Command` (a group is one too).
+
+    Called:
+        The hook whenever `fer-run` starts. The reference is imported when the command runs or prints its own help.
+
+    Example:
+        ```python
+        @hookimpl
+        def fer_commands():
+            return [CommandSpec(name="greet", ref="my_plugin.cli:greet", help="Say hello")]
+        ```
+    """
+
+
+@hookspec(firstresult=True)
+def fer_fetch(uri: str, cache: Path) -> Path | None:
+    """Bring a file that a URI names to this machine.
+
+    Args:
+        uri: Address with a scheme, such as `hf://owner/name/file.safetensors`.
+        cache: Folder to keep downloads in; it exists.
+
+    Returns:
+        The local path, or None when this plugin does not know the scheme. The first path wins.
+
+    Factory:
+        None: the implementation does the work itself.
+
+    Called:
+        Whenever a checkpoint or weight file is given as a URI. Raise `FerError` for what the user can correct.
+
+    Example:
+        ```python
+        @hookimpl
+        def fer_fetch(uri, cache):
+            if not uri.startswith("shelf://"):
+                return None
+            return copy_from_shelf(uri, cache)
+        ```
+    """

@@ -1,0 +1,128 @@
+"""Hooks of training: trainers, optimizers, schedulers, samplers and callbacks."""
+# mypy: disable-error-code="empty-body"
+# A hookspec is a signature and its docstring; it has no body to check.
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from fer_core.hookspecs import hookspec
+
+if TYPE_CHECKING:
+    from fer_core.types import Ref
+
+
+@hookspec
+def fer_trainers() -> Mapping[str, Ref]:
+    """Trainers; `standard` is the core's own.
+
+    Returns:
+        Name -> trainer class, or its import reference.
+
+    Factory:
+        The constructor of `fer_core.training.trainer:Trainer`; a trainer of your own is best a subclass of it.
+
+    Called:
+        The hook once, when a name is first looked up. The factory once for each run.
+
+    Example:
+        ```python
+        @hookimpl
+        def fer_trainers():
+            return {"verbose": "my_plugin.trainer:VerboseTrainer"}
+        ```
+    """
+
+
+@hookspec
+def fer_optimizers() -> Mapping[str, Ref]:
+    """Optimizers for `optimizer.name`.
+
+    Returns:
+        Name -> factory, or its import reference.
+
+    Factory:
+        `(params, **options) -> torch.optim.Optimizer`. `params` are the trainable parameters of model and loss.
+        `step(closure)` must honour the closure, which runs forward and backward: SGD calls it once, SAM twice.
+
+    Called:
+        The hook once, when a name is first looked up. The factory once for each run, with the options that stand
+        beside `optimizer.name`.
+
+    Example:
+        ```python
+        @hookimpl
+        def fer_optimizers():
+            return {"rmsprop": "torch.optim:RMSprop"}
+        ```
+    """
+
+
+@hookspec
+def fer_schedulers() -> Mapping[str, Ref]:
+    """Learning-rate schedules for `scheduler.name`.
+
+    Returns:
+        Name -> factory, or its import reference.
+
+    Factory:
+        `(optimizer, *, total: int, per_epoch: int, **options) -> LRScheduler`, where `total` is how often the
+        schedule will be stepped in the run and `per_epoch` how often in an epoch (1 where `scheduler.per` is
+        `epoch`).
+
+    Called:
+        The hook once, when a name is first looked up. The factory once for each run, after the optimizer's.
+
+    Example:
+        ```python
+        @hookimpl
+        def fer_schedulers():
+            return {"linear": "my_plugin.schedulers:linear"}
+        ```
+    """
+
+
+@hookspec
+def fer_samplers() -> Mapping[str, Ref]:
+    """Orders of the training samples for `data.sampler`.
+
+    Returns:
+        Name -> factory, or its import reference.
+
+    Factory:
+        `(labels: NDArray[int64], seed: int) -> sampler`, whose `order(epoch)` returns int64 positions into
+        `labels`. The order depends on the seed and the epoch only, so that a run can be resumed.
+
+    Called:
+        The hook once, when a name is first looked up. The factory once for each run.
+
+    Example:
+        ```python
+        @hookimpl
+        def fer_samplers():
+            return {"rare_first": "my_plugin.samplers:RareFirst"}
+        ```
+    """
+
+
+@hookspec
+def fer_callbacks() -> Mapping[str, Ref]:
+    """Callbacks for the list `callbacks`: progress, loggers, early stopping.
+
+    Returns:
+        Name -> factory, or its import reference.
+
+    Factory:
+        `(**options) -> fer_core.training.callbacks.Callback`.
+
+    Called:
+        The hook once, when a name is first looked up. The factory once for each run that lists the callback.
+
+    Example:
+        ```python
+        @hookimpl
+        def fer_callbacks():
+            return {"chime": "my_plugin.callbacks:Chime"}
+        ```
+    """
