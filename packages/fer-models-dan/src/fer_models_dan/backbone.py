@@ -1,0 +1,73 @@
+"""ResNet-18 without pooling and classifier, and the weights it can start from."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from fer_core.errors import FerError
+from torch import nn
+
+from fer_models_dan.state import check_state, unwrap
+
+POSITIONS = {"conv1": "0", "bn1": "1", "layer1": "4", "layer2": "5", "layer3": "6", "layer4": "7"}
+"""Where each named part of torchvision's ResNet stands in the sequence (2 and 3 are ReLU and max-pooling)."""
+
+
+def build_backbone() -> nn.Sequential:
+    """Images [N, 3, H, W] to a map [N, 512, H/32, W/32], with torchvision's random initialisation."""
+    from torchvision.models import resnet18
+
+    return nn.Sequential(*list(resnet18(weights=None).children())[:-2])
+
+
+def load_backbone(backbone: nn.Module, file: str) -> None:
+    """Load ResNet-18 weights with torchvision's names from `file`; the classifier `fc` is left out.
+
+    Raises:
+        FerError: The file is missing, is no state dict, or holds another network.
+    """
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise FerError(
+            f"model.backbone_weights: there is no file {path}; get the authors' resnet18_msceleb.pth by the link "
+            "that `fer-run info dan` prints, or leave the option out to start from random weights"
+        )
+    state = {}
+    for name, tensor in unwrap(_read(path)).items():
+        part, _, rest = name.partition(".")
+        if part != "fc":
+            state[f"{POSITIONS[part]}.{rest}" if part in POSITIONS else name] = tensor
+    expected = backbone.state_dict()
+    for name, tensor in expected.items():
+        if name.endswith("num_batches_tracked"):  # absent from files older than PyTorch 0.4.1
+            state.setdefault(name, torch.zeros_like(tensor))
+    check_state(state, expected, f"model.backbone_weights: {path} is no ResNet-18 with torchvision's names")
+    backbone.load_state_dict(state, strict=True)
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    loaded: Any
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            loaded = load_file(path)
+        else:
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, EOFError, OSError, RuntimeError, ValueError) as error:
+        raise _unreadable(path, str(error).strip().partition("\n")[0]) from error
+    except Exception as error:  # safetensors raises its own class, which is derived from Exception alone
+        if type(error).__name__ != "SafetensorError":
+            raise
+        raise _unreadable(path, str(error)) from error
+    if not isinstance(loaded, Mapping):
+        raise _unreadable(path, f"it holds a {type(loaded).__name__}")
+    return loaded
+
+
+def _unreadable(path: Path, why: str) -> FerError:
+    return FerError(f"model.backbone_weights: {path} holds no state dict ({why}); give a .pth or .safetensors")

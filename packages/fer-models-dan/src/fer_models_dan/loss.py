@@ -1,0 +1,101 @@
+"""DAN's loss: cross-entropy, affinity to class centres, and partition of the heads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from fer_core.errors import FerError
+from fer_core.losses import Loss
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fer_models_dan.dan import FEATURES
+
+if TYPE_CHECKING:
+    from fer_core.types import Batch, Losses, Progress, TaskInfo
+
+EPSILON = torch.finfo(torch.float64).eps
+
+
+class DANLoss(Loss):
+    """Cross-entropy + `affinity` x affinity loss + `partition` x partition loss (Wen et al., arXiv 2109.07270).
+
+    The centres are parameters: the optimizer trains them with the model, and a run's state keeps them.
+
+    Args:
+        info: The task.
+        centers: Number of class centres. None: one a class. The authors' RAF-DB script has 8 for its 7 classes,
+            so that one centre is never chosen and moves only through the spread of all.
+        affinity: Weight of the affinity loss.
+        partition: Weight of the partition loss.
+    """
+
+    def __init__(
+        self, info: TaskInfo, *, centers: int | None = None, affinity: float = 1.0, partition: float = 1.0
+    ) -> None:
+        super().__init__()
+        number = info.num_classes if centers is None else centers
+        if number < max(2, info.num_classes):
+            raise FerError(
+                f"loss.centers is {number}, but {info.num_classes} classes need a centre each and the spread "
+                f"needs two: use {max(2, info.num_classes)} or more"
+            )
+        self.centers = nn.Parameter(torch.randn(number, FEATURES))
+        self.affinity = affinity
+        self.partition = partition
+
+    def forward(self, model: nn.Module, batch: Batch, progress: Progress) -> Losses:
+        """The sum as `loss`, its terms (unweighted) `cross_entropy`, `affinity`, `partition`; and `logits`."""
+        output = model(batch["image"])
+        if not {"logits", "features", "heads"} <= output.keys() or output["features"].shape[1] != FEATURES:
+            raise FerError(
+                f"loss dan needs a model that returns logits, features [N, {FEATURES}, h, w] and heads, and this "
+                f"one returns {', '.join(output)}: train the model dan, or choose the loss cross_entropy"
+            )
+        labels = batch["label"]
+        cross_entropy = F.cross_entropy(_full(output["logits"]), labels)
+        affinity = affinity_loss(_full(output["features"]).mean((2, 3)), labels, _full(self.centers))
+        partition = partition_loss(_full(output["heads"]))
+        return {
+            "loss": cross_entropy + self.affinity * affinity + self.partition * partition,
+            "cross_entropy": cross_entropy,
+            "affinity": affinity,
+            "partition": partition,
+            "logits": output["logits"],
+        }
+
+
+def affinity_loss(vectors: Tensor, labels: Tensor, centers: Tensor) -> Tensor:
+    """Mean squared distance of each vector to its class's centre, over the spread of the centres.
+
+    The spread is the sum over dimensions of the unbiased variance over the centres, so that the gradient also
+    drives the centres apart. The authors' code clamps every entry of its masked distance matrix from below, which
+    adds (K - 1) * 1e-12 and is left out here.
+
+    Args:
+        vectors: Pooled features [N, D].
+        labels: Class indices [N].
+        centers: Class centres [K, D], K >= 2.
+    """
+    distances = (vectors - centers[labels]).square().sum(dim=1)
+    return distances.mean() / centers.var(dim=0).sum()
+
+
+def partition_loss(heads: Tensor) -> Tensor:
+    """log(1 + H / s), s being the variance over the heads, averaged over batch and channels; 0 for one head.
+
+    The mean is taken before the logarithm, as the authors' code does it.
+
+    Args:
+        heads: Log-softmax over the heads [N, H, D].
+    """
+    number = heads.shape[1]
+    if number == 1:
+        return heads.new_zeros(())
+    return torch.log1p(number / (heads.var(dim=1).mean() + EPSILON))
+
+
+def _full(tensor: Tensor) -> Tensor:
+    """At least float32, also under autocast."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

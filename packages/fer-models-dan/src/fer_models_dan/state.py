@@ -1,0 +1,41 @@
+"""Reading state dicts that others wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fer_core.errors import FerError
+from torch import Tensor
+
+
+def unwrap(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors of a checkpoint, taken out of `model_state_dict` or `state_dict`, without `module.` prefixes."""
+    for key in ("model_state_dict", "state_dict"):
+        inner = state.get(key)
+        if isinstance(inner, Mapping):
+            return unwrap(inner)
+    return {name.removeprefix("module."): value for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def check_state(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str) -> None:
+    """Compare names and shapes of `state` with those of `expected`.
+
+    Raises:
+        FerError: Names the first tensors that are missing, surplus or of another shape, and says how many are.
+    """
+    missing = [name for name in expected if name not in state]
+    surplus = [name for name in state if name not in expected]
+    reshaped = [
+        f"{name} {list(state[name].shape)} instead of {list(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in state and state[name].shape != tensor.shape
+    ]
+    found = (("missing", missing), ("not part of it", surplus), ("of another shape", reshaped))
+    faults = [f"{len(names)} {fault} ({_some(names)})" for fault, names in found if names]
+    if faults:
+        raise FerError(f"{what}: of {len(expected)} tensors {'; '.join(faults)}; give a file of that very network")
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
