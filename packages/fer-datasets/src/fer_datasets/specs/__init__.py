@@ -1,0 +1,1 @@
+"""What each dataset is, as data: no numpy and no pandas here."""

@@ -1,0 +1,122 @@
+"""The synthetic dataset: faces drawn from action units, determined by a seed, stored nowhere."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from fer_core.errors import FerError, nearest
+from fer_core.types import EXPRESSIONS
+from numpy.typing import NDArray
+
+from fer_datasets.specs.synthetic import SPEC
+from fer_datasets.synthetic_identity import sample_identity
+from fer_datasets.synthetic_scene import draw_picture
+from fer_datasets.synthetic_units import sample_action
+
+VERSION = 1
+"""Goes up with every change of the drawing, so that packs and results of older drawings are not mixed up."""
+
+SIZES = range(32, 513)
+"""Sides in pixels that can be drawn."""
+
+_VAL_SHARE, _TEST_SHARE = 0.1, 0.2
+_PERSON, _PICTURE, _SPLIT = range(3)
+
+
+def create(root: Path | None, **options: Any) -> Synthetic:
+    """Factory of the dataset.
+
+    Args:
+        root: Ignored, nothing is read.
+        options: `size`, `samples`, `classes` and `seed` (see `Synthetic`).
+
+    Raises:
+        FerError: An option is unknown or its value is out of range.
+    """
+    del root
+    for key in options:
+        if key not in SPEC.options:
+            raise FerError(f"dataset synthetic: unknown option {key!r}; {nearest(key, SPEC.options)}")
+    return Synthetic(**{**SPEC.options, **options})
+
+
+class Synthetic:
+    """Drawn faces: person i shows every expression once, and persons do not cross splits.
+
+    Args:
+        size: Side of a picture in pixels, 32 to 512.
+        samples: Number of pictures; at least three persons are needed, one for each split.
+        classes: 7, or 8 with contempt.
+        seed: Another seed gives other persons and pictures.
+
+    Raises:
+        FerError: A value is no integer or out of range.
+    """
+
+    name = SPEC.name
+
+    def __init__(self, size: int, samples: int, classes: int, seed: int) -> None:
+        _require("classes", classes, range(7, 9))
+        _require("size", size, SIZES)
+        _require("samples", samples, range(3 * classes, 10**7 + 1))
+        _require("seed", seed, range(2**63))
+        self.size, self.seed = size, seed
+        self.classes: tuple[str, ...] = EXPRESSIONS[:classes]
+        self.table = self._make_table(samples)
+
+    def read(self, row: int) -> NDArray[np.uint8]:
+        """Draws the face of one row, uint8 RGB [size, size, 3]; the same bytes whenever it is asked for."""
+        if not 0 <= row < len(self.table):
+            raise FerError(f"dataset synthetic: there is no row {row}; use 0 to {len(self.table) - 1}")
+        person, label = divmod(row, len(self.classes))
+        who = sample_identity(self._random(_PERSON, person))
+        rng = self._random(_PICTURE, row)
+        return draw_picture(rng, who, sample_action(rng, self.classes[label]), self.size)
+
+    def fingerprint(self) -> str:
+        """sha256 over the sorted (id, label, sha256 of what determines the drawing: version, options and id)."""
+        from fer_core.data.table import make_fingerprint
+
+        hashes = (hashlib.sha256(source.encode()).hexdigest() for source in self.table["source"])
+        return make_fingerprint(self.table["id"], self.table["label"], hashes)
+
+    def _random(self, stream: int, index: int) -> np.random.Generator:
+        """Random numbers that depend on version, seed, stream and index alone, not on what was drawn before."""
+        counter = np.array([0, stream, index, len(self.classes)], dtype=np.uint64)
+        key = np.array([self.seed, VERSION], dtype=np.uint64)
+        return np.random.Generator(np.random.Philox(counter=counter, key=key))
+
+    def _make_table(self, samples: int) -> pd.DataFrame:
+        count = len(self.classes)
+        persons, labels = np.divmod(np.arange(samples), count)
+        whole = samples // count
+        # A last person who lacks some expressions is a training person: every split then has every class.
+        split_of = np.full(persons[-1] + 1, "train", dtype=object)
+        order = np.argsort(self._random(_SPLIT, 0).random(whole))
+        val, test = max(1, round(_VAL_SHARE * whole)), max(1, round(_TEST_SHARE * whole))
+        split_of[order[:val]] = "val"
+        split_of[order[val : val + test]] = "test"
+        groups = [f"subject-{person:04d}" for person in persons]
+        ids = [f"{group}-{self.classes[label]}" for group, label in zip(groups, labels, strict=True)]
+        origin = f"synthetic-v{VERSION}/classes-{count}/seed-{self.seed}/{self.size}px"
+        return pd.DataFrame(
+            {
+                "id": ids,
+                "label": labels.astype(np.int64),
+                "split": split_of[persons],
+                "source": [f"{origin}/{key}" for key in ids],
+                "group": groups,
+            }
+        )
+
+
+def _require(option: str, value: Any, allowed: range) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
+        raise FerError(
+            f"dataset synthetic: {option} is {value!r}, but must be an integer from {allowed.start} to"
+            f" {allowed.stop - 1}; change the option {option}"
+        )

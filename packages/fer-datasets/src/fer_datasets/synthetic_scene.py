@@ -1,0 +1,81 @@
+"""One picture: a background, a head in a pose on it, then light, colour, blur and noise."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+from fer_datasets.synthetic_canvas import Canvas, Pose
+from fer_datasets.synthetic_face import draw_head
+from fer_datasets.synthetic_identity import Identity
+from fer_datasets.synthetic_units import Action
+
+
+def sample_pose(rng: np.random.Generator) -> Pose:
+    """Draws a pose as it remains after faces were found and aligned roughly."""
+    yaw, pitch, roll, x, y = (rng.random(5) + rng.random(5) - 1.0).tolist()
+    scale = 0.415 * rng.uniform(0.9, 1.1)
+    return Pose(yaw * 0.35, pitch * 0.2, roll * 0.2, scale, 0.5 + x * 0.06, 0.5 + y * 0.06)
+
+
+def draw_picture(rng: np.random.Generator, who: Identity, action: Action, size: int) -> NDArray[np.uint8]:
+    """Draws one picture.
+
+    Nothing here but `action` knows the expression: pose, background, light and noise are drawn from `rng`
+    alike for every class.
+
+    Args:
+        rng: The picture's own random numbers.
+        who: The person.
+        action: What the face does.
+        size: Side of the picture in pixels.
+
+    Returns:
+        uint8 RGB [size, size, 3].
+    """
+    fine = 2 if size >= 56 else 3
+    image = _background(rng, size * fine)
+    canvas = Canvas()
+    gaze = rng.uniform(-0.5, 0.5), rng.uniform(-0.2, 0.2)
+    draw_head(canvas, who, action, gaze)
+    canvas.paint(image, sample_pose(rng))
+    image = image.reduce(fine)
+    if rng.random() < 0.3:
+        image = image.filter(ImageFilter.GaussianBlur(size / 64 * rng.uniform(0.3, 0.9)))
+    return _light(rng, np.asarray(image, dtype=np.float32))
+
+
+def _background(rng: np.random.Generator, side: int) -> Image.Image:
+    """Blurred patches of random colours with a few shapes, like a room out of focus."""
+    cells = int(rng.integers(1, 7))
+    base = rng.uniform(30, 225, 3)
+    spread = rng.uniform(0, 90)
+    patches = np.clip(base + spread * rng.uniform(-1, 1, (cells, cells, 3)), 0, 255).astype(np.uint8)
+    image = Image.fromarray(patches).resize((side, side), Image.Resampling.BILINEAR)
+    draw = ImageDraw.Draw(image)
+    for _ in range(int(rng.integers(0, 5))):
+        left, top, wide, high, red, green, blue = rng.random(7).tolist()
+        box = [left * side, top * side, (left + 0.1 + wide * 0.5) * side, (top + 0.1 + high * 0.5) * side]
+        colour = (int(red * 255), int(green * 255), int(blue * 255))
+        if wide > high:
+            draw.rectangle(box, fill=colour)
+        else:
+            draw.ellipse(box, fill=colour)
+    return image
+
+
+def _light(rng: np.random.Generator, pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Light from one side, exposure, a colour cast and sensor noise."""
+    size = len(pixels)
+    axis = np.linspace(-1, 1, size, dtype=np.float32)
+    across, down = rng.uniform(-0.35, 0.35), rng.uniform(-0.25, 0.25)
+    gain = rng.uniform(0.65, 1.15) * (1 + across * axis[None, :, None] + down * axis[:, None, None])
+    cast = np.asarray(rng.uniform(0.9, 1.1, 3), dtype=np.float32)
+    lit = pixels * (gain * cast).astype(np.float32)
+    if rng.random() < 0.25:
+        lit = np.repeat(lit.mean(axis=2, keepdims=True), 3, axis=2)
+    noise = rng.random(pixels.shape, dtype=np.float32)
+    noise += rng.random((size, size, 1), dtype=np.float32)
+    lit += (noise - 1.0) * np.float32(rng.uniform(2, 24)) + np.float32(rng.uniform(-12, 12))
+    return np.clip(lit, 0, 255).astype(np.uint8)
