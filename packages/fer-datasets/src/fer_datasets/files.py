@@ -1,0 +1,144 @@
+"""Paths and pictures: what every reader of files shares, with errors that name the file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING
+
+import numpy as np
+from fer_core.errors import FerError
+from PIL import Image, ImageOps
+
+if TYPE_CHECKING:
+    from fer_core.types import DatasetSpec
+    from numpy.typing import NDArray
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+MAX_PIXELS = 50_000_000
+"""Larger pictures are refused before they are decoded: a small file can claim gigabytes."""
+
+
+def visible(folder: Path) -> list[Path]:
+    """Entries of a folder, sorted by name, without hidden ones such as `.DS_Store`."""
+    return sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=lambda p: p.name)
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Visible folders inside a folder, sorted by name."""
+    return [p for p in visible(folder) if p.is_dir()]
+
+
+def images_in(folder: Path) -> list[Path]:
+    """Visible image files directly inside a folder, sorted by name, recognised by their suffix."""
+    return [p for p in visible(folder) if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
+
+
+def safe_relative(text: str, where: str) -> str:
+    """Check a path that a label file gives: it must stay below the dataset's root.
+
+    Args:
+        text: Path as written in the file.
+        where: File and line, for the message.
+
+    Returns:
+        The path with forward slashes.
+
+    Raises:
+        FerError: Empty or absolute path, or one that climbs out by `..`.
+    """
+    path = PurePosixPath(text.replace("\\", "/"))
+    if not text.strip() or "\0" in text:
+        raise FerError(f"{where}: the path is empty or has a zero byte: give a file below the dataset's folder")
+    if path.is_absolute() or PureWindowsPath(text).drive or ".." in path.parts:
+        raise FerError(f"{where}: the path {text!r} leaves the dataset's folder: give it relative to that folder")
+    return str(path)
+
+
+def layout_error(spec: DatasetSpec, root: Path, problem: str) -> FerError:
+    """An error about the folder of a dataset, with the expected tree and the way to the data below it.
+
+    Args:
+        spec: The dataset.
+        root: The folder that was given.
+        problem: What is missing or wrong.
+    """
+    message = f"{spec.name}: {problem}, in {root} ({_found(root)}): name the dataset's folder by --data DIR"
+    return FerError(message, details=_help(spec))
+
+
+def require_folder(spec: DatasetSpec, root: Path) -> None:
+    """Raise the `FerError` that tells how to get the data unless `root` is a folder."""
+    if root.is_dir():
+        return
+    what = "is a file, not a folder" if root.exists() else "does not exist"
+    hint = f"get the data from {spec.homepage} and name its folder by --data DIR"
+    raise FerError(f"{spec.name}: the folder {root} {what}: {hint}", details=_help(spec))
+
+
+def _help(spec: DatasetSpec) -> str:
+    trees = [f"Layout {name}:\n{tree.rstrip()}" for name, tree in spec.layouts.items()]
+    return "\n\n".join([*trees, f"Where to get it: {spec.homepage}\nTerms: {spec.licence}"])
+
+
+def _found(root: Path) -> str:
+    names = [p.name for p in visible(root)]
+    if not names:
+        return "it is empty"
+    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+    return f"found: {', '.join(names[:6])}{more}"
+
+
+def decode_image(path: Path) -> NDArray[np.uint8]:
+    """Read an image file.
+
+    Args:
+        path: JPEG, PNG or another format of Pillow. Rotation noted in EXIF is applied.
+
+    Returns:
+        uint8 RGB [H, W, 3], or grey [H, W, 1] where the file is grey.
+
+    Raises:
+        FerError: Missing, empty, broken, truncated or oversized file, or no image at all; it names the file.
+    """
+    if not path.is_file():
+        raise FerError(f"the image {path} is missing: the dataset is incomplete, restore the file or drop its row")
+    if path.stat().st_size == 0:
+        raise FerError(f"the image {path} is empty (0 bytes): restore the file or drop its row")
+    try:
+        with Image.open(path) as image:
+            return _to_array(image, path)
+    except FerError:
+        raise
+    except Exception as error:  # on broken files decoders raise anything: OSError, SyntaxError, struct.error...
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise FerError(f"cannot read the image {path}: {reason}: restore the file or drop its row") from error
+
+
+def _to_array(image: Image.Image, path: Path) -> NDArray[np.uint8]:
+    if image.width * image.height > MAX_PIXELS:
+        limit = f"over the limit of {MAX_PIXELS // 1_000_000} million pixels"
+        raise FerError(f"the image {path} has {image.width} x {image.height} pixels, {limit}: scale it down")
+    if image.mode.startswith(("I", "F")):
+        raise FerError(f"the image {path} has more than 8 bits a channel ({image.mode}): convert it to 8 bits")
+    ImageOps.exif_transpose(image, in_place=True)
+    grey = image.mode in ("1", "L", "LA")
+    pixels = np.array(image.convert("L" if grey else "RGB"), dtype=np.uint8)
+    return pixels[:, :, None] if grey else pixels
+
+
+def hash_files(paths: Iterable[Path]) -> list[str]:
+    """sha256 (hexadecimal) of the bytes of each file.
+
+    Raises:
+        FerError: A file is missing or unreadable.
+    """
+    hashes = []
+    for path in paths:
+        try:
+            hashes.append(hashlib.sha256(path.read_bytes()).hexdigest())
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise FerError(f"cannot read {path}: {reason}: the dataset is incomplete, restore the file") from error
+    return hashes

@@ -1,0 +1,51 @@
+"""A dataset whose samples are image files below one folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fer_datasets.files import decode_image, hash_files
+
+
+class ImageFiles:
+    """Implements `fer_core.types.FERDataset`; `source` in the table is a path relative to `root`.
+
+    Args:
+        name: Name of the dataset.
+        classes: Class names in the dataset's order.
+        root: Folder of the dataset.
+        table: Sample table.
+    """
+
+    def __init__(self, name: str, classes: tuple[str, ...], root: Path, table: pd.DataFrame) -> None:
+        self.name = name
+        self.classes = classes
+        self.root = root
+        self.table = table
+        self._paths: list[str] = table["source"].tolist()
+        self._fingerprint: str | None = None
+
+    def read(self, row: int) -> NDArray[np.uint8]:
+        """Decode one image: uint8 RGB [H, W, 3] or grey [H, W, 1].
+
+        Raises:
+            FerError: The file is missing, empty, broken, oversized or no image.
+        """
+        return decode_image(self.root / self._paths[row])
+
+    def fingerprint(self) -> str:
+        """sha256 over ids, labels and file bytes; computed once.
+
+        Raises:
+            FerError: A file is missing.
+        """
+        if self._fingerprint is None:
+            from fer_core.data.table import make_fingerprint
+
+            hashes = hash_files(self.root / path for path in self._paths)
+            self._fingerprint = make_fingerprint(self.table["id"].tolist(), self.table["label"].tolist(), hashes)
+        return self._fingerprint

@@ -1,0 +1,14 @@
+"""Entry point of the plugin: the datasets of this package, as data."""
+
+from __future__ import annotations
+
+from fer_core import hookimpl
+from fer_core.types import DatasetSpec
+
+from fer_datasets.specs import ferplus, synthetic
+
+
+@hookimpl
+def fer_datasets() -> tuple[DatasetSpec, ...]:
+    """Specs of every dataset here."""
+    return (ferplus.SPEC, synthetic.SPEC)
