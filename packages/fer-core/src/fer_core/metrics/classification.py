@@ -1,0 +1,77 @@
+"""Metrics of a classification, from labels and probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fer_core.errors import FerError
+
+
+def compute_metrics(labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str]) -> dict[str, Any]:
+    """Compare labels with the most probable classes; of equal probabilities the first class wins.
+
+    With n[i][j] the number of images of class i that were taken for class j (the figures equal scikit-learn's):
+
+    - `accuracy`: sum of n[i][i] over the number of images.
+    - `recall`: per class n[i][i] / sum over j of n[i][j]; None for a class that no image has.
+    - `mean_class_accuracy`: mean of the recalls that are not None (`balanced_accuracy_score`).
+    - `macro_f1`: mean of 2 n[i][i] / (row sum + column sum) over the classes that occur among the labels or
+      the predictions (`f1_score` with average="macro" and zero_division=0).
+    - `confusion`: n, rows are the true classes.
+    - `count`: the number of images.
+
+    Args:
+        labels: Integers [N], positions in `classes`.
+        probabilities: [N, C], finite.
+        classes: The C names.
+
+    Returns:
+        Plain Python numbers, fractions from 0 to 1, ready for JSON.
+
+    Raises:
+        FerError: There is no image, or a probability is not finite.
+        ValueError: Shapes or label numbers do not fit together.
+    """
+    truth, scores = _check(np.asarray(labels), np.asarray(probabilities), len(classes))
+    predictions = scores.argmax(axis=1)
+    number = len(classes)
+    confusion = np.bincount(truth * number + predictions, minlength=number * number).reshape(number, number)
+    hits, support, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    occurs = support + predicted > 0
+    f1 = 2 * hits[occurs] / (support + predicted)[occurs]
+    recall = [int(hit) / int(n) if n else None for hit, n in zip(hits, support, strict=True)]
+    return {
+        "accuracy": int(hits.sum()) / len(truth),
+        "mean_class_accuracy": float(np.mean([r for r in recall if r is not None])),
+        "macro_f1": float(f1.mean()),
+        "recall": dict(zip(classes, recall, strict=True)),
+        "confusion": confusion.tolist(),
+        "count": len(truth),
+    }
+
+
+def _check(
+    labels: NDArray[Any], probabilities: NDArray[Any], number: int
+) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
+    if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1] or probabilities.shape[1] != number:
+        raise ValueError(
+            f"labels {labels.shape} and probabilities {probabilities.shape} do not fit: "
+            f"[N] and [N, {number}] are needed"
+        )
+    if not len(labels):
+        raise FerError("There is no image to measure, because the split is empty: choose another split")
+    if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= number:
+        raise ValueError(
+            f"labels must be integers from 0 to {number - 1}, got {labels.dtype} {np.unique(labels)[:20]}"
+        )
+    bad = ~np.isfinite(probabilities).all(axis=1)
+    if bad.any():
+        raise FerError(
+            f"The model gives no finite probabilities for {bad.sum()} of {len(bad)} images, because its weights "
+            "diverged: lower the learning rate, clip the gradients or train in higher precision"
+        )
+    return labels.astype(np.int64), probabilities

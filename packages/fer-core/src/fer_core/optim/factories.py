@@ -1,0 +1,179 @@
+"""The optimizers by name: `(params, **options) -> Optimizer`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from fer_core.errors import FerError, nearest
+from fer_core.optim.options import check_number
+from fer_core.optim.sam import SAM
+
+Params = Iterable[Tensor] | Iterable[dict[str, Any]]
+
+_FUSED_DEVICES = {"cpu", "cuda", "mps"}
+
+
+def sgd(
+    params: Params,
+    *,
+    lr: float = 0.1,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    nesterov: bool = False,
+    decay_vectors: bool = True,
+) -> Optimizer:
+    """Stochastic gradient descent with momentum.
+
+    With g the gradient plus `weight_decay` * w: v = momentum * v + g, then w -= lr * v; `nesterov` uses
+    g + momentum * v instead of v (Sutskever et al. 2013).
+
+    Args:
+        params: Tensors or parameter groups.
+        lr: Learning rate, above 0.
+        momentum: Share of the velocity that is kept, 0 or more.
+        weight_decay: L2 penalty.
+        nesterov: Look ahead along the velocity; needs momentum.
+        decay_vectors: False spares biases and the scales of norms (fewer than two dimensions) the decay.
+
+    Raises:
+        FerError: An option is out of range.
+    """
+    return _build(
+        "sgd",
+        torch.optim.SGD,
+        params,
+        decay_vectors,
+        {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov},
+    )
+
+
+def adam(
+    params: Params,
+    *,
+    lr: float = 1e-3,
+    betas: Sequence[float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    decay_vectors: bool = True,
+) -> Optimizer:
+    """Adam (Kingma and Ba 2015, arXiv:1412.6980); the weight decay is an L2 penalty in the gradient.
+
+    Args:
+        params: Tensors or parameter groups.
+        lr: Learning rate, above 0.
+        betas: Decay rates of the mean of the gradient and of its square.
+        eps: Added to the root of the second moment.
+        weight_decay: L2 penalty.
+        decay_vectors: False spares biases and the scales of norms (fewer than two dimensions) the decay.
+
+    Raises:
+        FerError: An option is out of range.
+    """
+    options = {"lr": lr, "betas": _pair(betas), "eps": eps, "weight_decay": weight_decay}
+    return _build("adam", torch.optim.Adam, params, decay_vectors, options)
+
+
+def adamw(
+    params: Params,
+    *,
+    lr: float = 1e-3,
+    betas: Sequence[float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.01,
+    decay_vectors: bool = True,
+) -> Optimizer:
+    """Adam with decoupled weight decay: w -= lr * weight_decay * w (Loshchilov and Hutter 2019, arXiv:1711.05101).
+
+    Args:
+        params: Tensors or parameter groups.
+        lr: Learning rate, above 0.
+        betas: Decay rates of the mean of the gradient and of its square.
+        eps: Added to the root of the second moment.
+        weight_decay: Share of a weight removed per step, times `lr`.
+        decay_vectors: False spares biases and the scales of norms (fewer than two dimensions) the decay.
+
+    Raises:
+        FerError: An option is out of range.
+    """
+    options = {"lr": lr, "betas": _pair(betas), "eps": eps, "weight_decay": weight_decay}
+    return _build("adamw", torch.optim.AdamW, params, decay_vectors, options)
+
+
+_BASES: dict[str, Callable[..., Optimizer]] = {"sgd": sgd, "adam": adam, "adamw": adamw}
+
+
+def sam(params: Params, *, base: str = "adam", rho: float = 0.05, adaptive: bool = False, **options: Any) -> SAM:
+    """Sharpness-aware minimisation around `base`; see `SAM`.
+
+    Args:
+        params: Tensors or parameter groups.
+        base: `sgd`, `adam` or `adamw`.
+        rho: Radius of the neighbourhood, above 0.
+        adaptive: Measure the neighbourhood relative to each weight.
+        **options: Options of the base.
+
+    Raises:
+        FerError: The base or one of its options does not exist, or an option is out of range.
+    """
+    if base not in _BASES:
+        raise FerError(f"optimizer.base is {base!r}, which sam cannot step with: {nearest(base, _BASES)}")
+    known = set(inspect.signature(_BASES[base]).parameters) - {"params"}
+    for key in sorted(set(options) - known):
+        raise FerError(f"optimizer.{key} is no option of sam or of its base {base}: {nearest(key, known)}")
+    check_number("optimizer.rho", rho, above=0)
+    return SAM(_BASES[base](params, **options), rho=rho, adaptive=adaptive)
+
+
+def _build(
+    name: str,
+    optimizer: Callable[..., Optimizer],
+    params: Params,
+    decay_vectors: bool,
+    options: dict[str, Any],
+) -> Optimizer:
+    """Check what torch would only answer with a traceback, and choose the quickest implementation."""
+    for key, value in options.items():
+        if key == "lr":
+            check_number("optimizer.lr", value, above=0)
+        elif not isinstance(value, bool):
+            for number in value if isinstance(value, tuple) else (value,):
+                check_number(f"optimizer.{key}", number)
+    groups = _groups(params)
+    tensors = [p for group in groups for p in group["params"]]
+    if not tensors:
+        raise FerError(f"optimizer {name} got nothing to train, because every parameter is frozen: unfreeze some")
+    if not decay_vectors:
+        groups = [part for group in groups for part in _spare_vectors(group)]
+    # One pass over the memory instead of one per operation: on a CPU three times as quick as a loop or foreach.
+    fused = all(p.device.type in _FUSED_DEVICES and p.is_floating_point() for p in tensors)
+    try:
+        return optimizer(groups, fused=fused or None, **options)
+    except ValueError as error:
+        raise FerError(f"optimizer {name} refuses its options ({error}): correct them under optimizer") from error
+
+
+def _groups(params: Params) -> list[dict[str, Any]]:
+    """Parameter groups of their own, so that no caller's dictionary is changed."""
+    given = list(params)
+    groups = [{**g, "params": list(g["params"])} for g in given if isinstance(g, dict)]
+    return groups or [{"params": given}]
+
+
+def _spare_vectors(group: dict[str, Any]) -> list[dict[str, Any]]:
+    """The group in two: what decays, and what does not."""
+    matrices = [p for p in group["params"] if p.ndim >= 2]
+    vectors = [p for p in group["params"] if p.ndim < 2]
+    parts = [{**group, "params": matrices}, {**group, "params": vectors, "weight_decay": 0.0}]
+    return [part for part in parts if part["params"]]
+
+
+def _pair(betas: Sequence[float]) -> tuple[float, float]:
+    if isinstance(betas, str) or not isinstance(betas, Sequence) or len(betas) != 2:
+        raise FerError(f"optimizer.betas is {betas!r}, but two numbers are needed: give for example [0.9, 0.999]")
+    return betas[0], betas[1]

@@ -1,0 +1,161 @@
+"""Learning-rate schedules by name: `(optimizer, *, total, per_epoch, **options) -> LRScheduler`.
+
+The caller decides whether a unit is an epoch or an optimizer step, and calls `step()` after each unit: `total`
+is the number of units of the whole training, `per_epoch` that of one epoch (1 where the unit is the epoch).
+Options are in epochs whatever the unit, so a recipe means the same either way.
+
+Build the schedule before loading the optimizer's state: it takes the learning rate it finds for the peak.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from fer_core.errors import FerError
+from fer_core.optim.options import check_number
+
+Rule = Callable[[float, int], float]
+"""(configured learning rate of a group, units done) -> learning rate of the next unit."""
+
+
+class Schedule(LRScheduler):
+    """A learning rate in closed form: it depends on the number of units done, not on how they were reached.
+
+    Args:
+        optimizer: Its groups' learning rates are the configured ones.
+        rule: The closed form.
+    """
+
+    def __init__(self, optimizer: Optimizer, rule: Rule) -> None:
+        self.rule = rule
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float | Any]:
+        """The learning rate of each group for the coming unit."""
+        return [self.rule(float(base), self.last_epoch) for base in self.base_lrs]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values only: the rule comes from the configuration."""
+        return {key: value for key, value in super().state_dict().items() if key != "rule"}
+
+
+def constant(optimizer: Optimizer, *, total: int, per_epoch: int) -> Schedule:
+    """The configured learning rate throughout.
+
+    Args:
+        optimizer: Optimizer to drive.
+        total: Units of the whole training.
+        per_epoch: Units of one epoch.
+    """
+    _check_units(total, per_epoch)
+    return Schedule(optimizer, lambda base, done: base)
+
+
+def cosine(
+    optimizer: Optimizer,
+    *,
+    total: int,
+    per_epoch: int,
+    warmup: float = 0.0,
+    warmup_fraction: float = 0.0,
+    warmup_lr: float | None = None,
+    warmup_prefix: bool = True,
+    min_lr: float = 0.0,
+) -> Schedule:
+    """Linear warm-up, then half a cosine down to `min_lr` (Loshchilov and Hutter 2017, arXiv:1608.03983).
+
+    With t units done and W units of warm-up: warmup_lr + (lr - warmup_lr) * t / W before W, afterwards
+    min_lr + (lr - min_lr) * (1 + cos(pi * s)) / 2, where s = (t - W) / (total - W).
+
+    Args:
+        optimizer: Optimizer to drive.
+        total: Units of the whole training.
+        per_epoch: Units of one epoch.
+        warmup: Length of the warm-up in epochs; fractions are allowed.
+        warmup_fraction: The same as a share of the whole training, below 1; give one of the two.
+        warmup_lr: Learning rate of the first unit of the warm-up; by default lr / (W + 1), never 0.
+        warmup_prefix: The cosine begins where the warm-up ends. False counts it from the beginning, s = t / total,
+            so that the warm-up replaces its first part.
+        min_lr: Learning rate at the end, not above lr.
+
+    Raises:
+        FerError: An option is out of range.
+    """
+    _check_units(total, per_epoch)
+    peak = min(group["lr"] for group in optimizer.param_groups)
+    check_number("scheduler.min_lr", min_lr, high=peak)
+    check_number("scheduler.warmup", warmup)
+    check_number("scheduler.warmup_fraction", warmup_fraction, high=1)
+    if warmup_lr is not None:
+        check_number("scheduler.warmup_lr", warmup_lr, high=peak)
+    if warmup and warmup_fraction:
+        raise FerError(
+            "scheduler.warmup and scheduler.warmup_fraction are both given, but mean the same: keep one"
+        )
+    ramp = warmup * per_epoch + warmup_fraction * total
+    if ramp >= total:
+        raise FerError(
+            f"The scheduler's warm-up fills all {total / per_epoch:g} epochs, leaving nothing for the cosine: "
+            "shorten scheduler.warmup or train longer"
+        )
+
+    def rule(base: float, done: int) -> float:
+        if done < ramp:
+            first = base / (ramp + 1) if warmup_lr is None else warmup_lr
+            return first + (base - first) * done / ramp
+        past = (done - ramp) / (total - ramp) if warmup_prefix else done / total
+        return min_lr + (base - min_lr) * (1 + math.cos(math.pi * min(past, 1.0))) / 2
+
+    return Schedule(optimizer, rule)
+
+
+def step(optimizer: Optimizer, *, total: int, per_epoch: int, every: float, gamma: float = 0.1) -> Schedule:
+    """The factor gamma^k on lr after k periods of `every` epochs.
+
+    Args:
+        optimizer: Optimizer to drive.
+        total: Units of the whole training.
+        per_epoch: Units of one epoch.
+        every: Length of a period in epochs, at least one unit.
+        gamma: Factor, above 0.
+
+    Raises:
+        FerError: An option is out of range.
+    """
+    _check_units(total, per_epoch)
+    check_number("scheduler.gamma", gamma, above=0)
+    check_number("scheduler.every", every, above=0)
+    period = round(every * per_epoch)
+    if period < 1:
+        raise FerError(
+            f"scheduler.every is {every!r}, but this schedule moves once per {1 / per_epoch:g} epochs: "
+            "give a longer period, or set scheduler.per=step"
+        )
+    return Schedule(optimizer, lambda base, done: base * gamma ** (done // period))
+
+
+def exponential(optimizer: Optimizer, *, total: int, per_epoch: int, gamma: float) -> Schedule:
+    """The factor gamma^e on lr after e epochs; between epochs smoothly where the unit is the step.
+
+    Args:
+        optimizer: Optimizer to drive.
+        total: Units of the whole training.
+        per_epoch: Units of one epoch.
+        gamma: Factor of one epoch, above 0.
+
+    Raises:
+        FerError: `gamma` is out of range.
+    """
+    _check_units(total, per_epoch)
+    check_number("scheduler.gamma", gamma, above=0)
+    return Schedule(optimizer, lambda base, done: base * gamma ** (done / per_epoch))
+
+
+def _check_units(total: int, per_epoch: int) -> None:
+    if total < 1 or per_epoch < 1:
+        raise ValueError(f"a schedule needs at least one unit: total={total}, per_epoch={per_epoch}")
