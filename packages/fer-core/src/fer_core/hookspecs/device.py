@@ -25,8 +25,8 @@ def fer_devices() -> Mapping[str, Ref]:
         natively and its distributed backend.
 
     Called:
-        The hook once, when a name is first looked up. The factory once for each run on that device, and by
-        `fer-run doctor`.
+        The hook once in a process, when plugins are loaded. The factory once for each run on that device, and
+        by `fer-run doctor`.
 
     Example:
         ```python

@@ -25,8 +25,8 @@ def fer_losses() -> Mapping[str, Ref]:
         a dict with the scalar `loss`; further scalars are logged as terms.
 
     Called:
-        The hook once, when a name is first looked up. The factory once for each run, with the options that stand
-        beside `loss.name`.
+        The hook once in a process, when plugins are loaded. The factory once for each run, with the options
+        that stand beside `loss.name`.
 
     Example:
         ```python

@@ -26,8 +26,8 @@ def fer_models() -> Iterable[ModelSpec]:
         images [N, C, H, W] and returns a dict whose `logits` [N, classes] are the ones to predict with.
 
     Called:
-        The hook once, when a name is first looked up. The factory once for each model that is built, with the
-        options that stand beside `model.name` in the configuration.
+        The hook once in a process, when plugins are loaded. The factory once for each model that is built,
+        with the options that stand beside `model.name` in the configuration.
 
     Example:
         ```python
@@ -61,7 +61,8 @@ def fer_datasets() -> Iterable[DatasetSpec]:
         the spec's `layouts`.
 
     Called:
-        The hook once, when a name is first looked up. The factory once for each run, with `data.options`.
+        The hook once in a process, when plugins are loaded. The factory once for each run, with
+        `data.options`.
 
     Example:
         ```python
@@ -97,7 +98,8 @@ def fer_transforms() -> Mapping[str, Ref]:
         `image(image, rng)` for one image and `batch(images, rng)` for float32 [N, C, H, W] on any device.
 
     Called:
-        The hook once, when a name is first looked up. The factory once for each place in a transform list.
+        The hook once in a process, when plugins are loaded. The factory once for each place in a transform
+        list.
 
     Example:
         ```python
@@ -120,7 +122,7 @@ def fer_detectors() -> Mapping[str, Ref]:
         one face each: its box `(left, top, right, bottom)` in pixels, a score 0..1, and landmarks where known.
 
     Called:
-        The hook once, when a name is first looked up. The factory once for each `Predictor`.
+        The hook once in a process, when plugins are loaded. The factory once for each `Predictor`.
 
     Example:
         ```python
@@ -143,7 +145,8 @@ def fer_commands() -> Iterable[CommandSpec]:
         None: `CommandSpec.ref` names a `click.Command` (a group is one too).
 
     Called:
-        The hook whenever `fer-run` starts. The reference is imported when the command runs or prints its own help.
+        The hook once in a process, when plugins are loaded. The reference is imported when the command runs or
+        prints its own help.
 
     Example:
         ```python

@@ -24,7 +24,7 @@ def fer_trainers() -> Mapping[str, Ref]:
         The constructor of `fer_core.training.trainer:Trainer`; a trainer of your own is best a subclass of it.
 
     Called:
-        The hook once, when a name is first looked up. The factory once for each run.
+        The hook once in a process, when plugins are loaded. The factory once for each run.
 
     Example:
         ```python
@@ -47,8 +47,8 @@ def fer_optimizers() -> Mapping[str, Ref]:
         `step(closure)` must honour the closure, which runs forward and backward: SGD calls it once, SAM twice.
 
     Called:
-        The hook once, when a name is first looked up. The factory once for each run, with the options that stand
-        beside `optimizer.name`.
+        The hook once in a process, when plugins are loaded. The factory once for each run, with the options
+        that stand beside `optimizer.name`.
 
     Example:
         ```python
@@ -72,7 +72,8 @@ def fer_schedulers() -> Mapping[str, Ref]:
         `epoch`).
 
     Called:
-        The hook once, when a name is first looked up. The factory once for each run, after the optimizer's.
+        The hook once in a process, when plugins are loaded. The factory once for each run, after the
+        optimizer's.
 
     Example:
         ```python
@@ -95,7 +96,7 @@ def fer_samplers() -> Mapping[str, Ref]:
         `labels`. The order depends on the seed and the epoch only, so that a run can be resumed.
 
     Called:
-        The hook once, when a name is first looked up. The factory once for each run.
+        The hook once in a process, when plugins are loaded. The factory once for each run.
 
     Example:
         ```python
@@ -117,7 +118,8 @@ def fer_callbacks() -> Mapping[str, Ref]:
         `(**options) -> fer_core.training.callbacks.Callback`.
 
     Called:
-        The hook once, when a name is first looked up. The factory once for each run that lists the callback.
+        The hook once in a process, when plugins are loaded. The factory once for each run that lists the
+        callback.
 
     Example:
         ```python

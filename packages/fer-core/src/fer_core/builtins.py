@@ -1,0 +1,85 @@
+"""What the core itself brings, through the same hooks as any plugin."""
+
+from __future__ import annotations
+
+from fer_core.hookspecs import hookimpl
+from fer_core.types import CommandSpec, Ref
+
+
+@hookimpl
+def fer_losses() -> dict[str, Ref]:
+    """Losses."""
+    return {"cross_entropy": "fer_core.losses:CrossEntropy"}
+
+
+@hookimpl
+def fer_optimizers() -> dict[str, Ref]:
+    """Optimizers."""
+    return {name: f"fer_core.optim:{name}" for name in ("sgd", "adam", "adamw", "sam")}
+
+
+@hookimpl
+def fer_schedulers() -> dict[str, Ref]:
+    """Learning-rate schedules."""
+    return {name: f"fer_core.optim:{name}" for name in ("constant", "cosine", "step", "exponential")}
+
+
+@hookimpl
+def fer_samplers() -> dict[str, Ref]:
+    """Orders of the training samples."""
+    return {name: f"fer_core.data.samplers:{name}" for name in ("shuffle", "balanced")}
+
+
+@hookimpl
+def fer_transforms() -> dict[str, Ref]:
+    """Image transforms."""
+    return {
+        "resize": "fer_core.data.transforms:Resize",
+        "horizontal_flip": "fer_core.data.transforms:HorizontalFlip",
+        "rotation": "fer_core.data.transforms:Rotation",
+        "affine": "fer_core.data.transforms:Affine",
+        "random_crop": "fer_core.data.transforms:RandomCrop",
+        "random_apply": "fer_core.data.transforms:RandomApply",
+        "normalize": "fer_core.data.transforms:Normalize",
+        "random_erasing": "fer_core.data.transforms:RandomErasing",
+    }
+
+
+@hookimpl
+def fer_callbacks() -> dict[str, Ref]:
+    """Callbacks."""
+    return {
+        "progress": "fer_core.training.callbacks:Progress",
+        "early_stopping": "fer_core.training.callbacks:EarlyStopping",
+        "csv_log": "fer_core.training.callbacks:CSVLog",
+    }
+
+
+@hookimpl
+def fer_devices() -> dict[str, Ref]:
+    """Devices."""
+    return {name: f"fer_core.engine.devices:{name}" for name in ("cpu", "cuda", "mps")}
+
+
+@hookimpl
+def fer_trainers() -> dict[str, Ref]:
+    """Trainers."""
+    return {"standard": "fer_core.training.trainer:Trainer"}
+
+
+@hookimpl
+def fer_commands() -> list[CommandSpec]:
+    """Commands, in the order of `fer-run --help`."""
+    return [
+        CommandSpec(name="train", ref="fer_core.cli.train:train", help="Train a model on a dataset"),
+        CommandSpec(
+            name="evaluate", ref="fer_core.cli.evaluate:evaluate", help="Measure a checkpoint on a dataset"
+        ),
+        CommandSpec(name="predict", ref="fer_core.cli.predict:predict", help="Name the expressions in photos"),
+        CommandSpec(name="list", ref="fer_core.cli.list_:list_", help="List what is installed"),
+        CommandSpec(name="info", ref="fer_core.cli.info:info", help="Describe a model, a dataset or a component"),
+        CommandSpec(name="data", ref="fer_core.cli.data:data", help="Check or pack a dataset"),
+        CommandSpec(
+            name="doctor", ref="fer_core.cli.doctor:doctor", help="Examine the installation and its plugins"
+        ),
+    ]

@@ -1,0 +1,129 @@
+"""Looking names up, and saying what to do where a name is not there."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from fer_core.errors import FerError, nearest
+from fer_core.plugins import KINDS, SPECS, Entry, Failure, Plugin, describe, load_plugins, normalize
+from fer_core.refs import resolve
+
+__all__ = ["KINDS", "check_kind", "factory", "find", "known", "names", "singular"]
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """Names of one kind, in the order of plugins; the core's come first."""
+    return tuple(load_plugins().entries[check_kind(kind)])
+
+
+def find(kind: str, name: str) -> Any:
+    """What `name` stands for: the spec of a model, dataset or command, the factory of anything else.
+
+    Aliases work, and case, `-` and `_` do not count.
+
+    Raises:
+        FerError: The name is unknown, several plugins claim it, or its factory fails to import.
+    """
+    entry = _entry(kind, name)
+    return entry.value if kind in SPECS else _factory(kind, entry)
+
+
+def factory(kind: str, name: str) -> Any:
+    """The factory behind `name` (of a command: the click command), imported.
+
+    Raises:
+        FerError: As `find`.
+    """
+    return _factory(kind, _entry(kind, name))
+
+
+def check_kind(kind: str) -> str:
+    """`kind` itself.
+
+    Raises:
+        FerError: There is no such kind.
+    """
+    if kind not in KINDS:
+        raise FerError(f"there is no kind {kind!r}: {nearest(kind, KINDS)}")
+    return kind
+
+
+def singular(kind: str) -> str:
+    """`models` -> `model`."""
+    return "loss" if kind == "losses" else kind.removesuffix("s")
+
+
+@cache
+def known() -> Mapping[str, Mapping[str, str]]:
+    """Kind -> well-known name -> the distribution that brings it, installed or not."""
+    text = resources.files("fer_core").joinpath("known_plugins.json").read_text(encoding="utf-8")
+    table: dict[str, dict[str, str]] = json.loads(text)
+    return table
+
+
+def _entry(kind: str, name: str) -> Entry:
+    claims = load_plugins().claims(check_kind(kind), name)
+    if len(claims) == 1:
+        return claims[0]
+    raise FerError(_clash(kind, name, claims) if claims else _missing(kind, name))
+
+
+def _factory(kind: str, entry: Entry) -> Any:
+    ref = {"models": "factory", "datasets": "factory", "commands": "ref"}.get(kind)
+    try:
+        return resolve(getattr(entry.value, ref) if ref else entry.value)
+    except FerError:
+        raise
+    except Exception as error:  # a plugin's module may raise anything
+        if os.environ.get("FER_STRICT") == "1":
+            raise
+        home = entry.plugin
+        raise FerError(
+            f"{singular(kind)} {entry.name!r} of {home.distribution} {home.version} cannot be imported "
+            f"({describe(error)}): reinstall {home.distribution}, or see where with FER_DEBUG=1"
+        ) from error
+
+
+def _clash(kind: str, name: str, claims: list[Entry]) -> str:
+    homes = [f"{e.plugin.distribution} {e.plugin.version} (plugin {e.plugin.name})" for e in claims]
+    others = [e.plugin for e in claims if e.plugin.distribution != "fer-core"]
+    one_home = len({e.plugin.distribution for e in claims}) == 1
+    out = others[-1].name if one_home else others[-1].distribution
+    return (
+        f"{singular(kind)} {name!r} is claimed by {' and by '.join(homes)}: uninstall one, "
+        f"or switch one off, such as FER_DISABLE_PLUGINS={out}"
+    )
+
+
+def _missing(kind: str, name: str) -> str:
+    plugins = load_plugins()
+    noun = singular(kind)
+    bring = {normalize(key): home for key, home in known().get(kind, {}).items()}
+    home = bring.get(normalize(name))
+    broken = [f for f in plugins.failures if f.stage in ("load", "register", f"hook fer_{kind}")]
+    if home in {plugin.distribution for plugin in plugins.disabled}:
+        return (
+            f"{noun} {name!r} comes with {home}, which FER_DISABLE_PLUGINS switches off: take it out of that list"
+        )
+    for failure in broken:
+        if failure.distribution == home:
+            return f"{noun} {name!r} comes with {home}, but {failure}: run `fer-run doctor`"
+    if home and home not in {plugin.distribution for plugin in plugins.loaded}:
+        return f"{noun} {name!r} comes with {home}, which is not installed: pip install {home}"
+    entries = plugins.entries[kind]
+    aliases = [alias for claims in entries.values() for e in claims for alias in getattr(e.value, "aliases", ())]
+    message = f"there is no {noun} {name!r}: {nearest(name, [*entries, *aliases] or known().get(kind, ()))}"
+    if broken:
+        message += f" (or it belongs to what failed to load, {_homes(broken)}: run `fer-run doctor`)"
+    if plugins.disabled:
+        message += f" (or to what FER_DISABLE_PLUGINS switches off, {_homes(plugins.disabled)})"
+    return message
+
+
+def _homes(plugins: Iterable[Plugin | Failure]) -> str:
+    return ", ".join(dict.fromkeys(f"{p.distribution} {p.version}" for p in plugins))
