@@ -1,0 +1,1 @@
+"""From a dataset to batches: tables, splits, packs, transforms and the loader."""

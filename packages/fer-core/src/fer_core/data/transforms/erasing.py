@@ -1,0 +1,68 @@
+"""Random erasing (Zhong, Zheng, Kang, Li, Yang: Random Erasing Data Augmentation, https://arxiv.org/abs/1708.04896)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from fer_core.data.random import SampleRandom
+from fer_core.data.transforms.base import Transform, TransformInfo, check_interval, check_number
+
+_ATTEMPTS = 10
+
+
+class RandomErasing(Transform):
+    """Set a random rectangle to 0 with probability `p`; after `normalize` that is the mean colour.
+
+    Area and aspect ratio (height / width, log-uniform) are drawn up to ten times, until the rectangle is lower and
+    narrower than the picture; a picture for which none fits stays as it is. So does torchvision's `RandomErasing`.
+
+    Args:
+        info: Unused.
+        p: Probability.
+        scale: Smallest and largest area as fractions of the picture's.
+        ratio: Smallest and largest aspect ratio.
+    """
+
+    def __init__(
+        self,
+        info: TransformInfo,
+        p: float = 0.5,
+        scale: Sequence[float] = (0.02, 0.33),
+        ratio: Sequence[float] = (0.3, 3.3),
+    ) -> None:
+        self.p = check_number("random_erasing: p", p, 0, 1)
+        self.scale = check_interval("random_erasing: scale", scale, 0, 1)
+        low, high = check_interval("random_erasing: ratio", ratio, 1e-3)
+        self.log_ratio = math.log(low), math.log(high)
+
+    def rectangles(self, rng: SampleRandom, size: tuple[int, int]) -> Tensor:
+        """Top, left, height and width of each sample's rectangle, int64 [N, 4]; without area for none.
+
+        Draws the decision, ten areas, ten ratios and two coordinates, whatever comes of them.
+        """
+        happens = rng.uniform()[:, 0] < self.p
+        area = rng.uniform(*self.scale, k=_ATTEMPTS) * (size[0] * size[1])
+        ratio = rng.uniform(*self.log_ratio, k=_ATTEMPTS).exp_()
+        heights = (area * ratio).sqrt_().round_().long()
+        widths = (area / ratio).sqrt_().round_().long()
+        fits = (heights < size[0]) & (widths < size[1])
+        first = fits.int().argmax(1, keepdim=True)
+        use = (happens & fits.any(1))[:, None]
+        sides = torch.cat([heights.gather(1, first), widths.gather(1, first)], 1) * use
+        corner = rng.integers(torch.tensor(size) - sides + 1, k=2)
+        return torch.cat([corner, sides], 1)
+
+    def batch(self, images: Tensor, rng: SampleRandom) -> Tensor:
+        """Erase in place."""
+        height, width = images.shape[-2:]
+        # a loop writes the rectangles only: 20 times faster than a mask over the batch
+        for picture, (top, left, high, wide) in zip(
+            images, self.rectangles(rng, (height, width)).tolist(), strict=True
+        ):
+            if high and wide:
+                picture[:, top : top + high, left : left + wide] = 0
+        return images

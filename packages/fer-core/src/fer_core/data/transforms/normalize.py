@@ -1,0 +1,40 @@
+"""From pixels to the numbers that a network sees."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fer_core.data.random import SampleRandom
+from fer_core.data.transforms.base import Picture, Transform, TransformInfo, to_tensor
+from fer_core.errors import FerError
+
+
+class Normalize(Transform):
+    """Subtract each channel's `data.mean` and divide by its `data.std`, both in units of pixels in 0..1.
+
+    From here on pictures are float32 tensors.
+    """
+
+    raw: bool = True
+
+    def __init__(self, info: TransformInfo) -> None:
+        if len(info.mean) != 3 or len(info.std) != 3:
+            raise FerError(f"data.mean and data.std have {len(info.mean)} and {len(info.std)} values: give 3 each")
+        if min(info.std) <= 0:
+            raise FerError(f"data.std is {list(info.std)}: every value must exceed 0")
+        self._mean = torch.tensor(info.mean, dtype=torch.float32)[:, None, None]
+        self._std = torch.tensor(info.std, dtype=torch.float32)[:, None, None]
+
+    def image(self, image: Picture, rng: SampleRandom) -> Picture:
+        """Normalise one picture; a PIL picture becomes a float32 tensor [C, H, W]."""
+        return (to_tensor(image) - self._mean) / self._std
+
+    def batch(self, images: Tensor, rng: SampleRandom) -> Tensor:
+        """Normalise uint8 pixels or floats in 0..1 to float32 [N, 3, H, W], contiguous."""
+        unit = 255 if images.dtype == torch.uint8 else 1
+        scale = (1 / (unit * self._std)).to(images.device)
+        bias = (self._mean / self._std).to(images.device)
+        pixels = images.contiguous().to(torch.float32)
+        scaled = pixels * scale if pixels.shape[1] == 1 else pixels.mul_(scale)
+        return scaled.sub_(bias)
