@@ -1,0 +1,224 @@
+"""Batches of an epoch, resumable at any of them."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from fer_core.data.packs import Pack
+from fer_core.data.random import SampleRandom
+from fer_core.data.samplers import Sampler
+from fer_core.data.transforms import Pipeline
+from fer_core.errors import FerError
+
+if TYPE_CHECKING:
+    from fer_core.types import Batch
+
+    Positions = NDArray[np.int64]
+    Streams = NDArray[np.int64]
+
+AHEAD = 2
+"""Batches prepared while one is in use."""
+
+
+class Loader:
+    """Batches of some rows of a dataset.
+
+    The order comes from the sampler's (seed, epoch), the randomness of a sample from (seed, epoch, row): batch k
+    of an epoch is the same however it was reached, in both modes, and with any number of workers. A row that a
+    sampler repeats within an epoch is changed differently each time.
+
+    Args:
+        pack: Images by row.
+        rows: Rows of the dataset's table to load, [n].
+        labels: Class index of each of `rows`, [n].
+        pipeline: Transforms.
+        mode: `batched` transforms whole batches on `device`, `per-image` PIL pictures in worker processes.
+        batch_size: Images in a batch.
+        sampler: Order of a training epoch, as positions in `rows`; a remainder of one image joins the previous
+            batch. None: evaluation, every row once and in order.
+        seed: Of the run.
+        color: Channel order that the network was made for, `rgb` or `bgr`.
+        workers: Processes of the `per-image` mode; 0 works in this process, `auto` takes one less than the CPUs.
+        device: Where batches are delivered.
+        votes: Annotators' votes for each of `rows`, [n, K]; delivered as distributions that sum to 1.
+
+    Raises:
+        FerError: A row has no votes at all.
+        ValueError: `labels` or `votes` do not belong to `rows`.
+    """
+
+    def __init__(
+        self,
+        pack: Pack,
+        rows: NDArray[np.int64],
+        labels: NDArray[np.int64],
+        *,
+        pipeline: Pipeline,
+        mode: Literal["batched", "per-image"],
+        batch_size: int,
+        sampler: Sampler | None,
+        seed: int,
+        color: Literal["rgb", "bgr"],
+        workers: int | Literal["auto"],
+        device: torch.device | str,
+        votes: NDArray[np.float64] | None = None,
+    ) -> None:
+        if len(labels) != len(rows) or (votes is not None and len(votes) != len(rows)):
+            raise ValueError(f"{len(rows)} rows, but {len(labels)} labels or another number of votes")
+        self._pack, self._pipeline, self._sampler = pack, pipeline, sampler
+        self._rows = np.asarray(rows, dtype=np.int64)
+        self._labels = torch.from_numpy(np.array(labels, dtype=np.int64))
+        self._distributions = None if votes is None else _normalise(votes, self._rows)
+        self._mode, self._batch_size, self._seed, self._bgr = mode, batch_size, seed, color == "bgr"
+        self._device = torch.device(device)
+        self._workers = max((os.cpu_count() or 1) - 1, 1) if workers == "auto" else workers
+        self._per_epoch = len(rows) if sampler is None else len(sampler.order(0))
+        self._plan = _Plan()
+        self._processes: DataLoader[Tensor] | None = None
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        count, rest = divmod(self._per_epoch, self._batch_size)
+        joins = self._sampler is not None and rest == 1 and count > 0
+        return count + (rest > 0 and not joins)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Batches `start`, `start` + 1... of an epoch.
+
+        Yields:
+            `image` float32 [N, 3, H, W], `label` int64 [N], `index` int64 [N] (the row in the table) and,
+            given votes, `distribution` float32 [N, K], all on the device.
+        """
+        order = np.arange(len(self._rows)) if self._sampler is None else self._sampler.order(epoch)
+        streams = _streams(self._rows[order])
+        cuts = [min(i * self._batch_size, len(order)) for i in range(start, len(self))] + [len(order)]
+        spans = [slice(*pair) for pair in pairwise(cuts)]
+        if self._mode == "batched":
+            yield from self._batched(epoch, [(order[span], streams[span]) for span in spans])
+        else:
+            yield from self._per_image(epoch, [(order[span], streams[span]) for span in spans])
+
+    def _batched(self, epoch: int, batches: list[tuple[Positions, Streams]]) -> Iterator[Batch]:
+        """One thread prepares the next batches while the caller uses this one."""
+        pending: deque[Future[Batch]] = deque()
+        with ThreadPoolExecutor(1, thread_name_prefix="fer-loader") as thread:
+            try:
+                for positions, streams in batches:
+                    pending.append(thread.submit(self._transform, epoch, positions, streams))
+                    if len(pending) > AHEAD:
+                        yield pending.popleft().result()
+                while pending:
+                    yield pending.popleft().result()
+            finally:
+                for batch in pending:
+                    batch.cancel()
+
+    @torch.no_grad()
+    def _transform(self, epoch: int, positions: Positions, streams: Streams) -> Batch:
+        images = self._pack.images(self._rows[positions])
+        random = SampleRandom(self._seed, epoch, streams)
+        if isinstance(images, list):
+            return self._batch(self._pipeline.batch(self._move(images), random), positions)
+        pixels = torch.from_numpy(images).to(self._device).permute(0, 3, 1, 2)
+        return self._batch(self._pipeline.batch(pixels.flip(1) if self._bgr else pixels, random), positions)
+
+    def _move(self, images: list[NDArray[np.uint8]]) -> list[Tensor]:
+        """Images of several sizes on the device, [H, W, C] each, by one transfer."""
+        flat = torch.from_numpy(np.concatenate([image.ravel() for image in images])).to(self._device)
+        parts = torch.split(flat, [image.size for image in images])
+        pixels = [part.view(image.shape) for part, image in zip(parts, images, strict=True)]
+        return [image.flip(-1) for image in pixels] if self._bgr else pixels
+
+    def _per_image(self, epoch: int, batches: list[tuple[Positions, Streams]]) -> Iterator[Batch]:
+        """Worker processes as the papers' code uses them; they stay for the next epoch."""
+        self._plan.items = [
+            [(int(row), int(stream), epoch) for row, stream in zip(self._rows[positions], streams, strict=True)]
+            for positions, streams in batches
+        ]
+        if self._processes is None:
+            images = _Images(self._pack, self._pipeline, self._seed, self._bgr)
+            # A generator of its own: DataLoader would otherwise draw from the global one, and change the run.
+            self._processes = DataLoader(
+                images,
+                batch_sampler=self._plan,
+                num_workers=self._workers,
+                persistent_workers=self._workers > 0,
+                generator=torch.Generator().manual_seed(0),
+            )
+        for (positions, _), images in zip(batches, self._processes, strict=True):
+            yield self._batch(images.to(self._device), positions)
+
+    def _batch(self, images: Tensor, positions: Positions) -> Batch:
+        at = torch.from_numpy(positions)
+        batch = {
+            "image": images,
+            "label": self._labels[at].to(self._device),
+            "index": torch.from_numpy(self._rows[positions]).to(self._device),
+        }
+        if self._distributions is not None:
+            batch["distribution"] = self._distributions[at].to(self._device)
+        return batch
+
+
+class _Plan:
+    """The batches that the worker processes are to make next: (row, stream, epoch) of every image."""
+
+    def __init__(self) -> None:
+        self.items: list[list[tuple[int, int, int]]] = []
+
+    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+class _Images(Dataset[Tensor]):
+    """One transformed picture, float32 [3, H, W]."""
+
+    def __init__(self, pack: Pack, pipeline: Pipeline, seed: int, bgr: bool) -> None:
+        self._pack, self._pipeline, self._seed, self._bgr = pack, pipeline, seed, bgr
+
+    def __getitem__(self, item: tuple[int, int, int]) -> Tensor:
+        row, stream, epoch = item
+        pixels = self._pack.images(np.array([row]))[0]
+        if pixels.shape[-1] == 1:
+            pixels = np.repeat(pixels, 3, axis=-1)
+        image = Image.fromarray(np.ascontiguousarray(pixels[..., ::-1]) if self._bgr else pixels)
+        return self._pipeline.image(image, SampleRandom(self._seed, epoch, np.array([stream])))
+
+
+def _streams(rows: NDArray[np.int64]) -> Streams:
+    """Number of the random stream of each draw: the row, apart for a row that was drawn before in this epoch."""
+    by_row = np.argsort(rows, kind="stable")
+    ordered = rows[by_row]
+    first = np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(rows)]
+    position = np.arange(len(rows))
+    repeats = position - np.maximum.accumulate(np.where(first, position, 0))
+    streams = np.empty_like(rows)
+    streams[by_row] = ordered + (repeats << 40)
+    return streams
+
+
+def _normalise(votes: NDArray[np.float64], rows: NDArray[np.int64]) -> Tensor:
+    counts = np.asarray(votes, dtype=np.float64)
+    totals = counts.sum(axis=1, keepdims=True)
+    bad = np.flatnonzero(~(totals[:, 0] > 0))
+    if len(bad):
+        raise FerError(
+            f"{len(bad)} samples have no votes for any class, first row {rows[bad[0]]} of the table; "
+            f"leave them out where the dataset builds its table"
+        )
+    return torch.from_numpy((counts / totals).astype(np.float32))

@@ -1,0 +1,285 @@
+"""Which samples train, which choose the epoch, which are reported: one grammar of protocols.
+
+`official`, `official+holdout`, `kfold:N:K`, `stratified-shuffle:K`, `seed-shuffle:K`, `file:PATH`.
+K counts from 0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_core.errors import FerError
+
+if TYPE_CHECKING:
+    from fer_core.types import FERDataset, Role
+
+    Rows = NDArray[np.int64]
+    Parts = tuple[Rows, Rows, Rows]
+
+GRAMMAR = "official, official+holdout, kfold:N:K, stratified-shuffle:K, seed-shuffle:K or file:PATH"
+HOLDOUT = "+holdout"
+UNUSED = "unused"
+"""Role in a split file for a sample that is left out on purpose."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers of the table by role: disjoint, each sorted.
+
+    Attributes:
+        protocol: What was done, in the grammar, also where less was asked for (`official` became
+            `official+holdout`). Of a split file only the name is kept: the digest says what was in it.
+        train: Rows to learn from.
+        val: Rows to choose the epoch on; may be empty.
+        test: Rows to report on.
+        digest: sha256 over every role with its sorted ids.
+    """
+
+    protocol: str
+    train: Rows
+    val: Rows
+    test: Rows
+    digest: str
+
+
+def make_split(
+    dataset: FERDataset, roles: Mapping[str, Role], protocol: str, *, holdout: float, seed: int, select: str
+) -> Split:
+    """Divide a dataset.
+
+    Args:
+        dataset: With a table that `check_table` accepts.
+        roles: The authors' split names and the role of each (`DatasetSpec.splits`).
+        protocol: See the grammar above. Without a validation part, `+holdout` (added by itself when `select` is
+            `best:val`) takes one from the training part. `official` for a table that names no split at all is
+            `stratified-shuffle:0`.
+        holdout: Fraction of the training part that `+holdout` takes.
+        seed: Of the hold-out, of `kfold` and of `stratified-shuffle`.
+        select: `last`, `best:val` or `best:test`.
+
+    Raises:
+        FerError: The protocol is unknown or impossible for this dataset.
+    """
+    if protocol.removesuffix(HOLDOUT) == "official" and (dataset.table["split"] == "").all():
+        protocol = "stratified-shuffle:0"
+    base = protocol.removesuffix(HOLDOUT)
+    name, _, argument = base.partition(":")
+    train, val, test = _divide(dataset, roles, name, argument, seed)
+    if name == "file":
+        base = f"file:{Path(argument).name}"
+    if protocol.endswith(HOLDOUT) and len(val):
+        raise FerError(f"{protocol} on {dataset.name}: it has a validation part already; use data.split={base}")
+    if not len(val) and (protocol.endswith(HOLDOUT) or select == "best:val"):
+        train, val = _hold_out(dataset, train, holdout, seed, f"a hold-out of {holdout:g}")
+        base += HOLDOUT
+    _check_classes(dataset, train, base)
+    train, val, test = np.sort(train), np.sort(val), np.sort(test)
+    return Split(base, train, val, test, _digest(dataset, train, val, test))
+
+
+def _divide(dataset: FERDataset, roles: Mapping[str, Role], name: str, argument: str, seed: int) -> Parts:
+    if name == "official" and not argument:
+        return _official(dataset, roles)
+    if name == "file" and argument:
+        return _from_file(dataset, Path(argument))
+    numbers = [int(number) for number in argument.split(":")] if re.fullmatch(r"\d+(:\d+)?", argument) else []
+    if name == "kfold" and len(numbers) == 2:
+        return _kfold(dataset, numbers[0], numbers[1], seed)
+    if name == "stratified-shuffle" and len(numbers) == 1:
+        return _stratified_shuffle(dataset, numbers[0], seed)
+    if name == "seed-shuffle" and len(numbers) == 1:
+        return _seed_shuffle(dataset, numbers[0])
+    raise FerError(f"unknown split protocol '{name}{':' if argument else ''}{argument}': write {GRAMMAR}")
+
+
+def _official(dataset: FERDataset, roles: Mapping[str, Role]) -> Parts:
+    """The authors' own parts."""
+    names = dataset.table["split"]
+    unknown = sorted(set(names.unique()) - set(roles))
+    if unknown:
+        count = int((names == unknown[0]).sum())
+        raise FerError(
+            f"{count} samples of {dataset.name} stand in the split '{unknown[0]}', which has no role "
+            f"(known: {', '.join(roles) or 'none'}); use data.split=stratified-shuffle:0 or file:PATH"
+        )
+    role = names.map(dict(roles))
+    train, val, test = (np.flatnonzero(role == part) for part in ("train", "val", "test"))
+    for part, rows in (("test", test), ("training", train)):
+        if not len(rows):
+            counts = {str(split): int(count) for split, count in names.value_counts().items()}
+            offers = ", ".join(f"{split} ({roles[split]}, {n} samples)" for split, n in counts.items())
+            raise FerError(
+                f"{dataset.name} has no {part} split here: the data holds {offers}; "
+                f"add the missing part or use data.split=stratified-shuffle:0"
+            )
+    return train, val, test
+
+
+def _from_file(dataset: FERDataset, path: Path) -> Parts:
+    """Roles by id from a CSV with the columns id and role."""
+    import pandas as pd
+
+    try:
+        listed = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise FerError(
+            f"cannot read the split file {path}: {str(error).splitlines()[0]}; give a CSV with columns id,role"
+        ) from error
+    if not {"id", "role"} <= set(listed.columns):
+        raise FerError(f"the split file {path} has the columns {', '.join(listed.columns)}; it needs id and role")
+    wrong = listed[~listed["role"].isin(["train", "val", "test", UNUSED])]
+    if len(wrong):
+        raise FerError(
+            f"{path}: '{wrong['id'].iloc[0]}' has the role '{wrong['role'].iloc[0]}'; "
+            f"use train, val, test or {UNUSED}"
+        )
+    repeated = listed["id"][listed["id"].duplicated()]
+    if len(repeated):
+        raise FerError(f"{path}: '{repeated.iloc[0]}' is listed twice; keep one")
+    rows = pd.Index(dataset.table["id"]).get_indexer(pd.Index(listed["id"]))
+    if (rows < 0).any():
+        raise FerError(
+            f"{path}: {int((rows < 0).sum())} ids are not in {dataset.name}, first "
+            f"'{listed['id'].iloc[int(np.flatnonzero(rows < 0)[0])]}'; use the ids of the dataset's table"
+        )
+    if len(rows) < len(dataset.table):
+        absent = np.setdiff1d(np.arange(len(dataset.table)), rows)
+        raise FerError(
+            f"{path} does not list {len(absent)} samples of {dataset.name}, first "
+            f"'{dataset.table['id'].iloc[int(absent[0])]}'; give them a role, or '{UNUSED}' to leave them out"
+        )
+    role = listed["role"].to_numpy()
+    train, val, test = (rows[role == part].astype(np.int64) for part in ("train", "val", "test"))
+    if not len(train) or not len(test):
+        raise FerError(f"{path} gives no sample the role {'test' if len(train) else 'train'}; both are needed")
+    return train, val, test
+
+
+def _kfold(dataset: FERDataset, folds: int, fold: int, seed: int) -> Parts:
+    """Fold `fold` of `folds` is the test part; stratified, and whole groups where the table has them."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    if folds < 2 or fold >= folds:
+        raise FerError(f"kfold:{folds}:{fold} does not exist: N is at least 2 and K one of 0..N-1")
+    labels, groups = _labels(dataset), _groups(dataset)
+    rows = np.arange(len(labels))
+    units = len(np.unique(groups)) if groups is not None else int(np.bincount(labels)[np.unique(labels)].min())
+    if units < folds:
+        what = "groups" if groups is not None else "samples in the smallest class"
+        raise FerError(f"kfold:{folds}:{fold} on {dataset.name}: only {units} {what}; use fewer folds")
+    splitter = (StratifiedKFold if groups is None else StratifiedGroupKFold)(
+        folds, shuffle=True, random_state=seed
+    )
+    with warnings.catch_warnings():
+        # With groups, a class smaller than the number of folds is normal: subjects decide, not samples.
+        warnings.simplefilter("ignore", UserWarning)
+        train, test = list(splitter.split(rows, labels, groups))[fold]
+    return train, rows[:0], test
+
+
+def _stratified_shuffle(dataset: FERDataset, repetition: int, seed: int) -> Parts:
+    """60 / 20 / 20, each class alike, whole groups where the table has them."""
+    draw = int(np.random.SeedSequence([seed, repetition]).generate_state(1)[0])
+    what = f"stratified-shuffle:{repetition}"
+    rest, test = _hold_out(dataset, np.arange(len(dataset.table)), 0.2, draw, what)
+    train, val = _hold_out(dataset, rest, 0.25, draw, what)
+    return train, val, test
+
+
+def _seed_shuffle(dataset: FERDataset, repetition: int) -> Parts:
+    """60 / 20 / 20 by the scikit-learn calls of StevenHSKim/FER-Models: not stratified, groups ignored.
+
+    Its iterations are numbered from 1, and the number seeds the second cut: repetition 0 is its iteration 1.
+    """
+    from sklearn.model_selection import ShuffleSplit, train_test_split
+
+    rows = np.arange(len(dataset.table))
+    if len(rows) < 5:
+        raise FerError(f"seed-shuffle on {dataset.name}: {len(rows)} samples are too few; add some")
+    outer = ShuffleSplit(n_splits=repetition + 1, test_size=0.2, random_state=42)
+    rest, test = list(outer.split(rows))[repetition]
+    train, val = train_test_split(rest, test_size=0.25, random_state=repetition + 1)
+    return train, val, test
+
+
+def _hold_out(dataset: FERDataset, rows: Rows, fraction: float, seed: int, what: str) -> tuple[Rows, Rows]:
+    """(kept, held out): about `fraction` of each class, at least as many samples as there are classes."""
+    if not 0 < fraction < 1:
+        raise FerError(f"{what} is not possible: give data.holdout a fraction between 0 and 1, such as 0.1")
+    labels, groups = _labels(dataset)[rows], _groups(dataset)
+    present, counts = np.unique(labels, return_counts=True)
+    if counts.min() < 2 or len(rows) < 2 * len(present):
+        rare = dataset.classes[int(present[counts.argmin()])]
+        raise FerError(
+            f"{what} on {dataset.name}: {counts.min()} samples of class '{rare}' are too few to divide; "
+            f"add some or leave the class out"
+        )
+    if groups is not None:
+        held = _held_groups(labels, groups[rows], fraction, seed)
+        if held.all() or not held.any():
+            raise FerError(f"{what} on {dataset.name}: too few groups to divide; use another data.split")
+        return rows[~held], rows[held]
+    from sklearn.model_selection import StratifiedShuffleSplit
+
+    size = min(max(round(len(rows) * fraction), len(present)), len(rows) - len(present))
+    kept, taken = next(StratifiedShuffleSplit(1, test_size=size, random_state=seed).split(rows, labels))
+    return rows[kept], rows[taken]
+
+
+def _held_groups(labels: Rows, groups: NDArray[np.object_], fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Whole groups, visited in random order; one is held when that brings the class counts nearer their targets.
+
+    The random order matters: taking large groups first would hold out a biased kind of group.
+    """
+    names, member = np.unique(groups, return_inverse=True)
+    counts = np.zeros((len(names), int(labels.max()) + 1))
+    np.add.at(counts, (member, labels), 1)
+    target = fraction * counts.sum(axis=0)
+    weight = 1 / np.maximum(target, fraction)
+    missing = target.copy()
+    held = np.zeros(len(names), dtype=bool)
+    for group in np.random.RandomState(seed).permutation(len(names)):
+        after = missing - counts[group]
+        if (weight * after**2).sum() < (weight * missing**2).sum():
+            held[group], missing = True, after
+    return held[member]
+
+
+def _check_classes(dataset: FERDataset, train: Rows, protocol: str) -> None:
+    """A class that nobody can learn would be a silent zero in every result."""
+    counts = np.bincount(_labels(dataset)[train], minlength=len(dataset.classes))
+    absent = [name for name, count in zip(dataset.classes, counts, strict=True) if count == 0]
+    if absent:
+        raise FerError(
+            f"{protocol} on {dataset.name}: no training sample of {', '.join(absent)}; "
+            f"add some, leave the class out, or choose another data.split"
+        )
+
+
+def _labels(dataset: FERDataset) -> Rows:
+    return dataset.table["label"].to_numpy(dtype=np.int64)
+
+
+def _groups(dataset: FERDataset) -> NDArray[np.object_] | None:
+    """Group of every row; a sample whose group is unknown (empty) is a group of its own."""
+    if "group" not in dataset.table.columns:
+        return None
+    groups = dataset.table["group"]
+    return groups.where(groups != "", "\0" + dataset.table["id"]).to_numpy(dtype=object)
+
+
+def _digest(dataset: FERDataset, train: Rows, val: Rows, test: Rows) -> str:
+    ids = dataset.table["id"].to_numpy(dtype=object)
+    digest = hashlib.sha256()
+    for role, rows in (("train", train), ("val", val), ("test", test)):
+        digest.update("".join(f"{role}\t{sample}\n" for sample in sorted(ids[rows])).encode())
+    return digest.hexdigest()

@@ -1,0 +1,90 @@
+"""Checks of a dataset's table, and its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from fer_core.errors import FerError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fer_core.types import FERDataset
+
+COLUMNS = ("id", "label", "split", "source")
+
+
+def check_table(dataset: FERDataset) -> None:
+    """Refuse a table that training could misread.
+
+    Raises:
+        FerError: A column is missing, the table is empty, a value is absent, an id is not unique, or a label is
+            not an index into `dataset.classes`.
+    """
+    import numpy as np
+    import pandas as pd
+
+    table, name = dataset.table, dataset.name
+    missing = [column for column in COLUMNS if column not in table.columns]
+    if missing:
+        raise FerError(
+            f"the table of {name} lacks the column {', '.join(missing)}: "
+            f"every dataset gives {', '.join(COLUMNS)}; add it where the dataset builds its table"
+        )
+    if len(table) == 0:
+        raise FerError(f"{name} has no samples: nothing labelled was found; check the folder given with --data")
+    if not np.array_equal(table.index.to_numpy(), np.arange(len(table))):
+        raise FerError(
+            f"the table of {name} is not indexed 0..{len(table) - 1}: call reset_index(drop=True) on it"
+        )
+    for column in (*COLUMNS, *(["group"] if "group" in table.columns else [])):
+        absent = table[column].isna()
+        if absent.any():
+            where = _sample(table, int(np.flatnonzero(absent)[0]))
+            raise FerError(
+                f"{name}: {int(absent.sum())} samples have no {column}, first {where}; fill in or leave out"
+            )
+    repeated = table["id"].duplicated()
+    if repeated.any():
+        row = int(np.flatnonzero(repeated)[0])
+        raise FerError(
+            f"{name}: {int(repeated.sum())} samples repeat an id, first {_sample(table, row)}; make the ids unique"
+        )
+    if not pd.api.types.is_integer_dtype(table["label"].dtype):
+        raise FerError(
+            f"{name}: labels have the type {table['label'].dtype}, not an integer; give indices into the classes"
+        )
+    labels = table["label"].to_numpy()
+    outside = np.flatnonzero((labels < 0) | (labels >= len(dataset.classes)))
+    if len(outside):
+        row = int(outside[0])
+        raise FerError(
+            f"{name}: {len(outside)} labels are out of range, first {int(labels[row])} of {_sample(table, row)}; "
+            f"{len(dataset.classes)} classes allow 0..{len(dataset.classes) - 1}"
+        )
+
+
+def make_fingerprint(ids: Iterable[str], labels: Iterable[int], source_hashes: Iterable[str]) -> str:
+    """Identity of a dataset's content, whatever the order of its rows.
+
+    Args:
+        ids: Unique id of each sample.
+        labels: Class index of each sample.
+        source_hashes: Digest of what each sample's pixels are made from. Whatever changes the pixels (a crop, a
+            margin) belongs in it.
+
+    Returns:
+        sha256, in hexadecimal, over the sorted lines `id TAB label TAB source hash`.
+    """
+    lines = sorted(
+        f"{sample}\t{label}\t{source}\n" for sample, label, source in zip(ids, labels, source_hashes, strict=True)
+    )
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _sample(table: pd.DataFrame, row: int) -> str:
+    """A row as users know it: by id, or by its number where the id itself is absent."""
+    sample = table["id"].iloc[row]
+    return f"'{sample}'" if isinstance(sample, str) else f"row {row}"
