@@ -13,8 +13,8 @@ from torch import nn
 
 from fer_models_dan.state import check_state, unwrap
 
-POSITIONS = {"conv1": "0", "bn1": "1", "layer1": "4", "layer2": "5", "layer3": "6", "layer4": "7"}
-"""Where each named part of torchvision's ResNet stands in the sequence (2 and 3 are ReLU and max-pooling)."""
+PARTS = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
+"""torchvision's name of each part of the sequence that has weights (2 and 3 are ReLU and max-pooling)."""
 
 
 def build_backbone() -> nn.Sequential:
@@ -36,17 +36,18 @@ def load_backbone(backbone: nn.Module, file: str) -> None:
             f"model.backbone_weights: there is no file {path}; get the authors' resnet18_msceleb.pth by the link "
             "that `fer-run info dan` prints, or leave the option out to start from random weights"
         )
-    state = {}
-    for name, tensor in unwrap(_read(path)).items():
-        part, _, rest = name.partition(".")
-        if part != "fc":
-            state[f"{POSITIONS[part]}.{rest}" if part in POSITIONS else name] = tensor
-    expected = backbone.state_dict()
+    state = {name: tensor for name, tensor in unwrap(_read(path)).items() if not name.startswith("fc.")}
+    expected = {}
+    for name, tensor in backbone.state_dict().items():
+        position, _, rest = name.partition(".")
+        expected[f"{PARTS[position]}.{rest}"] = tensor
     for name, tensor in expected.items():
         if name.endswith("num_batches_tracked"):  # absent from files older than PyTorch 0.4.1
             state.setdefault(name, torch.zeros_like(tensor))
     check_state(state, expected, f"model.backbone_weights: {path} is no ResNet-18 with torchvision's names")
-    backbone.load_state_dict(state, strict=True)
+    with torch.no_grad():
+        for name, tensor in expected.items():
+            tensor.copy_(state[name])
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
@@ -61,7 +62,7 @@ class CrossAttentionHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Map [N, 512, h, w] to the head's vector [N, 512]."""
         pooled = (features * self.sa(features)).mean((2, 3))
-        with torch.autocast(features.device.type, enabled=False):
+        with _no_autocast(features.device):
             vector: Tensor = self.ca(pooled.to(self.ca.attention[0].weight.dtype))
         return vector
 
@@ -99,7 +100,7 @@ class DAN(nn.Module):
         heads = torch.stack([self.get_submodule(f"cat_head{h}")(features) for h in range(self.num_heads)], dim=1)
         if self.num_heads > 1:
             heads = heads.log_softmax(dim=1)
-        with torch.autocast(images.device.type, enabled=False):  # log-probabilities reach -1e4; the cost is nil
+        with _no_autocast(images.device):  # log-probabilities reach -1e4; the cost is nil
             logits = self.bn(self.fc(heads.sum(dim=1)))
         return {"logits": logits, "features": features, "heads": heads}
 
@@ -124,6 +125,11 @@ def build_dan(info: TaskInfo, *, num_heads: int = 4, backbone_weights: str | Non
     if backbone_weights is not None:
         load_backbone(model.features, backbone_weights)
     return model
+
+
+def _no_autocast(device: torch.device) -> AbstractContextManager[object]:
+    known = torch.amp.is_autocast_available(device.type)  # not so for meta, on which operations are counted
+    return torch.autocast(device.type, enabled=False) if known else nullcontext()
 
 
 def _conv_bn(channels: int, out: int, kernel: tuple[int, int]) -> nn.Sequential:
