@@ -220,8 +220,8 @@ def _pairs(kind: str, returned: Any) -> list[tuple[str, Any]]:
     if not isinstance(returned, Mapping):
         raise TypeError(f"expected a mapping of names, got {type(returned).__name__}")
     for name, value in returned.items():
-        if not isinstance(name, str) or not (isinstance(value, str) or callable(value)):
-            raise TypeError(f"expected a name and a factory or its import reference, got {name!r}: {value!r}")
+        if not isinstance(name, str) or value is None:
+            raise TypeError(f"expected a name and an object or its import reference, got {name!r}: {value!r}")
     return list(returned.items())
 
 

@@ -13,7 +13,7 @@ from fer_core.errors import FerError, nearest
 from fer_core.plugins import KINDS, SPECS, Entry, Failure, Plugin, describe, load_plugins, normalize
 from fer_core.refs import resolve
 
-__all__ = ["KINDS", "check_kind", "factory", "find", "known", "names", "singular"]
+__all__ = ["KINDS", "check_kind", "factory", "find", "known", "names", "singular", "suspects"]
 
 
 def names(kind: str) -> tuple[str, ...]:
@@ -66,6 +66,21 @@ def known() -> Mapping[str, Mapping[str, str]]:
     return table
 
 
+def suspects(*kinds: str) -> str:
+    """Which plugins, failed or switched off, may be the home of an unknown name; empty where there is none."""
+    text = ""
+    if broken := _broken(*kinds):
+        text += f" (or it belongs to what failed to load, {_homes(broken)}: run `fer-run doctor`)"
+    if disabled := load_plugins().disabled:
+        text += f" (or it belongs to what FER_DISABLE_PLUGINS switches off, {_homes(disabled)})"
+    return text
+
+
+def _broken(*kinds: str) -> list[Failure]:
+    stages = {"load", "register", *(f"hook fer_{kind}" for kind in kinds)}
+    return [failure for failure in load_plugins().failures if failure.stage in stages]
+
+
 def _entry(kind: str, name: str) -> Entry:
     claims = load_plugins().claims(check_kind(kind), name)
     if len(claims) == 1:
@@ -105,24 +120,19 @@ def _missing(kind: str, name: str) -> str:
     noun = singular(kind)
     bring = {normalize(key): home for key, home in known().get(kind, {}).items()}
     home = bring.get(normalize(name))
-    broken = [f for f in plugins.failures if f.stage in ("load", "register", f"hook fer_{kind}")]
     if home in {plugin.distribution for plugin in plugins.disabled}:
         return (
             f"{noun} {name!r} comes with {home}, which FER_DISABLE_PLUGINS switches off: take it out of that list"
         )
-    for failure in broken:
+    for failure in _broken(kind):
         if failure.distribution == home:
             return f"{noun} {name!r} comes with {home}, but {failure}: run `fer-run doctor`"
     if home and home not in {plugin.distribution for plugin in plugins.loaded}:
         return f"{noun} {name!r} comes with {home}, which is not installed: pip install {home}"
     entries = plugins.entries[kind]
     aliases = [alias for claims in entries.values() for e in claims for alias in getattr(e.value, "aliases", ())]
-    message = f"there is no {noun} {name!r}: {nearest(name, [*entries, *aliases] or known().get(kind, ()))}"
-    if broken:
-        message += f" (or it belongs to what failed to load, {_homes(broken)}: run `fer-run doctor`)"
-    if plugins.disabled:
-        message += f" (or to what FER_DISABLE_PLUGINS switches off, {_homes(plugins.disabled)})"
-    return message
+    near = nearest(name, [*entries, *aliases] or known().get(kind, ()))
+    return f"there is no {noun} {name!r}: {near}{suspects(kind)}"
 
 
 def _homes(plugins: Iterable[Plugin | Failure]) -> str:

@@ -18,15 +18,15 @@ def fer_devices() -> Mapping[str, Ref]:
     """Devices for `--device`; `cpu`, `cuda` and `mps` are the core's own.
 
     Returns:
-        Name -> factory, or its import reference.
+        Name -> device, or its import reference.
 
     Factory:
-        `() -> fer_core.engine.devices.Device`: whether it is present, its torch device, the precisions it computes
-        natively and its distributed backend.
+        None: the value is a `fer_core.engine.devices.Device`, which says how torch calls the device, why it cannot
+        be used here, and what it computes natively.
 
     Called:
-        The hook once in a process, when plugins are loaded. The factory once for each run on that device, and
-        by `fer-run doctor`.
+        The hook once in a process, when plugins are loaded. The reference is imported when a run asks for that
+        device or for `auto`, and by `fer-run doctor`.
 
     Example:
         ```python

@@ -21,7 +21,7 @@ def fer_trainers() -> Mapping[str, Ref]:
         Name -> trainer class, or its import reference.
 
     Factory:
-        The constructor of `fer_core.training.trainer:Trainer`; a trainer of your own is best a subclass of it.
+        As `fer_core.training.trainer.Trainer`, of which a trainer of your own is best a subclass.
 
     Called:
         The hook once in a process, when plugins are loaded. The factory once for each run.
@@ -92,8 +92,8 @@ def fer_samplers() -> Mapping[str, Ref]:
         Name -> factory, or its import reference.
 
     Factory:
-        `(labels: NDArray[int64], seed: int) -> sampler`, whose `order(epoch)` returns int64 positions into
-        `labels`. The order depends on the seed and the epoch only, so that a run can be resumed.
+        `(labels: NDArray[int64], seed: int, **options) -> sampler`, whose `order(epoch)` returns int64 positions
+        into `labels`. The order depends on the seed and the epoch only, so that a run can be resumed.
 
     Called:
         The hook once in a process, when plugins are loaded. The factory once for each run.

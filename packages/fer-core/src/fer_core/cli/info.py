@@ -1,0 +1,103 @@
+"""`fer-run info`: everything known about one name."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from fer_core import registry
+from fer_core.cli.options import json_option
+from fer_core.errors import FerError, nearest
+from fer_core.plugins import SPECS, Entry, load_plugins, normalize
+
+
+@click.command()
+@click.argument("name")
+@json_option
+def info(name: str, as_json: bool) -> None:
+    """Describe NAME: a model, a dataset, or any other name that `fer-run list` shows."""
+    plugins = load_plugins()
+    kinds = [kind for kind in registry.KINDS if plugins.claims(kind, name)]
+    if not kinds:
+        raise FerError(_missing(name))
+    found = {registry.singular(kind): _facts(kind, name) for kind in kinds}
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for number, (noun, facts) in enumerate(found.items()):
+        click.echo(("\n" if number else "") + f"{noun} {facts.pop('name')}")
+        _print(facts, "  ")
+
+
+def _missing(name: str) -> str:
+    for kind in ("models", "datasets"):
+        if normalize(name) in map(normalize, registry.known()[kind]):
+            registry.find(kind, name)  # raises, naming the distribution that brings it
+    names = [key for kind in registry.KINDS for key in registry.names(kind)]
+    return f"nothing is called {name!r}: {nearest(name, names)}{registry.suspects(*registry.KINDS)}"
+
+
+def _facts(kind: str, name: str) -> dict[str, Any]:
+    spec = registry.find(kind, name) if kind in SPECS else None
+    entry = load_plugins().claims(kind, name)[0]
+    facts: dict[str, Any] = {"name": entry.name}
+    if spec is not None:
+        facts |= {field.name: _plain(getattr(spec, field.name)) for field in dataclasses.fields(spec)}
+    facts["from"] = f"{entry.plugin.distribution} {entry.plugin.version} (plugin {entry.plugin.name})"
+    if kind != "commands":
+        facts |= _factory_facts(kind, entry)
+    return facts
+
+
+def _factory_facts(kind: str, entry: Entry) -> dict[str, Any]:
+    """Signature and documentation of the factory, which is imported for it."""
+    try:
+        factory = registry.factory(kind, entry.name)
+    except FerError as error:  # the rest is still worth showing
+        return {"signature": f"unknown: {error}"}
+    if not callable(factory):
+        return {key: value for key, value in vars(factory).items() if isinstance(value, (str, int, float))}
+    signature = inspect.signature(factory)
+    bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in signature.parameters.values()]
+    signature = signature.replace(parameters=bare, return_annotation=inspect.Signature.empty)
+    return {"signature": f"{entry.name}{signature}", "documentation": inspect.getdoc(factory) or ""}
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON knows it."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    return f"{value.__module__}:{value.__qualname__}" if callable(value) else str(value)
+
+
+def _print(facts: Mapping[str, Any], indent: str) -> None:
+    width = max(map(len, facts), default=0)
+    for key, value in facts.items():
+        if value in (None, "", [], {}):
+            continue
+        if isinstance(value, Mapping) and all(isinstance(item, (int, float)) for item in value.values()):
+            value = ", ".join(f"{name} {count}" for name, count in value.items())
+        if isinstance(value, Mapping):
+            click.echo(f"{indent}{key}")
+            _print(value, indent + "  ")
+        elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+            for item in value:
+                click.echo(f"{indent}{key}")
+                _print(item, indent + "  ")
+        elif isinstance(value, str) and "\n" in value:
+            click.echo(f"{indent}{key}")
+            click.echo("\n".join(f"{indent}  {line}".rstrip() for line in value.splitlines()))
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            click.echo(f"{indent}{key:<{width}}  {text}")

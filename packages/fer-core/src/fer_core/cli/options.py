@@ -1,0 +1,44 @@
+"""Options that mean the same in every command that has them. The parameter's name stands in each line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of the dataset (else $FER_DATA/NAME, else ./data/NAME).",
+)
+"""`data: Path | None`."""
+
+device_option = click.option(
+    "--device", default="auto", show_default=True, help="cpu, cuda, mps, a plugin's, or auto."
+)
+"""`device: str`."""
+
+override_option = click.option(
+    "-o",
+    "--override",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change one value of the configuration, such as train.epochs=5. Repeatable.",
+)
+"""`overrides: tuple[str, ...]`."""
+
+config_option = click.option(
+    "-c",
+    "--config",
+    "configs",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A YAML file over the recipe; later files win. Repeatable.",
+)
+"""`configs: tuple[Path, ...]`."""
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+"""`as_json: bool`."""
