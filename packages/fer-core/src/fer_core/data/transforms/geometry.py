@@ -34,7 +34,7 @@ def take_pixels(images: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
     """
     n, channels, height, width = images.shape
     outside = ((columns < 0) | (columns >= width)) | ((rows < 0) | (rows >= height))
-    index = (rows * width + columns).masked_fill_(outside, 0).view(n, 1, -1)
+    index = (rows * width + columns).masked_fill_(outside, 0).view(n, 1, height * width)
     taken = images.flatten(2).gather(2, index.expand(-1, channels, -1)).view(images.shape)
     return taken.masked_fill_(outside[:, None], 0)
 
