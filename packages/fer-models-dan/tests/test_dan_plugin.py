@@ -8,21 +8,15 @@ from importlib import import_module
 from importlib.resources import files
 
 import pytest
+import torch
 import yaml
-from fer_core.types import ModelSpec, TaskInfo
+from fer_core.config import resolve_config
+from fer_core.data.random import SampleRandom
+from fer_core.data.transforms import TransformInfo, build_pipeline
+from fer_core.registry import find
+from fer_core.types import DatasetSpec, ModelSpec, TaskInfo
 from fer_models_dan import plugin
 
-SECTIONS = {
-    "model": set(),
-    "data": {
-        *("batch_size", "color", "eval_transforms", "input_size", "mean", "sampler", "split", "std"),
-        "train_transforms",
-    },
-    "loss": {"name", "centers", "affinity", "partition"},
-    "optimizer": {"name", "lr", "momentum", "weight_decay"},
-    "scheduler": {"name", "per", "every", "gamma", "warmup", "min_lr"},
-    "train": {"epochs", "precision", "select", "metric"},
-}
 FLIP = {"horizontal_flip": {"p": 0.5}}
 
 
@@ -55,14 +49,25 @@ def test_references_lead_to_a_model_a_loss_and_a_converter():
 
 
 @pytest.mark.parametrize("name", ["default", "rafdb", "affectnet"])
-def test_recipes_use_known_sections_and_an_honest_selection(name):
-    found = recipe(name)
-    for section, values in found.items():
-        assert values.keys() <= SECTIONS[section], section
-    assert found["train"]["select"] == "best:val"
-    resolve(plugin.fer_losses()["dan"])(
-        TaskInfo(tuple("abcdefg")), **{key: value for key, value in found["loss"].items() if key != "name"}
+def test_the_core_builds_everything_a_recipe_names(name):
+    dataset = DatasetSpec(
+        **dict.fromkeys(("factory", "summary", "licence", "homepage"), ""),
+        **{key: {} for key in ("splits", "layouts", "expected_counts")},
+        name=name,
+        classes=tuple("abcdefg"),
     )
+    config = resolve_config(spec(), dataset).config
+    assert config.train.select == "best:val"
+    assert config.train.epochs == recipe(name)["train"]["epochs"]
+    info = TransformInfo(64, tuple(config.data.mean), tuple(config.data.std))
+    pictures = torch.randint(256, (2, 3, 80, 80), dtype=torch.uint8)
+    for transforms in (config.data.train_transforms, config.data.eval_transforms):
+        batch = build_pipeline(transforms, info).batch(pictures, SampleRandom(0, 0, torch.arange(2)))
+        assert batch.shape == (2, 3, 64, 64)
+    loss = find("losses", config.loss.name)(TaskInfo(dataset.classes), **config.loss.options)
+    optimizer = find("optimizers", config.optimizer.name)(loss.parameters(), **config.optimizer.options)
+    scheduler = find("schedulers", config.scheduler.name)
+    scheduler(optimizer, total=1, per_epoch=1, **config.scheduler.options)  # a run of one epoch, to try things
 
 
 def test_the_rafdb_recipe_is_that_of_the_authors_script():
