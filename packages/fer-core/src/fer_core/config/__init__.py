@@ -1,0 +1,22 @@
+"""Configuration: a typed schema, layers that know their origin, YAML in and out."""
+
+from __future__ import annotations
+
+from fer_core.config.layers import Resolved, load_config, resolve_config
+from fer_core.config.options import check_options
+from fer_core.config.output import config_hash, describe, dump_config
+from fer_core.config.schema import Callback, Component, Config, json_schema
+
+__all__ = [
+    "Callback",
+    "Component",
+    "Config",
+    "Resolved",
+    "check_options",
+    "config_hash",
+    "describe",
+    "dump_config",
+    "json_schema",
+    "load_config",
+    "resolve_config",
+]

@@ -1,0 +1,291 @@
+"""Layers of a configuration: later ones win, and every value remembers the layer it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from math import isfinite
+from pathlib import Path, PurePath
+from typing import Any
+
+from pydantic import ValidationError
+
+from fer_core.config.schema import Component, Config, Section, expectation, plain, schema_keys, section_of
+from fer_core.config.yaml_text import MAX_DEPTH, MAX_KEY, flow, one_line, parse_yaml, read_yaml
+from fer_core.errors import FerError, nearest
+from fer_core.refs import read_resource
+from fer_core.types import DatasetSpec, ModelSpec
+
+DEFAULTS = "defaults"
+COMMAND_LINE = "command line"
+OVERRIDE = "-o"
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A configuration, and for the dotted name of every value the layer it came from."""
+
+    config: Config
+    origin: dict[str, str]
+
+
+def resolve_config(
+    model: ModelSpec,
+    dataset: DatasetSpec,
+    files: Sequence[Path] = (),
+    overrides: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
+) -> Resolved:
+    """Merges all layers: defaults, the model's two recipes, `-c` files, `-o` overrides, options.
+
+    Mappings merge key by key and lists are replaced. A layer that gives a component (`optimizer`, ...) another
+    name drops what earlier layers said of that component.
+
+    Args:
+        model: Its recipes `default` and that of the dataset are layers.
+        dataset: The dataset's spec.
+        files: YAML files, in order.
+        overrides: `a.b=value`, in order; the value is YAML.
+        flags: Dotted key to value, for options such as `--seed`; None means that the option was not given.
+
+    Raises:
+        FerError: One line that names the key, the value, the layer and what is expected.
+    """
+    merge = Merge()
+    merge.add({"model": {"name": model.name}, "data": {"name": dataset.name}}, COMMAND_LINE)
+    merge.names = {"model": (model.name, *model.aliases), "data": (dataset.name, *dataset.aliases)}
+    for recipe in ("default", dataset.name):
+        if recipe in model.recipes:
+            layer = one_line(f"recipe {model.name}/{recipe}")
+            merge.add(_read_recipe(model.recipes[recipe], layer), layer)
+    for file in files:
+        layer = one_line(str(file))
+        merge.add(read_yaml(Path(file), layer), layer)
+    for override in overrides:
+        merge.add(_parse_override(override), OVERRIDE)
+    for key, value in (flags or {}).items():
+        if value is not None:
+            merge.add(_nest(key, value, COMMAND_LINE), COMMAND_LINE)
+    return merge.resolve()
+
+
+def load_config(path: str | Path) -> Config:
+    """The configuration in a YAML file; what the file leaves out has its default.
+
+    Raises:
+        FerError: One line that names the key, the value, the file and what is expected.
+    """
+    layer = one_line(str(path))
+    merge = Merge()
+    merge.add(read_yaml(Path(path), layer), layer)
+    for section in ("model", "data"):
+        if "name" not in merge.values[section]:
+            raise FerError(f"{section}.name: missing in {layer}, which must be a complete configuration: add it")
+    return merge.resolve().config
+
+
+class Merge:
+    """The values so far, the origin of each, and the names that `model` and `data` may have."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.origin: dict[str, str] = {}
+        self.names: dict[str, tuple[str, ...]] = {}
+        self._merge(self.values, _defaults(Config), Config, (), DEFAULTS)
+
+    def add(self, values: Any, layer: str) -> None:
+        """Puts one layer over the others."""
+        if not isinstance(values, Mapping):
+            shown = "empty" if values is None else show(values)
+            raise FerError(f"{layer}: the top level is {shown}: write a mapping such as 'train: {{epochs: 40}}'")
+        self._merge(self.values, plain_value(values, "", layer), Config, (), layer)
+
+    def resolve(self) -> Resolved:
+        """Checks types and ranges of the merged values."""
+        try:
+            config = Config.model_validate(self.values)
+        except ValidationError as error:
+            raise FerError(self._explain(error)) from None
+        return Resolved(config, self.origin)
+
+    def _merge(
+        self,
+        into: dict[str, Any],
+        values: dict[str, Any],
+        section: type[Section] | None,
+        above: tuple[str, ...],
+        layer: str,
+    ) -> None:
+        """Merges `values` into the mapping at `above`; `section` is its schema, None inside free mappings."""
+        for key, value in values.items():
+            path = (*above, key)
+            if section and key not in section.model_fields and section.model_config.get("extra") != "allow":
+                raise FerError(f"{'.'.join(path)}: unknown key, {self._suggest(path, section)} ({layer})")
+            child = section_of(section, key)
+            if child:
+                mapping = self._as_mapping(value, child, path, layer)
+                self._merge(into.setdefault(key, {}), mapping, child, path, layer)
+            elif isinstance(value, dict) and isinstance(into.get(key), dict):
+                if value:  # else nothing is added, and the present values keep their origin
+                    self.origin.pop(".".join(path), None)
+                    self._merge(into[key], value, None, path, layer)
+            elif key == "name" and path[0] in self.names and len(path) == 2:
+                self._check_name(path[0], value, layer)
+            else:
+                self._forget(path)
+                into[key] = value
+                self.origin.update(dict.fromkeys(_leaves(value, ".".join(path)), layer))
+
+    def _as_mapping(self, value: Any, child: type[Section], path: tuple[str, ...], layer: str) -> dict[str, Any]:
+        """A section's value as a mapping; a component that gets another name forgets its options."""
+        component = issubclass(child, Component)
+        if component and isinstance(value, str):
+            value = {"name": value}
+        if not isinstance(value, dict):
+            raise FerError(f"{'.'.join(path)} is {show(value)} ({layer}): expected {expectation(path)}")
+        if component and "name" in value and path[0] not in self.names:
+            parent = self.values
+            for part in path[:-1]:
+                parent = parent[part]
+            before = parent.get(path[-1], {})
+            if "name" in before and _fold(before["name"]) != _fold(value["name"]):
+                self._forget(path)
+                parent[path[-1]] = {}
+                self._merge(parent[path[-1]], _defaults(child), child, path, DEFAULTS)
+        return value
+
+    def _check_name(self, section: str, value: Any, layer: str) -> None:
+        """The command names model and dataset; a layer may repeat the name but not change it."""
+        names = self.names[section]
+        if _fold(value) not in map(_fold, names):
+            raise FerError(
+                f"{section}.name is {show(value)} ({layer}), but the command is for {names[0]}:"
+                " remove the key or name the other in the command"
+            )
+
+    def _forget(self, path: tuple[str, ...]) -> None:
+        dotted = ".".join(path)
+        for key in [k for k in self.origin if k == dotted or k.startswith(dotted + ".")]:
+            del self.origin[key]
+
+    def _suggest(self, path: tuple[str, ...], section: type[Section]) -> str:
+        leaf, siblings = path[-1], list(section.model_fields)
+        above = "".join(f"{part}." for part in path[:-1])
+        near = [above + key for key in get_close_matches(leaf, siblings, n=1)]
+        if not near:
+            near = [key for key in dict.fromkeys((*schema_keys(), *self.origin)) if key.split(".")[-1] == leaf][:3]
+        return f"did you mean {' or '.join(near)}?" if near else nearest(leaf, siblings)
+
+    def _explain(self, error: ValidationError) -> str:
+        problem = error.errors(include_url=False, include_context=False)[0]
+        path: list[str] = []
+        section: type[Section] | None = Config
+        value: Any = self.values
+        for part in problem["loc"]:
+            if not section or part not in section.model_fields:
+                break
+            path.append(str(part))
+            section, value = section_of(section, path[-1]), value.get(part)
+        dotted = ".".join(path)
+        layers = [layer for key, layer in self.origin.items() if key == dotted or key.startswith(dotted + ".")]
+        return (
+            f"{dotted} is {show(value)} ({layers[0] if layers else DEFAULTS}): expected {expectation(tuple(path))}"
+        )
+
+
+def show(value: Any) -> str:
+    """`value` on one line, shortened, as YAML writes it."""
+    text = one_line(flow(value))
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def plain_value(value: Any, path: str, layer: str, depth: int = 0) -> Any:
+    """A copy of plain YAML values; paths become text and tuples lists.
+
+    Raises:
+        FerError: A key that cannot be one, a number that is not finite, any other type.
+    """
+    if depth > MAX_DEPTH:
+        raise FerError(f"{path:.60}...: nested deeper than {MAX_DEPTH} levels in {layer}: flatten it")
+    if isinstance(value, Mapping):
+        return {
+            _checked_key(key, path, layer): plain_value(item, f"{path}.{key}" if path else key, layer, depth + 1)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [plain_value(item, path, layer, depth + 1) for item in value]
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, float) and not isfinite(value):
+        raise FerError(f"{path} is {value} ({layer}): expected a finite number")
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise FerError(f"{path} is a {type(value).__name__} ({layer}): expected text, a number, true, false or null")
+
+
+def _checked_key(key: Any, path: str, layer: str) -> str:
+    where = f" in {path}" if path else ""
+    if not isinstance(key, str) or not key or len(key) > MAX_KEY or not key.isprintable():
+        raise FerError(
+            f"{one_line(repr(key))[:60]}{where}: not a key ({layer}): write 1 to {MAX_KEY} printable letters"
+        )
+    if "." in key:
+        section, _, rest = key.partition(".")
+        full = f"{path}.{key}" if path else key
+        raise FerError(
+            f"{key}{where}: a key has no dots in {layer}: write {section}: {{{rest}: ...}}, or use -o {full}=..."
+        )
+    return key
+
+
+def _read_recipe(ref: str, layer: str) -> Any:
+    try:
+        text = read_resource(ref)
+    except (OSError, ImportError, ValueError) as error:
+        raise FerError(one_line(f"{layer}: cannot read {ref} ({error}): reinstall the plugin")) from None
+    return parse_yaml(text, layer)
+
+
+def _parse_override(override: str) -> dict[str, Any]:
+    key, equals, text = override.partition("=")
+    key = one_line(key.strip())
+    if not equals:
+        raise FerError(f"-o {key}: has no value: write KEY=VALUE, for example -o train.epochs=40")
+    return _nest(key, parse_yaml(text, f"-o {key}"), OVERRIDE)
+
+
+def _nest(dotted: str, value: Any, layer: str) -> dict[str, Any]:
+    parts = dotted.split(".")
+    if not all(parts):
+        raise FerError(
+            f"{dotted[:60] or 'an empty key'}: not a key ({layer}): write SECTION.KEY, for example train.epochs"
+        )
+    for part in reversed(parts):
+        value = {part: value}
+    return dict(value)
+
+
+def _defaults(section: type[Section]) -> dict[str, Any]:
+    """What holds before any layer: every key that has a default."""
+    values: dict[str, Any] = {}
+    for key, field in section.model_fields.items():
+        child = section_of(section, key)
+        if not field.is_required():
+            values[key] = plain(field.default)
+        elif child:
+            values[key] = _defaults(child)
+    return values
+
+
+def _leaves(value: Any, dotted: str) -> Iterator[str]:
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _leaves(item, f"{dotted}.{key}")
+    else:
+        yield dotted
+
+
+def _fold(name: Any) -> Any:
+    """Names are equal whatever their case and whether they are written with `-` or `_`."""
+    return name.casefold().replace("-", "_") if isinstance(name, str) else name

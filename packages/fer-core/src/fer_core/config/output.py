@@ -1,0 +1,52 @@
+"""A configuration as text: the file beside a run, the answer of `--dry-run`, and its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from fer_core.config.layers import Resolved
+from fer_core.config.schema import Config, plain
+from fer_core.config.yaml_text import flow
+
+_NOT_IN_RESULT = {"data": ("root", "workers")}
+_COMMENT_COLUMN = 60
+
+
+def dump_config(config: Config) -> str:
+    """YAML of `config` with every key, in the order of the schema; equal configurations give equal text."""
+    return "".join(f"{line}\n" for line, _ in _lines(plain(config)))
+
+
+def describe(resolved: Resolved) -> str:
+    """YAML of the resolved configuration; each value's layer follows as a comment."""
+    lines = list(_lines(plain(resolved.config)))
+    column = max(len(line) for line, key in lines if key and len(line) <= _COMMENT_COLUMN)
+    return "".join(
+        f"{line:<{column}}  # {resolved.origin[key]}\n" if key in resolved.origin else f"{line}\n"
+        for line, key in lines
+    )
+
+
+def config_hash(config: Config) -> str:
+    """sha256 over what determines the result: everything but `run.*`, `data.root` and `data.workers`."""
+    values = plain(config)
+    del values["run"]
+    for section, keys in _NOT_IN_RESULT.items():
+        for key in keys:
+            del values[section][key]
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _lines(values: dict[str, Any], above: str = "", indent: int = 0) -> Iterator[tuple[str, str]]:
+    """Each line of block YAML with the dotted name of the value on it, empty for the head of a mapping."""
+    for key, value in values.items():
+        head = f"{' ' * indent}{flow(key)}:"
+        if isinstance(value, dict) and value:
+            yield head, ""
+            yield from _lines(value, f"{above}{key}.", indent + 2)
+        else:
+            yield f"{head} {flow(value)}", above + key

@@ -1,0 +1,304 @@
+"""The typed schema of a configuration: sections, keys, defaults, ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, field_validator, model_validator
+from pydantic_core import CoreSchema
+
+IMAGENET_MEAN = [0.485, 0.456, 0.406]
+IMAGENET_STD = [0.229, 0.224, 0.225]
+
+_Text = Annotated[str, Field(min_length=1)]
+_Count = Annotated[int, Field(ge=1)]
+_Items = list[_Text | Annotated[dict[_Text, dict[str, Any]], Field(min_length=1, max_length=1)]]
+
+
+def _key(default: Any, expects: str, meaning: str, **limits: Any) -> Any:
+    """A key: `expects` is its type in words, for messages and documentation."""
+    return Field(default, description=meaning, json_schema_extra={"expects": expects}, **limits)
+
+
+class Section(BaseModel):
+    """A mapping of known keys: strict types, finite numbers, nothing unknown, immutable."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Component(Section):
+    """A registered component: `name`, and beside it the options of its factory.
+
+    `optimizer: sgd` is short for `optimizer: {name: sgd}`.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = _key(..., "a name", "Registered name.", min_length=1)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options, without the framework's own keys."""
+        return dict(self.model_extra or {})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        full = handler.resolve_ref_schema(handler(schema))
+        return {"description": full.pop("description"), "anyOf": [{"type": "string", "minLength": 1}, full]}
+
+
+class Model(Component):
+    """The model and the options of its factory."""
+
+    backbone_weights: str | None = _key(
+        None,
+        "a file or address, or null",
+        "Weights that the backbone starts from; null: those the model names itself.",
+    )
+
+
+class Scheduler(Component):
+    """The learning rate schedule and the options of its factory."""
+
+    per: Literal["epoch", "step"] = _key(
+        "epoch", "epoch or step", "What the schedule counts: its step() is called after each of these."
+    )
+
+
+class Callback(Section):
+    """One entry of `callbacks`: in YAML `name`, or `{name: {options}}`."""
+
+    name: str = Field(min_length=1)
+    options: dict[str, Any] = {}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        options = {
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": 1,
+            "additionalProperties": {"type": "object"},
+        }
+        return {"description": cls.__doc__, "anyOf": [{"type": "string", "minLength": 1}, options]}
+
+
+class Data(Section):
+    """What is trained on, and how it reaches the model."""
+
+    name: str = _key(..., "a name", "Dataset; the command line's argument.", min_length=1)
+    root: str | None = _key(
+        None, "a folder or null", "Folder of the dataset (`--data`); null: `$FER_DATA/NAME`, else `./data/NAME`."
+    )
+    options: dict[str, Any] = _key({}, "a mapping", "Options of the dataset's factory, see `fer-run info NAME`.")
+    split: str = _key(
+        "official",
+        "a protocol",
+        "`official`, `official+holdout`, `kfold:N:K`, `stratified-shuffle:K`, `seed-shuffle:K` or `file:PATH`.",
+        min_length=1,
+    )
+    holdout: float = _key(
+        0.1,
+        "a number from 0 up to, but not including, 1",
+        "Share of the training samples held out as val.",
+        ge=0,
+        lt=1,
+    )
+    split_seed: int = _key(
+        0, "a whole number from 0 to 4294967295", "Seed of every random split.", ge=0, lt=1 << 32
+    )
+    input_size: int = _key(224, "a whole number of at least 1", "Height and width of the input in pixels.", ge=1)
+    batch_size: int = _key(
+        256, "a whole number of at least 1", "Images of one optimizer step, over all processes together.", ge=1
+    )
+    eval_batch_size: _Count | None = _key(
+        None, "a whole number of at least 1, or null", "Images of one evaluation batch; null: `batch_size`."
+    )
+    workers: Literal["auto"] | Annotated[int, Field(ge=0)] = _key(
+        "auto", "auto or a whole number of at least 0", "Worker processes that read images; 0: none."
+    )
+    pipeline: Literal["batched", "per-image"] = _key(
+        "batched",
+        "batched or per-image",
+        "Transforms on whole batches on the device, or image by image in workers.",
+    )
+    sampler: Component = _key(
+        Component(name="shuffle"), "a name or a mapping with a name", "Order of the training samples."
+    )
+    train_transforms: _Items = _key(
+        ["resize", {"horizontal_flip": {"p": 0.5}}, "normalize"],
+        "a list of names or {name: {options}}",
+        "Transforms of training images, in order.",
+    )
+    eval_transforms: _Items = _key(
+        ["resize", "normalize"],
+        "a list of names or {name: {options}}",
+        "Transforms of evaluated images, in order.",
+    )
+    mean: list[float] = _key(
+        IMAGENET_MEAN,
+        "a list of 3 numbers",
+        "Mean of each channel, in the order of `color`.",
+        min_length=3,
+        max_length=3,
+    )
+    std: list[Annotated[float, Field(gt=0)]] = _key(
+        IMAGENET_STD,
+        "a list of 3 numbers above 0",
+        "Standard deviation of each channel, in the order of `color`.",
+        min_length=3,
+        max_length=3,
+    )
+    color: Literal["rgb", "bgr"] = _key("rgb", "rgb or bgr", "Order of the channels that the model reads.")
+
+
+class Train(Section):
+    """How long and in which way is trained, and which epoch is kept."""
+
+    trainer: str = _key("standard", "a name", "Registered trainer.", min_length=1)
+    epochs: int = _key(40, "a whole number of at least 1", "Passes over the training samples.", ge=1)
+    steps: _Count | None = _key(
+        None,
+        "a whole number of at least 1, or null",
+        "Optimizer steps after which training ends; null: all epochs.",
+    )
+    eval_every: Literal["epoch"] | _Count = _key(
+        "epoch", "epoch or a whole number of at least 1", "When to evaluate: every epoch, or every so many steps."
+    )
+    save_every: Literal["epoch"] | _Count = _key(
+        "epoch",
+        "epoch or a whole number of at least 1",
+        "When to save the state: every epoch, or every so many steps.",
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = _key(
+        "auto",
+        "auto, fp32, bf16 or fp16",
+        "Arithmetic of the model; auto: the fastest the device computes natively.",
+    )
+    compile: bool = _key(False, "true or false", "Compile the model with torch.compile.")
+    accumulate: int = _key(
+        1, "a whole number of at least 1", "Parts in which a batch is computed, to save memory.", ge=1
+    )
+    clip_norm: Annotated[float, Field(gt=0)] | None = _key(
+        None, "a number above 0, or null", "Largest norm of the gradient; null: no clipping."
+    )
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = _key(
+        None, "a number between 0 and 1, or null", "Decay of the weights' moving average; null: none is kept."
+    )
+    select: Literal["last", "best:val", "best:test"] = _key(
+        "best:val",
+        "last, best:val or best:test",
+        "Which weights are the result. best:test selects on the reported split: only to reproduce papers.",
+    )
+    metric: Literal["accuracy", "mean_class_accuracy", "macro_f1"] = _key(
+        "accuracy", "accuracy, mean_class_accuracy or macro_f1", "What `select` compares; ties go to the earliest."
+    )
+    seed: int = _key(
+        0,
+        "a whole number from 0 to 9223372036854775807",
+        "Seed of everything random (`--seed`).",
+        ge=0,
+        lt=1 << 63,
+    )
+    deterministic: Literal["auto"] | bool = _key(
+        "auto", "auto, true or false", "Deterministic algorithms only; auto: true on CPU, false on cuda."
+    )
+
+
+class Run(Section):
+    """Where it runs and where its files go; never part of the result."""
+
+    root: str = _key("runs", "a folder", "Folder of all runs.", min_length=1)
+    dir: _Text | None = _key(
+        None, "a folder or null", "Folder of exactly this run; null: `ROOT/MODEL-DATASET/TIME-sSEED`."
+    )
+    device: str = _key("auto", "a device", "Device (`--device`); auto: cuda, else mps, else cpu.", min_length=1)
+
+
+class Config(Section):
+    """A complete configuration. Immutable; `model_copy` and the layers make others."""
+
+    model: Model = _key(..., "a name or a mapping with a name", "The model.")
+    data: Data = _key(..., "a mapping", "The data.")
+    loss: Component = _key(Component(name="cross_entropy"), "a name or a mapping with a name", "The loss.")
+    optimizer: Component = _key(
+        Component(name="adam", lr=1e-4),  # type: ignore[call-arg] # options stand beside the name
+        "a name or a mapping with a name",
+        "The optimizer.",
+    )
+    scheduler: Scheduler = _key(
+        Scheduler(name="constant"), "a name or a mapping with a name", "The learning rate schedule."
+    )
+    train: Train = _key(Train(), "a mapping", "The training.")
+    run: Run = _key(Run(), "a mapping", "The run's place.")
+    callbacks: list[Callback] = _key(
+        [Callback(name="progress")], "a list of names or {name: {options}}", "What watches the training, in order."
+    )
+
+    @field_validator("callbacks", mode="before")
+    @classmethod
+    def _from_entries(cls, value: Any) -> Any:
+        return [_callback(item) for item in value] if isinstance(value, list) else value
+
+
+def _callback(item: Any) -> Any:
+    if isinstance(item, str):
+        return {"name": item}
+    if isinstance(item, dict) and len(item) == 1:
+        name, options = next(iter(item.items()))
+        return {"name": name, "options": options}
+    return item if isinstance(item, Callback) else None
+
+
+def section_of(model: type[BaseModel] | None, key: str) -> type[Section] | None:
+    """The section that stands under `key` of `model`, or None for a plain value."""
+    field = model.model_fields.get(key) if model else None
+    kind = field.annotation if field else None
+    return kind if isinstance(kind, type) and issubclass(kind, Section) else None
+
+
+def plain(value: Any) -> Any:
+    """A validated value as YAML writes it: sections as mappings, options sorted by name."""
+    if isinstance(value, Callback):
+        return {value.name: plain(value.options)} if value.options else value.name
+    if isinstance(value, BaseModel):
+        known = {key: plain(getattr(value, key)) for key in type(value).model_fields}
+        return known | plain(value.model_extra or {})
+    if isinstance(value, dict):
+        return {key: plain(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value
+
+
+def expectation(path: tuple[str, ...]) -> str:
+    """What the key at `path` takes, in words."""
+    model: type[Section] | None = Config
+    for part in path[:-1]:
+        model = section_of(model, part)
+    extra = model.model_fields[path[-1]].json_schema_extra if model else None
+    return str(extra["expects"]) if isinstance(extra, dict) else "another value"
+
+
+def schema_keys(model: type[Section] = Config, prefix: str = "") -> Iterator[str]:
+    """Dotted name of every key of the schema, in its order; sections that hold keys are not listed."""
+    for key in model.model_fields:
+        section = section_of(model, key)
+        if section is None:
+            yield prefix + key
+        else:
+            yield from schema_keys(section, f"{prefix}{key}.")
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON schema of a configuration file, for editors. No key is required: a file may hold any part."""
+    schema = Config.model_json_schema()
+    for part in (schema, *schema["$defs"].values()):
+        for variant in (part, *part.get("anyOf", ())):
+            variant.pop("required", None)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "fer-run configuration"}
