@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms import Pipeline, TransformInfo, build_pipeline
+from fer_core.data.transforms.pipeline import Item
 from numpy.typing import NDArray
 from PIL import Image
 
 BATCH = 256
 TURN_AND_CROP = [{"rotation": {"degrees": 20}}, {"random_crop": {"padding": 1 / 7}}]
-LISTS = {
+LISTS: dict[str, list[Item]] = {
     "evaluation": ["resize", "normalize"],
     "training (DAN, RAF-DB)": [
         "resize",

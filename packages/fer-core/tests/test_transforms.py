@@ -158,6 +158,19 @@ def test_training_pipelines_give_the_same_pictures():
     assert same.mean() > 0.998
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_device_gives_the_same_pictures():
+    pictures = planes(faces(32))
+    for transforms in (["resize", "normalize"], TRAIN):
+        pipeline = build_pipeline(transforms, INFO)
+        here = pipeline.batch(pictures, SampleRandom(0, 0, range(32)))
+        there = pipeline.batch(pictures.cuda(), SampleRandom(0, 0, range(32)))
+        assert there.is_cuda
+        near = (here - there.cpu()).abs() * torch.tensor(INFO.std)[:, None, None] * 255 < 2
+        assert near.float().mean() > 0.998
+
+
 @pytest.mark.parametrize(
     "transform",
     [

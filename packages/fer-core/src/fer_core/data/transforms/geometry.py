@@ -9,6 +9,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor
 
@@ -29,14 +30,14 @@ def take_pixels(images: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
 
     Args:
         images: [N, C, H, W], any type.
-        columns: Input column of each output pixel, int64, broadcasts to [N, H, W] together with `rows`.
-        rows: Input row of each output pixel, int64.
+        columns: Input column of each output pixel, int32, broadcasts to [N, H, W] with `rows`; overwritten.
+        rows: Input row of each output pixel, likewise.
     """
     n, channels, height, width = images.shape
-    outside = ((columns < 0) | (columns >= width)) | ((rows < 0) | (rows >= height))
-    index = (rows * width + columns).masked_fill_(outside, 0).view(n, 1, height * width)
-    taken = images.flatten(2).gather(2, index.expand(-1, channels, -1)).view(images.shape)
-    return taken.masked_fill_(outside[:, None], 0)
+    framed = F.pad(images, (1, 1, 1, 1)).flatten(2)  # whatever lies outside is found in a black frame
+    rows = rows.clamp_(-1, height).add_(1).mul_(width + 2)
+    index = (rows + columns.clamp_(-1, width).add_(1)).long().view(n, 1, height * width)
+    return framed.gather(2, index.expand(-1, channels, -1)).view(images.shape)
 
 
 def affine_matrices(angle: Tensor, shift: Tensor, scale: Tensor, shear: Tensor, size: tuple[int, int]) -> Tensor:
@@ -68,7 +69,7 @@ def warp(images: Tensor, matrices: Tensor) -> Tensor:
     y = torch.arange(height, device=images.device)[:, None] + 0.5
     matrices = matrices.to(images.device)[..., None, None]
     columns, rows = (row[:, 0] * x + (row[:, 1] * y + row[:, 2]) for row in matrices.unbind(1))
-    return take_pixels(images, columns.floor_().long(), rows.floor_().long())
+    return take_pixels(images, columns.floor_().int(), rows.floor_().int())
 
 
 class _Warp(Transform):
@@ -194,7 +195,7 @@ class RandomCrop(Transform):
     def batch(self, images: Tensor, rng: SampleRandom) -> Tensor:
         """Crop each sample at a place of its own."""
         height, width = images.shape[-2:]
-        offsets = self._offsets(rng, (height, width)).to(images.device)
-        columns = torch.arange(width, device=images.device) + offsets[:, 1, None, None]
-        rows = torch.arange(height, device=images.device)[:, None] + offsets[:, 0, None, None]
+        offsets = self._offsets(rng, (height, width)).int().to(images.device)
+        columns = torch.arange(width, dtype=torch.int32, device=images.device) + offsets[:, 1, None, None]
+        rows = torch.arange(height, dtype=torch.int32, device=images.device)[:, None] + offsets[:, 0, None, None]
         return take_pixels(images, columns, rows)
