@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fer_core.types import Batch, Losses, Output, Progress
 
     Scan = Callable[[], Iterator[tuple[Batch, Output]]]
-    """Runs the model lazily, in eval mode and without gradients, over the training data in order."""
+    """Runs the model lazily, in eval mode and without gradients, once more over the augmented training data."""
 
 
 class Loss(nn.Module, ABC):

@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fer_core.errors import FerError
 
+TINY = 1e-12
+
 
 def compute_metrics(labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str]) -> dict[str, Any]:
     """Compare labels with the most probable classes; of equal probabilities the first class wins.
@@ -21,6 +23,7 @@ def compute_metrics(labels: ArrayLike, probabilities: ArrayLike, classes: Sequen
     - `mean_class_accuracy`: mean of the recalls that are not None (`balanced_accuracy_score`).
     - `macro_f1`: mean of 2 n[i][i] / (row sum + column sum) over the classes that occur among the labels or
       the predictions (`f1_score` with average="macro" and zero_division=0).
+    - `cross_entropy`: mean of -log of the label's probability, which counts as at least 1e-12.
     - `confusion`: n, rows are the true classes.
     - `count`: the number of images.
 
@@ -48,6 +51,7 @@ def compute_metrics(labels: ArrayLike, probabilities: ArrayLike, classes: Sequen
         "accuracy": int(hits.sum()) / len(truth),
         "mean_class_accuracy": float(np.mean([r for r in recall if r is not None])),
         "macro_f1": float(f1.mean()),
+        "cross_entropy": float(-np.log(np.maximum(scores[np.arange(len(truth)), truth], TINY)).mean()),
         "recall": dict(zip(classes, recall, strict=True)),
         "confusion": confusion.tolist(),
         "count": len(truth),

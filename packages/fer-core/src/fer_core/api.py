@@ -1,0 +1,251 @@
+"""The Python interface: the same steps as the command line, one call each."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fer_core import registry
+from fer_core.config import check_options, resolve_config
+from fer_core.data.open import open_dataset
+from fer_core.data.packs import cache_root, open_pack
+from fer_core.data.splits import make_split
+from fer_core.engine import Engine
+from fer_core.errors import FerError
+from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
+from fer_core.evaluation.run import resume_run, start_run
+from fer_core.inference import Predictor
+from fer_core.refs import resolve
+from fer_core.training import run_folder
+from fer_core.training.checkpoint import read_header
+from fer_core.types import TaskInfo, class_names
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from fer_core.config import Resolved
+    from fer_core.data.splits import Split
+    from fer_core.losses import Loss
+    from fer_core.types import DatasetSpec, FERDataset
+
+__all__ = [
+    "Predictor",
+    "Run",
+    "convert_upstream",
+    "create_loss",
+    "create_model",
+    "evaluate",
+    "resume",
+    "train",
+]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder, and what its `result.json` says."""
+
+    folder: Path
+    result: dict[str, Any]
+
+    @property
+    def checkpoint(self) -> Path:
+        """The weights that were chosen."""
+        return self.folder / run_folder.BEST
+
+
+def create_model(
+    name: str, num_classes: int = 7, *, classes: Sequence[str] = (), input_size: int = 224, **options: Any
+) -> nn.Module:
+    """A model with fresh weights.
+
+    Args:
+        name: Name or alias of an installed model.
+        num_classes: Size of the output where `classes` is not given.
+        classes: Class names.
+        input_size: Height and width of the images in pixels.
+        **options: The model's own options, as in the `model` section of a configuration.
+
+    Returns:
+        A module whose `forward(images)` returns a dict with `logits` [N, C].
+
+    Raises:
+        FerError: Unknown model or option.
+    """
+    spec = registry.find("models", name)
+    factory = resolve(spec.factory)
+    check_options("model", spec.name, factory, options, skip={"info"})
+    info = TaskInfo(tuple(classes) or class_names(num_classes), input_size=input_size)
+    model: nn.Module = factory(info, **options)
+    return model
+
+
+def create_loss(
+    name: str, *, classes: Sequence[str], class_counts: Sequence[int] = (), input_size: int = 224, **options: Any
+) -> Loss:
+    """A loss by name. `class_counts` are the training samples per class, for losses that weigh classes.
+
+    Raises:
+        FerError: Unknown loss or option.
+    """
+    factory = registry.find("losses", name)
+    check_options("loss", name, factory, options, skip={"info"})
+    loss: Loss = factory(TaskInfo(tuple(classes), tuple(class_counts), input_size), **options)
+    return loss
+
+
+def convert_upstream(name: str, state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Translate a state dict of the model's authors; load the result with `strict=True`.
+
+    The order of the classes stays the file's own.
+
+    Raises:
+        FerError: Unknown model, no converter, or keys that are missing or surplus (named).
+    """
+    spec = registry.find("models", name)
+    if spec.converter is None:
+        raise FerError(f"{spec.name} has no converter, since its plugin gives none: train it instead")
+    converted: dict[str, Tensor] = resolve(spec.converter)(state)
+    return converted
+
+
+def resolve_run(
+    model: str,
+    dataset: str,
+    *,
+    data: str | Path | None = None,
+    device: str | None = None,
+    seed: int | None = None,
+    config: Sequence[str | Path] = (),
+    overrides: Sequence[str] = (),
+) -> Resolved:
+    """The configuration of a run and the layer that each value came from. Raises FerError on any mistake."""
+    flags = {"data.root": None if data is None else str(data), "train.seed": seed, "run.device": device}
+    return resolve_config(
+        registry.find("models", model),
+        registry.find("datasets", dataset),
+        files=[Path(file) for file in config],
+        overrides=overrides,
+        flags=flags,
+    )
+
+
+def train(
+    model: str,
+    dataset: str,
+    *,
+    data: str | Path | None = None,
+    device: str = "auto",
+    seed: int | None = None,
+    config: Sequence[str | Path] = (),
+    show: Callable[[str], None] = print,
+    **overrides: Any,
+) -> Run:
+    """Train and evaluate, as `fer-run train` does.
+
+    Args:
+        model: Name of a model.
+        dataset: Name of a dataset.
+        data: The dataset's folder; else `$FER_DATA/NAME`, else `./data/NAME`.
+        device: `auto`, or the name of a device.
+        seed: Seed of the run.
+        config: YAML files, later ones win.
+        show: Called with every line of the log.
+        **overrides: Sections of the configuration as mappings: `train={"epochs": 3}`.
+
+    Raises:
+        FerError: Anything that the user can correct.
+    """
+    flat = [f"{key}={json.dumps(value)}" for key, value in _flatten(overrides)]
+    resolved = resolve_run(model, dataset, data=data, device=device, seed=seed, config=config, overrides=flat)
+    return _finished(start_run(resolved.config, show))
+
+
+def resume(folder: str | Path, *, device: str = "auto", show: Callable[[str], None] = print) -> Run:
+    """Go on with an interrupted run. Raises FerError when `folder` is none or its data changed."""
+    return _finished(resume_run(Path(folder), device, show))
+
+
+def evaluate(
+    checkpoint: str | Path,
+    dataset: str,
+    *,
+    data: str | Path | None = None,
+    split: str = "test",
+    options: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    batch_size: int = 128,
+    show: Callable[[str], None] = print,
+) -> Evaluation:
+    """Evaluate a checkpoint on one part of a dataset, classes matched by name.
+
+    On the dataset it was trained on, the part is that of the training's own split; elsewhere the official one.
+
+    Args:
+        checkpoint: A `.safetensors` file.
+        dataset: Name of a dataset.
+        data: The dataset's folder.
+        split: `train`, `val`, `test`, or `all`.
+        options: Options of the dataset.
+        device: `auto`, or the name of a device.
+        batch_size: Faces at once.
+        show: Called with remarks on what was chosen.
+
+    Raises:
+        FerError: Unusable checkpoint, other classes, an empty part.
+    """
+    header = read_header(Path(checkpoint))
+    own = header.get("dataset", {})
+    same = registry.find("datasets", dataset).name == own.get("name")
+    chosen = dict(own["options"]) if same and options is None else dict(options or {})
+    spec, opened = open_dataset(dataset, None if data is None else Path(data), chosen)
+    rows = _rows(spec, opened, header if same else {}, split, show)
+    engine = Engine.start(device)
+    pack = open_pack(opened, cache_root(), progress=True)
+    return evaluate_checkpoint(Path(checkpoint), opened, pack, rows, engine, batch_size=batch_size)
+
+
+def _rows(
+    spec: DatasetSpec, dataset: FERDataset, header: Mapping[str, Any], role: str, show: Callable[[str], None]
+) -> NDArray[np.int64]:
+    import numpy as np
+
+    if role == "all":
+        return np.arange(len(dataset.table))
+    if role not in ("train", "val", "test"):
+        raise FerError(f"there is no split {role}: use train, val, test or all")
+    protocol = header.get("split", {"protocol": "official", "holdout": 0.1, "seed": 0, "digest": None})
+    divided: Split = make_split(
+        dataset,
+        spec.splits,
+        protocol["protocol"],
+        holdout=protocol["holdout"],
+        seed=protocol["seed"],
+        select="last",
+    )
+    if protocol["digest"] not in (None, divided.digest):
+        show("warning: the dataset differs from the one in training, so its parts may overlap with training data")
+    rows: NDArray[np.int64] = getattr(divided, role)
+    if len(rows) == 0:
+        raise FerError(f"{spec.name} has no {role} part under {divided.protocol}: use another --split")
+    return rows
+
+
+def _finished(folder: Path) -> Run:
+    return Run(folder, json.loads((folder / run_folder.RESULT).read_text(encoding="utf-8")))
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    leaves: list[tuple[str, Any]] = []
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            leaves += _flatten(value, f"{name}.")
+        else:
+            leaves.append((name, os.fspath(value) if isinstance(value, Path) else value))
+    return leaves

@@ -1,0 +1,83 @@
+"""`fer-run evaluate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fer_core.cli.options import data_option, device_option, json_option, override_option
+from fer_core.errors import FerError
+
+if TYPE_CHECKING:
+    from fer_core.evaluation.evaluate import Evaluation
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("dataset")
+@click.option("--split", default="test", show_default=True, help="train, val, test or all.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for predictions and confusion matrix.")
+@click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True, help="Faces at once.")
+@data_option
+@override_option
+@device_option
+@json_option
+def evaluate(
+    checkpoint: Path,
+    dataset: str,
+    split: str,
+    out: Path | None,
+    batch_size: int,
+    data: Path | None,
+    overrides: tuple[str, ...],
+    device: str,
+    as_json: bool,
+) -> None:
+    """Evaluate CHECKPOINT on a part of DATASET, its classes matched by name.
+
+    Options of the dataset are given as `-o data.options.KEY=VALUE`.
+    """
+    from fer_core.cli.options import dataset_options
+
+    options = dataset_options(overrides)
+    from fer_core.api import evaluate as run
+
+    found = run(
+        checkpoint,
+        dataset,
+        data=data,
+        split=split,
+        options=options or None,
+        device=device,
+        batch_size=batch_size,
+        show=lambda line: click.echo(line, err=True),
+    )
+    if out is not None:
+        _save(found, out, split)
+    if as_json:
+        content: dict[str, Any] = {"dataset": dataset, "split": split, "faces": len(found.ids), **found.metrics}
+        click.echo(json.dumps({**content, "classes": found.classes}, indent=2, sort_keys=True))
+        return
+    _print(found, dataset, split)
+
+
+def _save(found: Evaluation, out: Path, split: str) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FerError(f"cannot make the folder {out} ({error.strerror}): choose another with --out") from error
+    for path in found.save(out, split):
+        click.echo(f"written {path}", err=True)
+
+
+def _print(found: Evaluation, dataset: str, split: str) -> None:
+    metrics = found.metrics
+    click.echo(f"{dataset} {split}, {len(found.ids):,} faces")
+    for name in ("accuracy", "mean_class_accuracy", "macro_f1"):
+        click.echo(f"  {name.replace('_', ' '):<20} {metrics[name]:7.2%}")
+    click.echo("  recall")
+    for name, value in metrics["recall"].items():
+        click.echo(f"    {name:<18} {'absent' if value is None else f'{value:7.2%}'}")

@@ -1,0 +1,6 @@
+"""Devices, precision and the few operations that depend on them."""
+
+from fer_core.engine.devices import Device
+from fer_core.engine.engine import Engine
+
+__all__ = ["Device", "Engine"]

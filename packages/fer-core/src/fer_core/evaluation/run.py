@@ -1,0 +1,251 @@
+"""A whole run: data, training, evaluation of the chosen weights, and the record of all of it."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fer_core import registry
+from fer_core.config import config_hash, dump_config, load_config
+from fer_core.engine import Engine
+from fer_core.errors import FerError
+from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
+from fer_core.metrics import save_curves
+from fer_core.plugins import load_plugins
+from fer_core.training import checkpoint, run_folder
+from fer_core.training.build import Data, build_setup, open_data
+from fer_core.training.files import write_json, write_text
+
+if TYPE_CHECKING:
+    from fer_core.config import Config
+    from fer_core.training.trainer import Trainer
+
+Say = Callable[[str], None]
+SUMMARY = ("accuracy", "mean_class_accuracy", "macro_f1")
+
+
+class RunLog:
+    """Prints every line and keeps it in `log.txt`, from the moment there is a folder."""
+
+    def __init__(self, show: Say) -> None:
+        self.show = show
+        self.lines: list[str] = []
+        self.file: Path | None = None
+
+    def __call__(self, line: str) -> None:
+        """Print and keep one line."""
+        self.show(line)
+        self.lines.append(line)
+        if self.file is not None:
+            self._flush()
+
+    def open(self, folder: Path) -> None:
+        """Write what was said so far, and go on writing there."""
+        self.file = folder / run_folder.LOG
+        self._flush()
+
+    def _flush(self) -> None:
+        assert self.file is not None
+        with self.file.open("a", encoding="utf-8") as handle:
+            handle.writelines(line + "\n" for line in self.lines)
+        self.lines = []
+
+
+def start_run(config: Config, show: Say) -> Path:
+    """Train and evaluate as `config` says; returns the run's folder.
+
+    Raises:
+        FerError: Anything that the user can correct. Nothing is left behind unless training had begun.
+    """
+    log = RunLog(show)
+    run_folder.check(config)
+    engine = _start_engine(config, config.run.device)
+    data = open_data(config, log)
+    setup = build_setup(config, data, engine, log)
+    trainer_class = registry.find("trainers", config.train.trainer)
+    folder = run_folder.create(config, datetime.now(UTC).astimezone())
+    log.open(folder)
+    write_text(folder / run_folder.CONFIG, dump_config(config))
+    _write_environment(folder, engine)
+    trainer: Trainer = trainer_class(setup, folder)
+    _introduce(trainer, log)
+    _train_and_evaluate(trainer, engine, log)
+    return folder
+
+
+def resume_run(folder: Path, device: str, show: Say) -> Path:
+    """Go on with a run from its last saved state, under its stored configuration.
+
+    Args:
+        folder: The run's folder.
+        device: `auto` is the device of the beginning.
+        show: Called with every line of the log.
+
+    Raises:
+        FerError: No such run, or its data changed.
+    """
+    if not (folder / run_folder.CONFIG).is_file():
+        raise FerError(
+            f"{folder} is no run folder (it has no {run_folder.CONFIG}): name one that fer-run train made"
+        )
+    log = RunLog(show)
+    if (folder / run_folder.RESULT).is_file():
+        log(f"{folder} is finished already: see {folder / run_folder.RESULT}")
+        return folder
+    log.open(folder)
+    config = load_config(folder / run_folder.CONFIG)
+    stored = _read_environment(folder)
+    engine = _start_engine(config, stored["device"] if device == "auto" else device, stored["precision"])
+    _warn_about_threads(engine, stored, log)
+    setup = build_setup(config, open_data(config, log), engine, log)
+    trainer: Trainer = registry.find("trainers", config.train.trainer)(setup, folder)
+    if (folder / run_folder.STATE).exists():
+        trainer.load_state(checkpoint.load_state_file(folder / run_folder.STATE))
+        position = trainer.position
+        log(f"resumed after {position.epoch} epochs and {position.batch} batches (step {position.step})")
+    else:
+        log("nothing was saved before the run ended, so it begins anew")
+    _train_and_evaluate(trainer, engine, log)
+    return folder
+
+
+def _start_engine(config: Config, device: str, precision: str | None = None) -> Engine:
+    section = config.train
+    return Engine.start(
+        device, precision or section.precision, compile=section.compile, deterministic=section.deterministic
+    )
+
+
+def _introduce(trainer: Trainer, log: RunLog) -> None:
+    setup, config = trainer.setup, trainer.config
+    sizes = ", ".join(f"{role} {len(setup.data.rows(role)):,}" for role in ("train", "val", "test"))
+    parameters = sum(parameter.numel() for parameter in setup.task.model.parameters())
+    engine = trainer.engine
+    log(f"model    {config.model.name}, {parameters:,} parameters, input {config.data.input_size} pixels")
+    log(f"data     {config.data.name}, {setup.data.split.protocol}: {sizes}; {len(setup.info.classes)} classes")
+    log(f"device   {engine.device}, {engine.precision}, deterministic {str(engine.deterministic).lower()}")
+    log(f"select   {config.train.select} by {config.train.metric}, seed {config.train.seed}")
+    if config.train.select == "best:test":
+        log("warning  the epoch is chosen on the test split: the result is optimistic and marked as such")
+    log(f"run      {trainer.folder}")
+
+
+def _train_and_evaluate(trainer: Trainer, engine: Engine, log: RunLog) -> None:
+    began = time.monotonic()
+    trainer.fit()
+    seconds = time.monotonic() - began
+    result = _evaluate_run(trainer, engine)
+    folder = trainer.folder
+    save_curves(folder / "curves.png", trainer.history)
+    _finish_environment(folder, seconds)
+    write_json(folder / run_folder.RESULT, result)
+    for split, metrics in result["metrics"].items():
+        figures = [f"{name.replace('_', ' ')} {metrics[name]:.2%}" for name in SUMMARY]
+        log(f"{split:<8} {'  '.join(figures)}  (epoch {result['best']['epoch']})")
+    pictures = sorted(path.name for path in folder.glob("*.png"))
+    log(f"written  {folder}: {run_folder.RESULT}, {run_folder.BEST}, {', '.join(pictures)}")
+
+
+def _evaluate_run(trainer: Trainer, engine: Engine) -> dict[str, Any]:
+    """Evaluate the chosen and the last weights on every part that has faces."""
+    data, folder, last = trainer.setup.data, trainer.folder, trainer.history[-1]
+    roles = [role for role in ("val", "test") if len(data.rows(role))]
+    best = trainer.best or {"epoch": last["epoch"], "step": last["step"]}
+    found: dict[str, dict[str, Evaluation]] = {}
+    for name in (run_folder.BEST, run_folder.LAST):
+        if name == run_folder.LAST and best["step"] == last["step"]:
+            found[name] = found[run_folder.BEST]
+            continue
+        found[name] = {role: _evaluate_role(trainer, folder / name, role, engine) for role in roles}
+    for role, evaluation in found[run_folder.BEST].items():
+        evaluation.save(folder, role)
+    metrics = {
+        name: {role: evaluation.metrics for role, evaluation in evaluations.items()}
+        for name, evaluations in found.items()
+    }
+    return {
+        **_identity(trainer),
+        "metrics": metrics[run_folder.BEST],
+        "best": {"epoch": best["epoch"], "step": best["step"], "metrics": metrics[run_folder.BEST]},
+        "last": {"epoch": last["epoch"], "step": last["step"], "metrics": metrics[run_folder.LAST]},
+    }
+
+
+def _evaluate_role(trainer: Trainer, weights: Path, role: str, engine: Engine) -> Evaluation:
+    data, section = trainer.setup.data, trainer.config.data
+    size = section.eval_batch_size or section.batch_size
+    return evaluate_checkpoint(
+        weights, data.dataset, data.pack, data.rows(role), engine, batch_size=size, workers=section.workers
+    )
+
+
+def _identity(trainer: Trainer) -> dict[str, Any]:
+    """Everything that says what was done, and nothing that differs between equal runs."""
+    config, data, header = trainer.config, trainer.setup.data, trainer.setup.header
+    return {
+        "format": checkpoint.FORMAT,
+        "model": header["model"],
+        "classes": header["classes"],
+        "dataset": {**header["dataset"], "counts": _counts(data)},
+        "split": header["split"],
+        "protocol": {
+            "select": config.train.select,
+            "metric": config.train.metric,
+            "selected_on_test": config.train.select == "best:test",
+            "seed": config.train.seed,
+            "epochs": trainer.epochs,
+            "steps": trainer.total_steps,
+            "stopped": trainer.stop,
+        },
+        "input": {key: header[key] for key in ("input_size", "mean", "std", "color", "eval_transforms")},
+        "config_sha256": config_hash(config),
+    }
+
+
+def _counts(data: Data) -> Mapping[str, Mapping[str, int]]:
+    return {role: data.counts(role) for role in ("train", "val", "test") if len(data.rows(role))}
+
+
+def _write_environment(folder: Path, engine: Engine) -> None:
+    packages = ("fer-core", "torch", "torchvision", "numpy", "pandas", "scikit-learn", "pillow")
+    plugins = {plugin.distribution: plugin.version for plugin in load_plugins().loaded}
+    content = {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        **engine.describe(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": {name: version(name) for name in packages} | plugins,
+    }
+    write_json(folder / run_folder.ENVIRONMENT, content)
+
+
+def _read_environment(folder: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads((folder / run_folder.ENVIRONMENT).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FerError(
+            f"{folder} has no readable {run_folder.ENVIRONMENT}, so the run cannot go on: start it again"
+        ) from error
+    return content
+
+
+def _finish_environment(folder: Path, seconds: float) -> None:
+    content = _read_environment(folder)
+    sessions = [*content.get("training_seconds", []), round(seconds, 1)]
+    finished = datetime.now(UTC).isoformat(timespec="seconds")
+    write_json(folder / run_folder.ENVIRONMENT, {**content, "finished": finished, "training_seconds": sessions})
+
+
+def _warn_about_threads(engine: Engine, stored: Mapping[str, Any], log: RunLog) -> None:
+    now = engine.describe()
+    changed = [key for key in ("device", "threads") if now[key] != stored[key]]
+    for key in changed:
+        log(f"warning  {key} was {stored[key]}, is {now[key]}: the run goes on, but not bit for bit")

@@ -1,0 +1,122 @@
+"""Expressions of cropped faces, from one weight file and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from fer_core.data.random import SampleRandom
+from fer_core.data.transforms import TransformInfo, build_pipeline
+from fer_core.engine import Engine
+from fer_core.errors import FerError
+from fer_core.training.checkpoint import build_from_checkpoint
+from fer_core.training.predictions import logits_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+MAX_PIXELS = 50_000_000
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face: where it came from, its expression, and the probability of every class."""
+
+    source: str
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+
+class Predictor:
+    """Predicts with a weight file; size, normalisation, colour order and classes come from its header.
+
+    Args:
+        checkpoint: A `.safetensors` file that a training run wrote.
+        device: `auto`, or the name of a device.
+
+    Raises:
+        FerError: The file is unusable or its model is not installed.
+    """
+
+    def __init__(self, checkpoint: str | Path, device: str = "auto") -> None:
+        self.model, header = build_from_checkpoint(Path(checkpoint))
+        self.classes: tuple[str, ...] = tuple(header["classes"])
+        self.bgr = header["color"] == "bgr"
+        info = TransformInfo(header["input_size"], tuple(header["mean"]), tuple(header["std"]))
+        self.pipeline = build_pipeline(header["eval_transforms"], info)
+        self.engine = Engine.start(device)
+        self.engine.prepare(self.model)
+
+    def __call__(self, *sources: str | Path | NDArray[np.uint8]) -> list[Face]:
+        """Faces of image files, folders of them (searched recursively, sorted), or RGB arrays uint8 [H, W, 3].
+
+        Raises:
+            FerError: A source is missing, holds no image, or cannot be decoded.
+        """
+        return list(self.stream(sources))
+
+    def stream(self, sources: Iterable[str | Path | NDArray[np.uint8]]) -> Iterator[Face]:
+        """As calling, but one face after the other, so that a large folder needs little memory."""
+        images = _images(sources)
+        while group := list(islice(images, BATCH)):
+            names, pictures = zip(*group, strict=True)
+            for name, row in zip(names, self.probabilities(pictures).tolist(), strict=True):
+                best = max(range(len(row)), key=row.__getitem__)
+                named = dict(zip(self.classes, row, strict=True))
+                yield Face(name, self.classes[best], row[best], named)
+
+    @torch.inference_mode()
+    def probabilities(self, faces: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
+        """Probabilities float32 [N, C] of RGB faces, uint8 [H, W, 3], sizes may differ."""
+        pictures = [np.ascontiguousarray(face[:, :, ::-1]) if self.bgr else face for face in faces]
+        # Evaluation transforms draw nothing; the generator only completes the call.
+        images = self.pipeline.batch(pictures, SampleRandom(0, 0, np.arange(len(faces))))
+        batch = self.engine.place({"image": images})
+        with self.engine.autocast():
+            logits = logits_of(self.model, batch["image"])
+        return logits.softmax(dim=1).cpu()
+
+
+def _images(sources: Iterable[str | Path | NDArray[np.uint8]]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    for number, source in enumerate(sources):
+        if isinstance(source, np.ndarray):
+            if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3:
+                raise FerError(
+                    f"array {number} is {source.dtype} {source.shape}: pass uint8 RGB of shape [H, W, 3]"
+                )
+            yield f"array {number}", source
+            continue
+        for path in _files(Path(source)):
+            yield str(path), _read(path)
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise FerError(f"there is no file or folder {path}: name a picture of a face, or a folder of them")
+    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    if not found:
+        raise FerError(f"{path} holds no image: expected files ending in {', '.join(sorted(SUFFIXES))}")
+    return found
+
+
+def _read(path: Path) -> NDArray[np.uint8]:
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise FerError(f"{path} has {image.width} x {image.height} pixels, over {MAX_PIXELS:,}: shrink it")
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = "it is empty" if path.stat().st_size == 0 else str(error)
+        raise FerError(f"cannot read {path} as an image ({reason}): replace or remove it") from error

@@ -1,0 +1,244 @@
+"""From a resolved configuration to everything a trainer needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from fer_core import registry
+from fer_core.config.options import check_options
+from fer_core.data.loader import Loader
+from fer_core.data.open import open_dataset
+from fer_core.data.packs import cache_root, open_pack
+from fer_core.data.random import derive_seed
+from fer_core.data.splits import make_split
+from fer_core.data.transforms import TransformInfo, build_pipeline
+from fer_core.engine import Engine
+from fer_core.errors import FerError
+from fer_core.refs import resolve
+from fer_core.training.task import Task
+from fer_core.types import TaskInfo
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fer_core.config import Config
+    from fer_core.data.packs import Pack
+    from fer_core.data.splits import Split
+    from fer_core.losses import Loss
+    from fer_core.training.callbacks import Callback
+    from fer_core.types import DatasetSpec, FERDataset
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Data:
+    """An opened dataset, divided and ready to be read."""
+
+    spec: DatasetSpec
+    dataset: FERDataset
+    split: Split
+    fingerprint: str
+    pack: Pack
+
+    def rows(self, role: str) -> NDArray[np.int64]:
+        """Row numbers of the role train, val or test."""
+        rows: NDArray[np.int64] = getattr(self.split, role)
+        return rows
+
+    def counts(self, role: str) -> dict[str, int]:
+        """Samples of each class."""
+        labels = self.dataset.table["label"].to_numpy()[self.rows(role)]
+        numbers = np.bincount(labels, minlength=len(self.dataset.classes))
+        return {name: int(number) for name, number in zip(self.dataset.classes, numbers, strict=True)}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a trainer is built from."""
+
+    config: Config
+    data: Data
+    info: TaskInfo
+    engine: Engine
+    task: Task
+    loss: Loss
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.LRScheduler
+    train_loader: Loader
+    loaders: dict[str, Loader]
+    watched: tuple[str, ...]
+    callbacks: dict[str, Callback]
+    epochs: int
+    total_steps: int
+    header: dict[str, Any]
+    say: Say
+
+    @property
+    def data_identity(self) -> dict[str, str]:
+        """What must be equal for a run to go on."""
+        return {"fingerprint": self.data.fingerprint, "split": self.data.split.digest}
+
+
+def open_data(config: Config, say: Say) -> Data:
+    """Open the configured dataset, divide it and read its pixels (once; then from a pack).
+
+    Raises:
+        FerError: Anything wrong with the data, in one line.
+    """
+    section = config.data
+    spec, dataset = open_dataset(
+        section.name, None if section.root is None else Path(section.root), section.options
+    )
+    split = make_split(
+        dataset,
+        spec.splits,
+        section.split,
+        holdout=section.holdout,
+        seed=section.split_seed,
+        select=config.train.select,
+    )
+    if split.protocol != section.split:
+        say(f"split {section.split} is carried out as {split.protocol}: {spec.name} has no split for every role")
+    return Data(spec, dataset, split, dataset.fingerprint(), open_pack(dataset, cache_root(), progress=True))
+
+
+def make_loader(data: Data, rows: NDArray[np.int64], config: Config, engine: Engine, *, training: bool) -> Loader:
+    """A loader over `rows`, with the training transforms and sampler or the evaluation ones."""
+    section, table = config.data, data.dataset.table
+    labels = table["label"].to_numpy()
+    info = TransformInfo(section.input_size, tuple(section.mean), tuple(section.std))
+    sampler = None
+    if training:
+        factory = registry.find("samplers", section.sampler.name)
+        check_options(
+            "data.sampler", section.sampler.name, factory, section.sampler.options, skip={"labels", "seed"}
+        )
+        sampler = factory(labels[rows], derive_seed(config.train.seed, 1), **section.sampler.options)
+    columns = [f"votes_{name}" for name in data.dataset.classes]
+    votes = table[columns].to_numpy(np.float64) if set(columns) <= set(table.columns) else None
+    return Loader(
+        data.pack,
+        rows,
+        labels,
+        pipeline=build_pipeline(section.train_transforms if training else section.eval_transforms, info),
+        mode=section.pipeline,
+        batch_size=section.batch_size if training else section.eval_batch_size or section.batch_size,
+        sampler=sampler,
+        seed=derive_seed(config.train.seed, 2),
+        color=section.color,
+        workers=section.workers,
+        device=engine.device,
+        votes=votes,
+    )
+
+
+def build_model(config: Config, info: TaskInfo) -> torch.nn.Module:
+    """The configured model, with weights drawn from the run's seed."""
+    spec = registry.find("models", config.model.name)
+    factory = resolve(spec.factory)
+    options = model_options(config)
+    check_options("model", spec.name, factory, options, skip={"info"})
+    torch.manual_seed(derive_seed(config.train.seed, 0))
+    model: torch.nn.Module = factory(info, **options)
+    return model
+
+
+def model_options(config: Config) -> dict[str, Any]:
+    """Options for the model's factory; `backbone_weights` only where it is asked for, since few models have it."""
+    weights = config.model.backbone_weights
+    return config.model.options | ({} if weights is None else {"backbone_weights": weights})
+
+
+def build_setup(config: Config, data: Data, engine: Engine, say: Say) -> Setup:
+    """Make every part that the configuration names. Raises FerError where a part cannot be made."""
+    info = TaskInfo(data.dataset.classes, tuple(data.counts("train").values()), config.data.input_size)
+    model = build_model(config, info)
+    loss = _component("losses", "loss", config.loss.name, config.loss.options, info)
+    task = Task(model, loss)
+    engine.prepare(model)
+    loss.to(engine.device)
+    parameters = [parameter for parameter in task.parameters() if parameter.requires_grad]
+    optimizer = _component("optimizers", "optimizer", config.optimizer.name, config.optimizer.options, parameters)
+    train_loader = make_loader(data, data.split.train, config, engine, training=True)
+    per_epoch = len(train_loader)
+    total_steps = config.train.steps or config.train.epochs * per_epoch
+    epochs = -(-total_steps // per_epoch)
+    watched = _watched(config, data)
+    return Setup(
+        config=config,
+        data=data,
+        info=info,
+        engine=engine,
+        task=task,
+        loss=loss,
+        optimizer=optimizer,
+        scheduler=_scheduler(config, optimizer, epochs, total_steps, per_epoch),
+        train_loader=train_loader,
+        loaders={role: make_loader(data, data.rows(role), config, engine, training=False) for role in watched},
+        watched=watched,
+        callbacks={
+            entry.name: _component("callbacks", "callbacks", entry.name, entry.options)
+            for entry in config.callbacks
+        },
+        epochs=epochs,
+        total_steps=total_steps,
+        header=_header(config, data),
+        say=say,
+    )
+
+
+def _component(kind: str, section: str, name: str, options: dict[str, Any], *leading: Any) -> Any:
+    factory = registry.find(kind, name)
+    # The leading arguments are the framework's; an option may not take their place.
+    check_options(section, name, factory, options, skip={"info", "params", "optimizer"})
+    return factory(*leading, **options)
+
+
+def _scheduler(
+    config: Config, optimizer: torch.optim.Optimizer, epochs: int, steps: int, per_epoch: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    name, options = config.scheduler.name, config.scheduler.options
+    factory = registry.find("schedulers", name)
+    check_options("scheduler", name, factory, options, skip={"optimizer", "total", "per_epoch"})
+    units = {"epoch": (epochs, 1), "step": (steps, per_epoch)}
+    total, unit = units[config.scheduler.per]
+    scheduler: torch.optim.lr_scheduler.LRScheduler = factory(optimizer, total=total, per_epoch=unit, **options)
+    return scheduler
+
+
+def _watched(config: Config, data: Data) -> tuple[str, ...]:
+    """The roles evaluated while training: the validation part where there is one, the test part only if asked."""
+    role = config.train.select.removeprefix("best:")
+    if role in ("val", "test") and len(data.rows(role)) == 0:
+        raise FerError(f"train.select is best:{role}, but the split has no {role} part: use train.select=last")
+    return tuple(name for name in ("val", "test") if name == role or (name == "val" and len(data.split.val)))
+
+
+def _header(config: Config, data: Data) -> dict[str, Any]:
+    """What the weight file says of itself: no path, no time, so equal runs give equal bytes."""
+    section = config.data
+    return {
+        "model": {"name": config.model.name, "options": config.model.options},
+        "classes": list(data.dataset.classes),
+        "input_size": section.input_size,
+        "mean": list(section.mean),
+        "std": list(section.std),
+        "color": section.color,
+        "eval_transforms": section.eval_transforms,
+        "eval_pipeline": section.pipeline,
+        "dataset": {"name": data.spec.name, "fingerprint": data.fingerprint, "options": dict(section.options)},
+        "split": {
+            "protocol": data.split.protocol,
+            "holdout": section.holdout,
+            "seed": section.split_seed,
+            "digest": data.split.digest,
+        },
+        "recipe": {"loss": config.loss.name, "optimizer": config.optimizer.name, "select": config.train.select},
+    }

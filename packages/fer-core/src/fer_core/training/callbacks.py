@@ -1,0 +1,148 @@
+"""What may watch a run, and stop it."""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from fer_core.errors import FerError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+    from fer_core.training.trainer import Trainer
+
+Row = dict[str, Any]
+
+
+class Callback:
+    """Base class: override what you need. Constructed as `Callback(**options)`.
+
+    `state_dict` is saved with the run and restored on `--resume`; keep it to plain values.
+    """
+
+    def on_start(self, trainer: Trainer) -> None:
+        """Training begins, or goes on."""
+
+    def on_step(self, trainer: Trainer) -> None:
+        """An optimizer step was made; `trainer.position` counts it already."""
+
+    def on_evaluation(self, trainer: Trainer, row: Row) -> None:
+        """A row of `metrics.jsonl` is complete. Set `trainer.stop` to a reason to end the run here."""
+
+    def on_end(self, trainer: Trainer) -> None:
+        """Training ended, also when an error ended it."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What to save."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+
+
+class EarlyStopping(Callback):
+    """Stop when the selection metric has not improved for `patience` evaluations.
+
+    Args:
+        patience: Evaluations without improvement, at least 1.
+        min_delta: What counts as improvement, as a fraction of 1.
+    """
+
+    def __init__(self, *, patience: int = 20, min_delta: float = 0.0) -> None:
+        if patience < 1:
+            raise FerError(f"early_stopping.patience is {patience}, which would stop at once: use 1 or more")
+        self.patience = patience
+        self.min_delta = min_delta
+        self.best: float | None = None
+        self.waited = 0
+
+    def on_evaluation(self, trainer: Trainer, row: Row) -> None:
+        """Count evaluations without improvement."""
+        score = trainer.score(row)
+        if score is None:
+            raise FerError("early_stopping needs a metric, but train.select is last: use train.select=best:val")
+        if self.best is None or score > self.best + self.min_delta:
+            self.best, self.waited = score, 0
+            return
+        self.waited += 1
+        if self.waited >= self.patience:
+            trainer.stop = f"no better {trainer.config.train.metric} for {self.waited} evaluations"
+
+    def state_dict(self) -> dict[str, Any]:
+        """Best score and evaluations since."""
+        return {"best": self.best, "waited": self.waited}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore both."""
+        self.best, self.waited = state["best"], state["waited"]
+
+
+class CSVLog(Callback):
+    """Write `metrics.csv` beside `metrics.jsonl`: one line an evaluation, nested names joined by a dot."""
+
+    def on_evaluation(self, trainer: Trainer, row: Row) -> None:
+        """Rewrite the file from the history, so that a resumed run has no line twice."""
+        rows = [_flat(entry) for entry in trainer.history]
+        columns = list(dict.fromkeys(key for entry in rows for key in entry))
+        with (trainer.folder / "metrics.csv").open("w", newline="", encoding="utf-8") as handle:
+            writer = csv.DictWriter(handle, columns)
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def _flat(row: Row, prefix: str = "") -> Row:
+    flat: Row = {}
+    for key, value in row.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+class Progress(Callback):
+    """A bar within the epoch on a terminal, and a line an evaluation everywhere."""
+
+    def __init__(self) -> None:
+        self.bar: Bar | None = None
+        self.began = 0.0
+        self.first_step = 0
+
+    def on_start(self, trainer: Trainer) -> None:
+        """Open the bar."""
+        self.began, self.first_step = time.monotonic(), trainer.position.step
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import MofNCompleteColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bar
+
+            columns = (*Bar.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+            self.bar = Bar(*columns, console=Console(stderr=True), transient=True)
+            self.bar.start()
+            self.bar.add_task("training", total=trainer.total_steps, completed=trainer.position.step)
+
+    def on_step(self, trainer: Trainer) -> None:
+        """Advance the bar."""
+        if self.bar is not None:
+            self.bar.update(self.bar.task_ids[0], completed=trainer.position.step)
+
+    def on_evaluation(self, trainer: Trainer, row: Row) -> None:
+        """Print the figures of the evaluation and how long the rest will take."""
+        done = trainer.position.step - self.first_step
+        left = (time.monotonic() - self.began) / max(done, 1) * (trainer.total_steps - trainer.position.step)
+        parts = [f"epoch {row['epoch']}/{trainer.epochs}", f"loss {row['train']['loss']:.4f}"]
+        if "accuracy" in row["train"]:
+            parts.append(f"train {row['train']['accuracy']:.2%}")
+        parts += [f"{role} {row[role]['accuracy']:.2%}" for role in ("val", "test") if role in row]
+        parts.append(f"about {_clock(left)} left" if left >= 1 else "last")
+        trainer.say("  ".join(parts))
+
+    def on_end(self, trainer: Trainer) -> None:
+        """Close the bar."""
+        if self.bar is not None:
+            self.bar.stop()
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest:02d} s"

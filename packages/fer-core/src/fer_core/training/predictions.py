@@ -1,0 +1,51 @@
+"""A model's probabilities for every face of a loader, in the loader's order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from fer_core.data.loader import Loader
+    from fer_core.engine import Engine
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """`rows` [N] are row numbers of the dataset's table, `labels` [N], `probabilities` float32 [N, C]."""
+
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+
+
+def logits_of(model: nn.Module, images: Tensor) -> Tensor:
+    """Logits float32 [N, C] of images [N, C, H, W]; several views [N, V, C, H, W] are averaged."""
+    if images.dim() == 5:
+        faces, views = images.shape[:2]
+        return logits_of(model, images.flatten(0, 1)).unflatten(0, (faces, views)).mean(1)
+    logits: Tensor = model(images)["logits"]
+    return logits.float()
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, loader: Loader, engine: Engine) -> Predictions:
+    """Run `model` in eval mode over one pass of `loader`; its mode is restored afterwards."""
+    was_training = model.training
+    model.eval()
+    rows, labels, probabilities = [], [], []
+    for cpu_batch in loader.epoch(0):
+        batch = engine.place(cpu_batch)
+        with engine.autocast():
+            logits = logits_of(model, batch["image"])
+        rows.append(batch["index"])
+        labels.append(batch["label"])
+        probabilities.append(logits.softmax(dim=1))
+    model.train(was_training)
+    return Predictions(*(torch.cat(part).cpu().numpy() for part in (rows, labels, probabilities)))

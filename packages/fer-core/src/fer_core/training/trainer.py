@@ -1,0 +1,268 @@
+"""The training loop. It knows no paper: a method is a loss plus an optimizer."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from fer_core.data.random import derive_seed
+from fer_core.errors import FerError
+from fer_core.metrics import compute_metrics
+from fer_core.training import checkpoint, files, run_folder
+from fer_core.training.ema import EMA
+from fer_core.training.predictions import predict
+
+if TYPE_CHECKING:
+    from fer_core.training.build import Setup
+    from fer_core.training.callbacks import Row
+    from fer_core.types import Batch, Losses, Output
+
+from fer_core.types import Progress
+
+SCALARS = ("accuracy", "mean_class_accuracy", "macro_f1", "cross_entropy")
+
+
+@dataclass
+class Position:
+    """Where training stands: finished epochs, batches done in the current one, optimizer steps in all."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+
+
+class Trainer:
+    """The `standard` trainer, built from a `Setup`; what it writes goes into `folder`.
+
+    Attributes:
+        position: Where training stands.
+        history: The rows of `metrics.jsonl`.
+        stop: Set to a reason, it ends the run after the current evaluation.
+    """
+
+    def __init__(self, setup: Setup, folder: Path) -> None:
+        self.setup = setup
+        self.config = setup.config
+        self.engine = setup.engine
+        self.task = setup.task
+        self.optimizer = setup.optimizer
+        self.scheduler = setup.scheduler
+        self.folder = folder
+        self.say = setup.say
+        self.epochs = setup.epochs
+        self.total_steps = setup.total_steps
+        self.callbacks = setup.callbacks
+        self.position = Position()
+        self.history: list[Row] = []
+        self.best: dict[str, Any] | None = None
+        self.stop: str | None = None
+        self.sums: dict[str, Tensor] = {}
+        self.learning_rate = 0.0
+        self.ema = EMA(self.task.model) if self.config.train.ema is not None else None
+        self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+
+    def fit(self) -> None:
+        """Train to the end, from wherever `load_state` left off, and write `last` and `best` weights.
+
+        Raises:
+            FerError: The loss is not finite any more, or the disk refuses; the state saved last is intact.
+        """
+        for callback in self.callbacks.values():
+            callback.on_start(self)
+        try:
+            while self.stop is None and self.position.step < self.total_steps:
+                self._epoch()
+        finally:
+            for callback in self.callbacks.values():
+                callback.on_end(self)
+        if self.stop is not None:
+            self.say(f"stopped: {self.stop}")
+        with self._averaged():
+            self._save_product(run_folder.LAST, self.history[-1])
+            if self.best is None:
+                self._save_product(run_folder.BEST, self.history[-1])
+
+    def _epoch(self) -> None:
+        for batch in self.setup.train_loader.epoch(self.position.epoch, start=self.position.batch):
+            self._step(self.engine.place(batch))
+            if self.position.step >= self.total_steps or self.position.batch == len(self.setup.train_loader):
+                break
+            if _due(self.config.train.eval_every, self.position.step):
+                self._evaluate()
+            if self.stop is not None or _due(self.config.train.save_every, self.position.step):
+                self._save_state()
+            if self.stop is not None:
+                return
+        self.setup.loss.after_epoch(self._scan, self._progress())
+        if self.config.scheduler.per == "epoch":
+            self.scheduler.step()
+        if self.position.batch == len(self.setup.train_loader):
+            self.position.epoch, self.position.batch = self.position.epoch + 1, 0
+        self._evaluate()
+        self._save_state()
+
+    def _step(self, batch: Batch) -> None:
+        # Layer noise is a function of the position, so a resumed run draws what an undisturbed one would.
+        torch.manual_seed(derive_seed(self.config.train.seed, self.position.epoch, self.position.batch))
+        self.task.train()
+        progress = self._progress()
+        micro_batches = _split(batch, self.config.train.accumulate)
+
+        def closure() -> Losses:
+            self.optimizer.zero_grad(set_to_none=True)
+            noted: Losses = {}
+            for micro in micro_batches:
+                with self.engine.autocast():
+                    losses: Losses = self.task(micro, progress)
+                self.engine.backward(losses["loss"] / len(micro_batches))
+                _note(noted, losses, micro)
+            if self.config.train.clip_norm is not None:
+                nn.utils.clip_grad_norm_(self.parameters, self.config.train.clip_norm)
+            return noted
+
+        self.learning_rate = self.optimizer.param_groups[0]["lr"]
+        noted: Any = self.optimizer.step(closure)  # type: ignore[arg-type]  # torch types the closure as float
+        for name, value in noted.items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+        if self.config.scheduler.per == "step":
+            self.scheduler.step()
+        if self.ema is not None and self.config.train.ema is not None:
+            self.ema.update(self.task.model, self.config.train.ema)
+        self.position.batch += 1
+        self.position.step += 1
+        for callback in self.callbacks.values():
+            callback.on_step(self)
+
+    def _progress(self) -> Progress:
+        return Progress(self.position.epoch, self.epochs, self.position.step, self.total_steps)
+
+    @torch.no_grad()
+    def _scan(self) -> Iterator[tuple[Batch, Output]]:
+        self.task.eval()
+        # Epochs beyond the last are never trained on, so this pass has an augmentation of its own.
+        for cpu_batch in self.setup.train_loader.epoch(self.epochs + self.position.epoch):
+            batch = self.engine.place(cpu_batch)
+            with self.engine.autocast():
+                output: Output = self.task.model(batch["image"])
+            yield batch, output
+
+    def _evaluate(self) -> None:
+        row: Row = {"epoch": self._epochs_done(), "step": self.position.step, "lr": self.learning_rate}
+        row["train"] = self._train_means()
+        with self._averaged():
+            for role in self.setup.watched:
+                row[role] = self._measure(role)
+            self.history.append(row)
+            score = self.score(row)
+            if score is not None and (self.best is None or score > self.best["score"]):
+                self.best = {"score": score, "epoch": row["epoch"], "step": row["step"]}
+                self._save_product(run_folder.BEST, row)
+        text = "".join(json.dumps(entry, sort_keys=True) + "\n" for entry in self.history)
+        files.write_text(self.folder / run_folder.METRICS, text)
+        for callback in self.callbacks.values():
+            callback.on_evaluation(self, row)
+
+    def _epochs_done(self) -> float:
+        within = self.position.batch / len(self.setup.train_loader)
+        return self.position.epoch if within == 0 else round(self.position.epoch + within, 4)
+
+    def _train_means(self) -> dict[str, float]:
+        sums = {name: float(value) for name, value in self.sums.items()}
+        self.sums = {}
+        seen = sums.pop("samples")
+        means = {name: total / seen for name, total in sums.items()}
+        if not math.isfinite(means["loss"]):
+            raise FerError(
+                f"the loss is {means['loss']} after step {self.position.step}, so training diverged: lower "
+                "optimizer.lr or set train.clip_norm (what was saved before is intact)"
+            )
+        return means
+
+    def _measure(self, role: str) -> dict[str, float]:
+        found = predict(self.task.model, self.setup.loaders[role], self.engine)
+        metrics = compute_metrics(found.labels, found.probabilities, self.setup.info.classes)
+        return {name: metrics[name] for name in SCALARS if name in metrics}
+
+    def score(self, row: Row) -> float | None:
+        """The selection metric of a row, None when the last epoch is taken."""
+        if self.config.train.select == "last":
+            return None
+        role = self.config.train.select.removeprefix("best:")
+        return float(row[role][self.config.train.metric])
+
+    def _averaged(self) -> AbstractContextManager[Any]:
+        return nullcontext() if self.ema is None else self.ema.applied(self.task.model)
+
+    def _save_product(self, name: str, row: Row) -> None:
+        metrics = {role: row[role] for role in self.setup.watched}
+        header = {**self.setup.header, "epoch": row["epoch"], "step": row["step"], "metrics": metrics}
+        checkpoint.save_weights(self.folder / name, self.task.model.state_dict(), header)
+
+    def _save_state(self) -> None:
+        state = {
+            "format": checkpoint.FORMAT,
+            "data": self.setup.data_identity,
+            "position": asdict(self.position),
+            "history": self.history,
+            "best": self.best,
+            "stop": self.stop,
+            "sums": self.sums,
+            "task": self.task.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "ema": None if self.ema is None else self.ema.state_dict(),
+            "callbacks": {name: callback.state_dict() for name, callback in self.callbacks.items()},
+        }
+        checkpoint.save_state(self.folder / run_folder.STATE, state)
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take back what was saved; the next `fit` goes on from there.
+
+        Raises:
+            FerError: The data are not those of the run.
+        """
+        if state["data"] != self.setup.data_identity:
+            raise FerError(
+                "the data or their split are not those that this run began with: restore them, or start a new run"
+            )
+        self.position = Position(**state["position"])
+        self.history, self.best, self.stop = state["history"], state["best"], state["stop"]
+        self.sums = {name: value.to(self.engine.device) for name, value in state["sums"].items()}
+        self.task.load_state_dict(state["task"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        if self.ema is not None:
+            self.ema.load_state_dict(state["ema"])
+        for name, callback in self.callbacks.items():
+            callback.load_state_dict(state["callbacks"][name])
+
+
+def _due(every: str | int, step: int) -> bool:
+    return not isinstance(every, str) and step % every == 0
+
+
+def _split(batch: Batch, parts: int) -> list[Batch]:
+    """Micro-batches of nearly equal size, each of at least two images where there are as many."""
+    count = max(1, min(parts, len(batch["label"]) // 2))
+    columns = {key: value.tensor_split(count) for key, value in batch.items()}
+    return [{key: column[i] for key, column in columns.items()} for i in range(count)]
+
+
+def _note(noted: Losses, losses: Losses, batch: Batch) -> None:
+    """Add a micro-batch's terms, weighted by its size. They stay on the device: reading them would wait for it."""
+    size = len(batch["label"])
+    terms = {name: value.detach() * size for name, value in losses.items() if value.dim() == 0}
+    terms["samples"] = torch.tensor(float(size), device=batch["label"].device)
+    if "logits" in losses:
+        logits = losses["logits"].detach()
+        terms["accuracy"] = (logits.argmax(dim=1) == batch["label"]).sum().float()
+    for name, value in terms.items():
+        noted[name] = noted[name] + value if name in noted else value

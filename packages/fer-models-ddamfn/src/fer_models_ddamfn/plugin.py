@@ -1,0 +1,1 @@
+"""The plugin of this package. It registers no model yet."""
