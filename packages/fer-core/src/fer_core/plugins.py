@@ -166,8 +166,9 @@ class Plugins:
         try:
             self._manager.register(module, key)
             self._manager.check_pending()
-        except pluggy.PluginValidationError:  # pluggy has the plugin half registered by now
-            self._manager.unregister(module)
+        except Exception:
+            if self._manager.get_name(module) == key:  # wholly or, by an older pluggy, half registered
+                self._manager.unregister(module)
             raise
         self._registered[key] = plugin
         self.loaded.append(plugin)
