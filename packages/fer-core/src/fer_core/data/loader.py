@@ -42,7 +42,7 @@ class Loader:
     Args:
         pack: Images by row.
         rows: Rows of the dataset's table to load, [n].
-        labels: Class index of each of `rows`, [n].
+        labels: Class index of every row of the table, [len(pack)].
         pipeline: Transforms.
         mode: `batched` transforms whole batches on `device`, `per-image` PIL pictures in worker processes.
         batch_size: Images in a batch.
@@ -52,11 +52,12 @@ class Loader:
         color: Channel order that the network was made for, `rgb` or `bgr`.
         workers: Processes of the `per-image` mode; 0 works in this process, `auto` takes one less than the CPUs.
         device: Where batches are delivered.
-        votes: Annotators' votes for each of `rows`, [n, K]; delivered as distributions that sum to 1.
+        votes: Annotators' votes for every row of the table, [len(pack), K]; delivered as distributions that sum
+            to 1.
 
     Raises:
-        FerError: A row has no votes at all.
-        ValueError: `labels` or `votes` do not belong to `rows`.
+        FerError: One of `rows` has no votes at all.
+        ValueError: `labels` or `votes` do not belong to the pack.
     """
 
     def __init__(
@@ -73,14 +74,14 @@ class Loader:
         color: Literal["rgb", "bgr"],
         workers: int | Literal["auto"],
         device: torch.device | str,
-        votes: NDArray[np.float64] | None = None,
+        votes: NDArray[np.floating] | None = None,
     ) -> None:
-        if len(labels) != len(rows) or (votes is not None and len(votes) != len(rows)):
-            raise ValueError(f"{len(rows)} rows, but {len(labels)} labels or another number of votes")
+        if len(labels) != len(pack) or (votes is not None and len(votes) != len(pack)):
+            raise ValueError(f"{len(pack)} images, but {len(labels)} labels or another number of votes")
         self._pack, self._pipeline, self._sampler = pack, pipeline, sampler
         self._rows = np.asarray(rows, dtype=np.int64)
-        self._labels = torch.from_numpy(np.array(labels, dtype=np.int64))
-        self._distributions = None if votes is None else _normalise(votes, self._rows)
+        self._labels = torch.from_numpy(np.array(labels, dtype=np.int64)[self._rows])
+        self._distributions = None if votes is None else _normalise(votes[self._rows], self._rows)
         self._mode, self._batch_size, self._seed, self._bgr = mode, batch_size, seed, color == "bgr"
         self._device = torch.device(device)
         self._workers = max((os.cpu_count() or 1) - 1, 1) if workers == "auto" else workers
@@ -212,7 +213,7 @@ def _streams(rows: NDArray[np.int64]) -> Streams:
     return streams
 
 
-def _normalise(votes: NDArray[np.float64], rows: NDArray[np.int64]) -> Tensor:
+def _normalise(votes: NDArray[np.floating], rows: NDArray[np.int64]) -> Tensor:
     counts = np.asarray(votes, dtype=np.float64)
     totals = counts.sum(axis=1, keepdims=True)
     bad = np.flatnonzero(~(totals[:, 0] > 0))

@@ -27,6 +27,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_core.data.progress import show_progress
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ VERSION = 1
 """Of the format and of the way pixels are read; a change makes every pack anew."""
 DISK_SHARE = 5
 """A pack may take one fifth of the free disk."""
-PATIENCE = 2.0
-"""Seconds of work before progress is shown."""
 ABANDONED = 3600.0
 """Seconds without a write after which an unfinished pack is taken for that of a killed process."""
 
@@ -231,7 +230,10 @@ def _write(dataset: FERDataset, folder: Path, progress: bool) -> None:
     rows = len(dataset.table)
     sizes = np.zeros((rows, 2), dtype=np.int64)
     offsets = np.zeros(rows + 1, dtype=np.int64)
-    with (folder / "pixels.bin").open("wb") as file, _progress(dataset.name, rows, progress) as advance:
+    with (
+        (folder / "pixels.bin").open("wb") as file,
+        show_progress(f"reading {rows} images of {dataset.name} once", rows, progress) as advance,
+    ):
         for row, image in enumerate(_decode(dataset, range(rows))):
             file.write(np.ascontiguousarray(image).data)
             sizes[row] = image.shape[:2]
@@ -279,36 +281,6 @@ def _sweep(final: Path) -> None:
             newest = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
             if time.time() - newest > ABANDONED:
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _progress(name: str, total: int, wanted: bool) -> Iterator[Callable[[int], None]]:
-    """Call with the number done. A bar on a terminal, one plain line elsewhere, nothing for short work."""
-    began = time.monotonic()
-    text = f"reading {total} images of {name} once"
-    with contextlib.ExitStack() as stack:
-        update: Callable[[int], None] | None = None
-
-        def advance(done: int) -> None:
-            nonlocal update
-            if update is not None:
-                update(done)
-            elif wanted and time.monotonic() - began > PATIENCE:
-                update = stack.enter_context(_bar(text, total)) if sys.stderr.isatty() else lambda _: None
-                if not sys.stderr.isatty():
-                    click.echo(f"{text} ...", err=True)
-
-        yield advance
-
-
-@contextlib.contextmanager
-def _bar(text: str, total: int) -> Iterator[Callable[[int], None]]:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(text, total=total)
-        yield lambda done: bar.update(task, completed=done)
 
 
 def _flush(descriptor: int, flush: Callable[[], None]) -> None:

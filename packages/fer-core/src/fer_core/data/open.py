@@ -1,0 +1,59 @@
+"""From the name of a dataset to the dataset."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fer_core import registry
+from fer_core.data.table import check_table
+from fer_core.errors import FerError, nearest
+from fer_core.refs import resolve
+from fer_core.types import data_root
+
+if TYPE_CHECKING:
+    from fer_core.types import DatasetSpec, FERDataset
+
+
+def open_dataset(
+    name: str | DatasetSpec, root: Path | None, options: Mapping[str, Any]
+) -> tuple[DatasetSpec, FERDataset]:
+    """Open a dataset and check its table.
+
+    Args:
+        name: Name or alias of an installed dataset, or a spec.
+        root: Its folder; None for `$FER_DATA/NAME`, else `./data/NAME`.
+        options: Of the dataset's factory.
+
+    Raises:
+        FerError: Unknown name or option, no folder, or data that the dataset cannot read.
+    """
+    spec: DatasetSpec = registry.find("datasets", name) if isinstance(name, str) else name
+    for option in options:
+        if option not in spec.options:
+            hint = nearest(option, spec.options) if spec.options else "it has none"
+            raise FerError(f"{spec.name} has no option '{option}': {hint}")
+    folder = data_root(spec.name, root, os.environ).expanduser()
+    if spec.needs_root and not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise FerError(
+            f"{spec.name}: {folder} {what}; get the data from {spec.homepage} and give its folder with --data DIR",
+            details=_layouts(spec),
+        )
+    make = registry.factory("datasets", name) if isinstance(name, str) else resolve(spec.factory)
+    try:
+        dataset: FERDataset = make(folder, **options)
+    except OSError as error:
+        raise FerError(
+            f"{spec.name}: cannot read {folder}: {error}; check the folder given with --data",
+            details=_layouts(spec),
+        ) from error
+    check_table(dataset)
+    return spec, dataset
+
+
+def _layouts(spec: DatasetSpec) -> str:
+    """What the folder may look like, as trees."""
+    return "\n".join(f"Layout '{name}':\n{tree.rstrip()}" for name, tree in spec.layouts.items())

@@ -1,0 +1,49 @@
+"""Progress of long work, on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import click
+
+PATIENCE = 2.0
+"""Seconds of work before anything is shown."""
+
+
+@contextlib.contextmanager
+def show_progress(text: str, total: int, wanted: bool = True) -> Iterator[Callable[[int], None]]:
+    """Gives a function to call with the number of items done.
+
+    Work that takes long shows a bar on a terminal and one plain line elsewhere; short work shows nothing.
+    """
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        update: Callable[[int], None] | None = None
+
+        def advance(done: int) -> None:
+            nonlocal update
+            if update is not None:
+                update(done)
+            elif wanted and time.monotonic() - began > PATIENCE:
+                update = stack.enter_context(_bar(text, total) if sys.stderr.isatty() else _line(text))
+
+        yield advance
+
+
+@contextlib.contextmanager
+def _bar(text: str, total: int) -> Iterator[Callable[[int], None]]:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(text, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+@contextlib.contextmanager
+def _line(text: str) -> Iterator[Callable[[int], None]]:
+    click.echo(f"{text} ...", err=True)
+    yield lambda done: None
