@@ -145,7 +145,7 @@ def test_labels_without_generated_images(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('fer9.png,"(0, 0, 48, 48)",1,2,3', "columns where 12 are expected"),
+        ('fer9.png,"(0, 0, 48, 48)",1,2,3', "line 1: 5 cells where 12 are expected"),
         ('fer9.png,"(0, 0, 48, 48)",0,-3,0,0,0,0,0,0,0,0', "row 1: the votes for happiness '-3'"),
         ('fer9.png,"(0, 0, 48, 48)",0,many,0,0,0,0,0,0,0,0', "row 1: the votes for happiness 'many'"),
         ('../fer9.png,"(0, 0, 48, 48)",9,0,0,0,0,0,0,0,0,0', "row 1: the path '../fer9.png' leaves"),

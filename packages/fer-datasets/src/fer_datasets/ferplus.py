@@ -68,13 +68,13 @@ def _from_folders(root: Path, base: Path) -> FERDataset:
         if not images_in(base / folder):
             hint = "run the authors' src/generate_training_data.py, which draws them from fer2013.csv"
             raise layout_error(SPEC, base, f"{folder} has labels but no images ({hint})")
-        frame = read_csv(path, columns=("name", "box", *VOTE_COLUMNS))
-        for row, name in enumerate(frame["name"].tolist()):
+        cells = read_csv(path, columns=("name", "box", *VOTE_COLUMNS))
+        for row, name in enumerate(cells["name"]):
             name = safe_relative(name, f"{path}, row {row + 1}")
             ids.append(name.removesuffix(".png"))
             sources.append((base / folder / name).relative_to(root).as_posix())
-        splits += [split] * len(frame)
-        votes.append(_votes(frame, path))
+        votes.append(_votes(cells, path))
+        splits += [split] * len(votes[-1])
     counts = np.concatenate(votes)
     labels = majority(counts)
     keep = np.flatnonzero(labels >= 0)
@@ -86,28 +86,28 @@ def _from_csv(root: Path) -> FERDataset:
     path, pixel_path = root / "fer2013new.csv", root / "fer2013.csv"
     if not pixel_path.is_file():
         raise layout_error(SPEC, root, "fer2013.csv, which holds the images, is missing beside fer2013new.csv")
-    frame = read_csv(path)
-    require_columns(frame, ("Usage", "Image name", *VOTE_COLUMNS), path)
+    cells = read_csv(path)
+    require_columns(cells, ("Usage", "Image name", *VOTE_COLUMNS), path)
     pixels = open_pixel_file(pixel_path, ("Usage",))
-    usages = frame["Usage"].tolist()
+    usages = cells["Usage"]
     if usages != pixels.cells["Usage"]:
         what = f"{path} ({len(usages)} rows) and {pixel_path} ({len(pixels.spans)} rows) do not belong together"
         raise FerError(f"{what}: their rows and Usage must agree one by one, take both from the original sources")
     unknown = set(usages) - set(USAGES)
     if unknown:
         raise FerError(f"{path}: Usage {min(unknown)!r} is none of {', '.join(USAGES)}: restore the file")
-    counts = _votes(frame, path)
+    counts = _votes(cells, path)
     labels = majority(counts)
-    named = np.array([bool(name.strip()) for name in frame["Image name"].tolist()], dtype=bool)
+    named = np.array([bool(name.strip()) for name in cells["Image name"]], dtype=bool)
     keep = np.flatnonzero((labels >= 0) & named)
-    ids = [f"row-{row:05d}" for row in range(len(frame))]  # names repeat in this file, rows do not
+    ids = [f"row-{row:05d}" for row in range(len(counts))]  # names repeat in this file, rows do not
     splits = [USAGES[usage] for usage in usages]
-    table = _table(keep, ids, labels, splits, [f"fer2013.csv#{row}" for row in range(len(frame))], counts)
+    table = _table(keep, ids, labels, splits, [f"fer2013.csv#{row}" for row in range(len(counts))], counts)
     return PixelRows(SPEC.name, CLASSES, pixels, keep, table)
 
 
-def _votes(frame: pd.DataFrame, path: Path) -> NDArray[np.int64]:
-    columns = [integers(frame[name].tolist(), 0, 10, f"the votes for {name}", path) for name in VOTE_COLUMNS]
+def _votes(cells: dict[str, list[str]], path: Path) -> NDArray[np.int64]:
+    columns = [integers(cells[name], 0, 10, f"the votes for {name}", path) for name in VOTE_COLUMNS]
     return np.stack(columns, axis=1)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from fer_core import hookimpl
 from fer_core.types import DatasetSpec
 
-from fer_datasets.specs import ferplus, synthetic
+from fer_datasets.specs import fer2013, ferplus, folder, rafdb, synthetic
 
 
 @hookimpl
 def fer_datasets() -> tuple[DatasetSpec, ...]:
     """Specs of every dataset here."""
-    return (ferplus.SPEC, synthetic.SPEC)
+    return (rafdb.SPEC, ferplus.SPEC, fer2013.SPEC, folder.SPEC, synthetic.SPEC)

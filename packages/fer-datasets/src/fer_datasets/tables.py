@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from fer_core.errors import FerError
 from numpy.typing import NDArray
 
 
-def read_csv(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+def read_csv(path: Path, columns: Sequence[str] = ()) -> dict[str, list[str]]:
     """Read a comma-separated label file as text.
 
     Args:
@@ -20,39 +21,40 @@ def read_csv(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
             names are removed.
 
     Returns:
-        A table of str columns, missing cells as empty text.
+        The cells of each column by its name; blank lines are left out.
 
     Raises:
-        FerError: Missing, empty or malformed file.
+        FerError: Missing, empty or malformed file; a row with too few or too many cells.
     """
+    rows: list[list[str]] = []
+    names = list(columns)
     try:
-        frame = pd.read_csv(
-            path,
-            header=None if columns else 0,
-            dtype=str,
-            na_filter=False,
-            encoding="utf-8-sig",
-            index_col=False,
-        )
-    except pd.errors.EmptyDataError:
-        raise FerError(f"{path} is empty: restore the label file") from None
-    except (OSError, ValueError) as error:  # ParserError and UnicodeDecodeError are ValueErrors
-        reason = " ".join(str(error).split())
-        raise FerError(f"cannot read the label file {path}: {reason}: restore it") from error
-    if columns:
-        if frame.shape[1] != len(columns):
-            raise FerError(f"{path} has {frame.shape[1]} columns where {len(columns)} are expected: restore it")
-        frame.columns = pd.Index(columns)
-    else:
-        frame.columns = pd.Index([str(name).strip() for name in frame.columns])
-    return frame
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            for cells in reader:
+                if not cells:
+                    continue
+                if not names:
+                    names = [cell.strip() for cell in cells]
+                elif len(cells) == len(names):
+                    rows.append(cells)
+                else:
+                    what = f"{path}, line {reader.line_num}: {len(cells)} cells where {len(names)} are expected"
+                    raise FerError(f"{what}: the file is damaged or another one, restore it")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise FerError(f"cannot read the label file {path}: {error}: it should be text in UTF-8") from error
+    if not names or (columns and not rows):
+        raise FerError(f"{path} is empty: restore the label file")
+    if not rows:
+        return {name: [] for name in names}
+    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
 
 
-def require_columns(frame: pd.DataFrame, names: Sequence[str], path: Path) -> None:
-    """Raise `FerError` naming the columns that `frame` lacks."""
-    missing = [name for name in names if name not in frame.columns]
+def require_columns(table: Mapping[str, list[str]], names: Sequence[str], path: Path) -> None:
+    """Raise `FerError` naming the columns that `table` lacks."""
+    missing = [name for name in names if name not in table]
     if missing:
-        have = ", ".join(map(str, frame.columns))
+        have = ", ".join(table)
         raise FerError(f"{path} lacks the column {', '.join(missing)} (it has: {have}): is it the right file?")
 
 
@@ -77,7 +79,7 @@ def integers(values: Sequence[str], low: int, high: int, what: str, path: Path) 
             number = low - 1
         if not low <= number <= high:
             raise FerError(
-                f"{path}, row {row + 1}: {what} {text!r} is no number in {low}..{high}: correct the file"
+                f"{path}, row {row + 1}: {what} {text!r} is no whole number in {low}..{high}: correct the file"
             )
         result[row] = number
     return result

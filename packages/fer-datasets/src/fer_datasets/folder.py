@@ -1,0 +1,153 @@
+"""Reader of images sorted into class folders, or listed in a CSV file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fer_core.errors import FerError, nearest
+from fer_core.types import FERDataset
+
+from fer_datasets.files import images_in, layout_error, require_folder, safe_relative, subfolders
+from fer_datasets.image_files import ImageFiles
+from fer_datasets.labels import canonical
+from fer_datasets.specs.folder import SPEC
+from fer_datasets.tables import make_table, read_csv, require_columns
+
+
+@dataclass(frozen=True)
+class _Sample:
+    path: str
+    label: str
+    split: str
+    group: str
+
+
+def load(
+    root: Path, *, csv: str | None = None, classes: Sequence[str] | Mapping[str, str] | None = None
+) -> FERDataset:
+    """Read a folder of images.
+
+    Args:
+        root: Folder with class folders, or with split folders that hold class folders; or a `.csv` file.
+        csv: Label file relative to `root`, with the columns `path,label` and optionally `split` and `group`.
+        classes: None: the names found, sorted, as canonical expressions where all of them are spellings of
+            one. A list: these names in this order. A mapping from the names found (`1`, `2`...) to class
+            names, in class order.
+
+    Raises:
+        FerError: Unknown layout, no images, unknown split, path that leaves the folder, class not in `classes`.
+    """
+    grouped = False
+    if root.suffix.lower() == ".csv" and root.is_file():
+        if csv is not None:
+            raise FerError(
+                f"folder: {root} is a label file already: drop the option csv ({csv!r}), or name the folder"
+            )
+        root, csv = root.parent, root.name
+    require_folder(SPEC, root)
+    if csv is not None:
+        samples, grouped = _from_csv(root, root / safe_relative(csv, "the option csv"))
+    else:
+        samples = _from_folders(root)
+    names, index = number_classes([sample.label for sample in samples], classes)
+    table = make_table(
+        [sample.path for sample in samples],
+        [index[sample.label] for sample in samples],
+        [sample.split for sample in samples],
+        [sample.path for sample in samples],
+        [sample.group for sample in samples] if grouped else None,
+    )
+    return ImageFiles(SPEC.name, names, root, table)
+
+
+def _from_folders(root: Path) -> list[_Sample]:
+    folders = subfolders(root)
+    splits = [folder for folder in folders if folder.name.lower() in SPEC.splits]
+    others = [folder.name for folder in folders if folder not in splits]
+    if splits and others:
+        both = f"{splits[0].name} is a split, {others[0]} is none"
+        raise layout_error(
+            SPEC, root, f"split folders and others stand side by side ({both}); move the others away"
+        )
+    samples = [
+        _Sample(image.relative_to(root).as_posix(), folder.name, split.name.lower() if splits else "", "")
+        for split in splits or [root]
+        for folder in subfolders(split)
+        for image in _class_images(root, folder)
+    ]
+    if not samples:
+        raise layout_error(SPEC, root, "there are no class folders with images")
+    return samples
+
+
+def _class_images(root: Path, folder: Path) -> list[Path]:
+    images = images_in(folder)
+    inner = subfolders(folder)
+    if inner and not images:
+        problem = f"{folder.relative_to(root)} should hold images but holds folders ({inner[0].name}...)"
+        raise layout_error(SPEC, root, f"{problem}; perhaps the dataset starts one level deeper")
+    return images
+
+
+def _from_csv(root: Path, path: Path) -> tuple[list[_Sample], bool]:
+    if not path.is_file():
+        raise layout_error(SPEC, root, f"the label file {path.relative_to(root)} is missing")
+    cells = read_csv(path)
+    require_columns(cells, ("path", "label"), path)
+    if not cells["path"]:
+        raise FerError(f"{path} lists no images: give one row an image, path,label")
+    blank = [""] * len(cells["path"])
+    columns = [cells.get(name, blank) for name in ("path", "label", "split", "group")]
+    samples = []
+    for row, (source, label, split, group) in enumerate(zip(*columns, strict=True)):
+        where = f"{path}, row {row + 1}"
+        split = split.strip().lower()
+        if split and split not in SPEC.splits:
+            raise FerError(f"{where}: there is no split {split!r}: {nearest(split, SPEC.splits)}")
+        if not label.strip():
+            raise FerError(f"{where}: the label is empty: fill it in or remove the row")
+        samples.append(_Sample(safe_relative(source.strip(), where), label.strip(), split, group.strip()))
+    return samples, "group" in cells
+
+
+def number_classes(
+    labels: Sequence[str], classes: Sequence[str] | Mapping[str, str] | None
+) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Decide the classes and their order.
+
+    Args:
+        labels: Label of each sample as found.
+        classes: See `load`.
+
+    Returns:
+        Class names, and the class index of each label found.
+
+    Raises:
+        FerError: A label is not covered by `classes`, or `classes` is neither list nor mapping.
+    """
+    found = sorted(set(labels), key=_natural)
+    wanted = dict(zip(found, canonical(found), strict=True))
+    if classes is None:
+        names = sorted(set(wanted.values()), key=_natural)
+    elif isinstance(classes, Mapping):
+        given = {str(label).lower(): str(name) for label, name in classes.items()}
+        wanted = {label: given.get(label.lower(), "") for label in found}
+        names = list(dict.fromkeys(given.values()))
+    elif isinstance(classes, Sequence) and not isinstance(classes, str):
+        names = canonical([str(name) for name in classes])
+    else:
+        raise FerError("folder: the option classes is no list or mapping: give [anger, ...] or {1: anger, ...}")
+    if len(set(names)) < len(names):
+        raise FerError(f"folder: the option classes names a class twice ({', '.join(names)}): name each once")
+    missing = [label for label in found if wanted[label] not in names]
+    if missing:
+        hint = f"{nearest(missing[0], names)} Add it, or map it by classes: {{{missing[0]}: NAME, ...}}"
+        raise FerError(f"folder: the label {missing[0]!r} is not among the classes given: {hint}")
+    return tuple(names), {label: names.index(name) for label, name in wanted.items()}
+
+
+def _natural(name: str) -> tuple[bool, int, str]:
+    """Sort key: numbers by value (2 before 10) and before names."""
+    return (False, int(name), name) if name.isdecimal() else (True, 0, name)
