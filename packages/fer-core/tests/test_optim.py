@@ -247,6 +247,7 @@ def test_decay_can_spare_vectors_within_each_group() -> None:
         (sam, {"lr": -1.0}, "optimizer.lr is -1.0"),
         (sam, {"rho": 0.0}, "optimizer.rho is 0.0"),
         (sam, {"base": "adm"}, "adam"),
+        (sam, {"base": "sam"}, "cannot step for itself"),
         (sam, {"momentun": 0.9, "base": "sgd"}, "did you mean momentum"),
         (adam, {"betas": [0.9]}, "optimizer.betas"),
         (adam, {"betas": [0.9, 1.5]}, "adam refuses"),

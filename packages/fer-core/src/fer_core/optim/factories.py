@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -10,7 +9,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from fer_core.errors import FerError, nearest
+from fer_core import registry
+from fer_core.config.options import check_options
+from fer_core.errors import FerError
 from fer_core.optim.options import check_number
 from fer_core.optim.sam import SAM
 
@@ -105,15 +106,12 @@ def adamw(
     return _build("adamw", torch.optim.AdamW, params, decay_vectors, options)
 
 
-_BASES: dict[str, Callable[..., Optimizer]] = {"sgd": sgd, "adam": adam, "adamw": adamw}
-
-
 def sam(params: Params, *, base: str = "adam", rho: float = 0.05, adaptive: bool = False, **options: Any) -> SAM:
     """Sharpness-aware minimisation around `base`; see `SAM`.
 
     Args:
         params: Tensors or parameter groups.
-        base: `sgd`, `adam` or `adamw`.
+        base: Name of any other optimizer, a plugin's too.
         rho: Radius of the neighbourhood, above 0.
         adaptive: Measure the neighbourhood relative to each weight.
         **options: Options of the base.
@@ -121,13 +119,12 @@ def sam(params: Params, *, base: str = "adam", rho: float = 0.05, adaptive: bool
     Raises:
         FerError: The base or one of its options does not exist, or an option is out of range.
     """
-    if base not in _BASES:
-        raise FerError(f"optimizer.base is {base!r}, which sam cannot step with: {nearest(base, _BASES)}")
-    known = set(inspect.signature(_BASES[base]).parameters) - {"params"}
-    for key in sorted(set(options) - known):
-        raise FerError(f"optimizer.{key} is no option of sam or of its base {base}: {nearest(key, known)}")
+    factory = registry.find("optimizers", base)
+    if factory is sam:
+        raise FerError("optimizer.base is sam, which cannot step for itself: take one such as adam or sgd")
+    check_options("optimizer", base, factory, options, skip={"params"})
     check_number("optimizer.rho", rho, above=0)
-    return SAM(_BASES[base](params, **options), rho=rho, adaptive=adaptive)
+    return SAM(factory(params, **options), rho=rho, adaptive=adaptive)
 
 
 def _build(
