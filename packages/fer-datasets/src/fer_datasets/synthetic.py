@@ -13,7 +13,7 @@ from fer_core.types import EXPRESSIONS
 from numpy.typing import NDArray
 
 from fer_datasets.specs.synthetic import SPEC
-from fer_datasets.synthetic_identity import sample_identity
+from fer_datasets.synthetic_identity import Identity, sample_identity
 from fer_datasets.synthetic_scene import draw_picture
 from fer_datasets.synthetic_units import sample_action
 
@@ -66,6 +66,7 @@ class Synthetic:
         _require("seed", seed, range(2**63))
         self.size, self.seed = size, seed
         self.classes: tuple[str, ...] = EXPRESSIONS[:classes]
+        self._last: tuple[int, Identity] | None = None
         self.table = self._make_table(samples)
 
     def read(self, row: int) -> NDArray[np.uint8]:
@@ -73,9 +74,8 @@ class Synthetic:
         if not 0 <= row < len(self.table):
             raise FerError(f"dataset synthetic: there is no row {row}; use 0 to {len(self.table) - 1}")
         person, label = divmod(row, len(self.classes))
-        who = sample_identity(self._random(_PERSON, person))
         rng = self._random(_PICTURE, row)
-        return draw_picture(rng, who, sample_action(rng, self.classes[label]), self.size)
+        return draw_picture(rng, self._person(person), sample_action(rng, self.classes[label]), self.size)
 
     def fingerprint(self) -> str:
         """sha256 over the sorted (id, label, sha256 of what determines the drawing: version, options and id)."""
@@ -83,6 +83,13 @@ class Synthetic:
 
         hashes = (hashlib.sha256(source.encode()).hexdigest() for source in self.table["source"])
         return make_fingerprint(self.table["id"], self.table["label"], hashes)
+
+    def _person(self, index: int) -> Identity:
+        """The person, remembered for the rows that follow, which mostly show the same one."""
+        last = self._last
+        if last is None or last[0] != index:
+            last = self._last = (index, sample_identity(self._random(_PERSON, index)))
+        return last[1]
 
     def _random(self, stream: int, index: int) -> np.random.Generator:
         """Random numbers that depend on version, seed, stream and index alone, not on what was drawn before."""

@@ -42,14 +42,14 @@ def oval(x: float, y: float, width: float, height: float) -> Points:
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:
     """A colour between two, `share` of the second."""
-    a, b, c = (int(p + (q - p) * share) for p, q in zip(first, second, strict=True))
-    return a, b, c
+    (a, b, c), (p, q, r) = first, second
+    return int(a + (p - a) * share), int(b + (q - b) * share), int(c + (r - c) * share)
 
 
 def shade(colour: Colour, factor: float) -> Colour:
     """A darker (factor below 1) or lighter colour."""
-    a, b, c = (min(255, int(p * factor)) for p in colour)
-    return a, b, c
+    a, b, c = colour
+    return min(255, int(a * factor)), min(255, int(b * factor)), min(255, int(c * factor))
 
 
 class Canvas:

@@ -50,7 +50,7 @@ def _draw_skull(canvas: Canvas, who: Identity, drop: float) -> None:
         canvas.fill(back, shade(who.hair, 0.85), -0.3)
     canvas.fill(shoulders, who.clothes, -0.5)
     canvas.fill(
-        curve(np.array([-0.36, 0.36, 0.4, -0.4]), np.array([0.6, 0.6, 1.3, 1.3])), shade(who.skin, 0.66), -0.3
+        curve(np.array([-0.42, 0.42, 0.46, -0.46]), np.array([0.6, 0.6, 1.3, 1.3])), shade(who.skin, 0.66), -0.3
     )
     for side in (-1, 1):
         canvas.fill(oval(side * who.width * 1.0, 0.05, 0.1, 0.19), dark)
@@ -179,6 +179,10 @@ def _draw_hair_front(canvas: Canvas, who: Identity) -> None:
     if who.bald:
         return
     x = _U * who.width * 1.04
-    line = who.hairline + 0.42 * np.abs(_U) ** 3 + who.fringe * (_U - who.parting) ** 2
+    # A wavy edge and a few strands, else hair looks like a cap.
+    line = who.hairline + 0.42 * np.abs(_U) ** 3 + who.fringe * (_U - who.parting) ** 2 + 0.02 * np.cos(9 * _U)
     crown = -1.08 * np.sqrt(np.maximum(0.0, 1 - (_U * 0.97) ** 2))
     canvas.fill(np.concatenate([curve(x, np.maximum(line, crown)), curve(x, crown)[::-1]]), who.hair)
+    for share in (0.3, 0.55, 0.8):
+        strand = crown + share * (np.maximum(line, crown) - crown)
+        canvas.line(curve(x, strand)[1:-1], shade(who.hair, 0.82 if share > 0.5 else 1.12), 0.02)

@@ -20,7 +20,7 @@ _HAIR: tuple[Colour, ...] = (
     (28, 22, 20),
     (60, 40, 28),
     (104, 70, 40),
-    (176, 132, 78),
+    (142, 98, 48),
     (150, 64, 36),
     (150, 148, 146),
 )
@@ -69,10 +69,10 @@ class Identity:
 
 def sample_identity(rng: np.random.Generator) -> Identity:
     """Draws a person."""
-    tone = rng.uniform(0, len(_SKIN) - 1)
+    tone = (len(_SKIN) - 1) * float(rng.random()) ** 1.4
     skin = mix(_SKIN[int(tone)], _SKIN[int(tone) + 1], tone % 1)
     # Dark skin rarely comes with fair hair, and brows must stay visible on it.
-    hair = _HAIR[int(rng.integers(len(_HAIR) if tone < 2.5 else 2))]
+    hair = _HAIR[int(rng.integers(len(_HAIR) if tone < 3 else 2))]
     man = rng.random() < 0.5
     bald = bool(man and rng.random() < 0.15)
     beard = float(rng.uniform(0.2, 0.7)) if man and rng.random() < 0.35 else 0.0
@@ -98,9 +98,9 @@ def sample_identity(rng: np.random.Generator) -> Identity:
         mouth_curve=rng.uniform(-0.02, 0.02),
         upper_lip=rng.uniform(0.035, 0.065),
         lower_lip=rng.uniform(0.045, 0.08),
-        hairline=rng.uniform(-0.78, -0.58),
+        hairline=rng.uniform(-0.84, -0.56),
         hair_length=rng.uniform(0.1, 0.4) if man else rng.uniform(0.3, 1.3),
-        fringe=rng.uniform(-0.08, 0.12),
+        fringe=rng.uniform(-0.12, 0.2),
         parting=rng.uniform(-0.4, 0.4),
         age=float(rng.random()) ** 2,
         skin=skin,

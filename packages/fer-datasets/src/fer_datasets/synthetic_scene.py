@@ -15,8 +15,8 @@ from fer_datasets.synthetic_units import Action
 def sample_pose(rng: np.random.Generator) -> Pose:
     """Draws a pose as it remains after faces were found and aligned roughly."""
     yaw, pitch, roll, x, y = (rng.random(5) + rng.random(5) - 1.0).tolist()
-    scale = 0.415 * rng.uniform(0.9, 1.1)
-    return Pose(yaw * 0.35, pitch * 0.2, roll * 0.2, scale, 0.5 + x * 0.06, 0.5 + y * 0.06)
+    scale = 0.425 * rng.uniform(0.92, 1.08)
+    return Pose(yaw * 0.3, pitch * 0.16, roll * 0.16, scale, 0.5 + x * 0.05, 0.5 + y * 0.05)
 
 
 def draw_picture(rng: np.random.Generator, who: Identity, action: Action, size: int) -> NDArray[np.uint8]:
@@ -41,8 +41,8 @@ def draw_picture(rng: np.random.Generator, who: Identity, action: Action, size: 
     draw_head(canvas, who, action, gaze)
     canvas.paint(image, sample_pose(rng))
     image = image.reduce(fine)
-    if rng.random() < 0.3:
-        image = image.filter(ImageFilter.GaussianBlur(size / 64 * rng.uniform(0.3, 0.9)))
+    if rng.random() < 0.2:
+        image = image.filter(ImageFilter.BoxBlur(size / 64 * rng.uniform(0.3, 0.7)))
     return _light(rng, np.asarray(image, dtype=np.float32))
 
 
@@ -70,12 +70,12 @@ def _light(rng: np.random.Generator, pixels: NDArray[np.float32]) -> NDArray[np.
     size = len(pixels)
     axis = np.linspace(-1, 1, size, dtype=np.float32)
     across, down = rng.uniform(-0.35, 0.35), rng.uniform(-0.25, 0.25)
-    gain = rng.uniform(0.65, 1.15) * (1 + across * axis[None, :, None] + down * axis[:, None, None])
+    gain = rng.uniform(0.75, 1.15) * (1 + across * axis[None, :, None] + down * axis[:, None, None])
     cast = np.asarray(rng.uniform(0.9, 1.1, 3), dtype=np.float32)
     lit = pixels * (gain * cast).astype(np.float32)
-    if rng.random() < 0.25:
+    if rng.random() < 0.15:
         lit = np.repeat(lit.mean(axis=2, keepdims=True), 3, axis=2)
-    noise = rng.random(pixels.shape, dtype=np.float32)
-    noise += rng.random((size, size, 1), dtype=np.float32)
-    lit += (noise - 1.0) * np.float32(rng.uniform(2, 24)) + np.float32(rng.uniform(-12, 12))
+    noise = np.frombuffer(rng.bytes(pixels.size), dtype=np.uint8).reshape(pixels.shape)
+    strength = rng.uniform(1, 16)
+    lit += noise * np.float32(strength / 128) + np.float32(rng.uniform(-10, 10) - strength)
     return np.clip(lit, 0, 255).astype(np.uint8)
