@@ -1,14 +1,23 @@
+"""Fake distributions for plugin tests; a tiny model and a tiny dataset for training tests."""
+
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import EntryPoints, distributions, entry_points
 from pathlib import Path
 from textwrap import dedent
 
+import numpy as np
+import pandas as pd
 import pytest
-from fer_core import plugins
+import torch
+from fer_core import DatasetSpec, ModelSpec, TaskInfo, plugins
+from fer_core.data.table import make_fingerprint
+from fer_core.plugins import Entry, Plugin, load_plugins
+from torch import nn
 
 HEADER = "from fer_core import CommandSpec, DatasetSpec, FerError, ModelSpec, hookimpl\n"
 
@@ -64,3 +73,88 @@ def site(tmp_path, monkeypatch):
     for name, module in list(sys.modules.items()):
         if (getattr(module, "__file__", None) or "").startswith(str(root)):
             del sys.modules[name]
+
+
+CLASSES = ("happiness", "sadness", "neutral")
+
+
+class TinyNet(nn.Module):
+    def __init__(self, info: TaskInfo, *, width: int = 8, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(3, width, 3, stride=2, padding=1), nn.BatchNorm2d(width), nn.ReLU(), nn.Dropout(dropout)
+        )
+        self.head = nn.Linear(width * 16, info.num_classes)
+
+    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        maps = nn.functional.adaptive_avg_pool2d(self.body(images), 4)
+        return {"logits": self.head(maps.flatten(1))}
+
+
+class Bars:
+    """A bright bar whose place is the class, on noise: a linear problem, drawn in memory."""
+
+    name = "bars"
+
+    def __init__(self, root: Path, *, samples: int = 90, classes: int = 3) -> None:
+        self.classes = CLASSES[:classes]
+        label = np.arange(samples) % classes
+        part = np.repeat(["train", "val", "test"], [samples - 2 * (samples // 5), samples // 5, samples // 5])
+        ids = [f"bar-{i:04d}" for i in range(samples)]
+        self.table = pd.DataFrame({"id": ids, "label": label, "split": part, "source": ids})
+
+    def read(self, row: int) -> np.ndarray:
+        rng = np.random.default_rng(row)
+        image = rng.integers(0, 120, (16, 16, 3), dtype=np.uint8)
+        at = 1 + 5 * int(self.table["label"].iloc[row])
+        image[at : at + 4] += 100
+        return image
+
+    def fingerprint(self) -> str:
+        return make_fingerprint(self.table["id"], self.table["label"], self.table["id"])
+
+
+TINY = ModelSpec(name="tiny", factory=TinyNet, recipes={}, summary="", paper="", licence="Apache-2.0", upstream="")
+BARS = DatasetSpec(
+    name="bars",
+    factory=Bars,
+    classes=CLASSES,
+    splits={"train": "train", "val": "val", "test": "test"},
+    layouts={},
+    expected_counts={},
+    summary="",
+    licence="",
+    homepage="",
+    options={"samples": 90, "classes": 3},
+    needs_root=False,
+)
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """`tiny` and `bars` are known names, caches and runs go to a folder of the test."""
+    plugin = Plugin("tests", "fer-tests", "0")
+    entries = load_plugins().entries
+    monkeypatch.setitem(entries["models"], "tiny", [Entry("tiny", TINY, plugin)])
+    monkeypatch.setitem(entries["datasets"], "bars", [Entry("bars", BARS, plugin)])
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield tmp_path
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+
+
+QUICK = {
+    "data": {"input_size": 16, "batch_size": 16, "train_transforms": ["resize", "horizontal_flip", "normalize"]},
+    "optimizer": {"name": "adamw", "lr": 0.01},
+    "train": {"epochs": 4},
+    "callbacks": [],
+}
+
+
+@pytest.fixture
+def quick() -> dict[str, dict[str, object]]:
+    """Overrides for a run of a second or two."""
+    return {section: dict(values) if isinstance(values, dict) else values for section, values in QUICK.items()}

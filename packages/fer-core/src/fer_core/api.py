@@ -138,9 +138,10 @@ def resolve_run(
 def train(
     model: str,
     dataset: str,
+    /,
     *,
-    data: str | Path | None = None,
-    device: str = "auto",
+    data: str | Path | Mapping[str, Any] | None = None,
+    device: str | None = None,
     seed: int | None = None,
     config: Sequence[str | Path] = (),
     show: Callable[[str], None] = print,
@@ -151,18 +152,20 @@ def train(
     Args:
         model: Name of a model.
         dataset: Name of a dataset.
-        data: The dataset's folder; else `$FER_DATA/NAME`, else `./data/NAME`.
-        device: `auto`, or the name of a device.
+        data: The dataset's folder; else `$FER_DATA/NAME`, else `./data/NAME`. Or a mapping, the section `data`
+            of the configuration: `{"root": "...", "batch_size": 64}`.
+        device: The name of a device; None for the configuration's.
         seed: Seed of the run.
         config: YAML files, later ones win.
         show: Called with every line of the log.
-        **overrides: Sections of the configuration as mappings: `train={"epochs": 3}`.
+        **overrides: Other sections of the configuration: `train={"epochs": 3}`.
 
     Raises:
         FerError: Anything that the user can correct.
     """
-    flat = [f"{key}={json.dumps(value)}" for key, value in _flatten(overrides)]
-    resolved = resolve_run(model, dataset, data=data, device=device, seed=seed, config=config, overrides=flat)
+    folder, section = (None, data) if isinstance(data, Mapping) else (data, {})
+    flat = [f"{key}={json.dumps(value)}" for key, value in _flatten({"data": section, **overrides})]
+    resolved = resolve_run(model, dataset, data=folder, device=device, seed=seed, config=config, overrides=flat)
     return _finished(start_run(resolved.config, show))
 
 

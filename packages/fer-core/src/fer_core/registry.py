@@ -6,12 +6,11 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib import resources
 from typing import Any
 
 from fer_core.errors import FerError, nearest
 from fer_core.plugins import KINDS, SPECS, Entry, Failure, Plugin, describe, load_plugins, normalize
-from fer_core.refs import resolve
+from fer_core.refs import read_resource, resolve
 
 __all__ = ["KINDS", "check_kind", "factory", "find", "known", "names", "singular", "suspects"]
 
@@ -61,8 +60,7 @@ def singular(kind: str) -> str:
 @cache
 def known() -> Mapping[str, Mapping[str, str]]:
     """Kind -> well-known name -> the distribution that brings it, installed or not."""
-    text = resources.files("fer_core").joinpath("known_plugins.json").read_text(encoding="utf-8")
-    table: dict[str, dict[str, str]] = json.loads(text)
+    table: dict[str, dict[str, str]] = json.loads(read_resource("fer_core:known_plugins.json"))
     return table
 
 
@@ -129,6 +127,8 @@ def _missing(kind: str, name: str) -> str:
             return f"{noun} {name!r} comes with {home}, but {failure}: run `fer-run doctor`"
     if home and home not in {plugin.distribution for plugin in plugins.loaded}:
         return f"{noun} {name!r} comes with {home}, which is not installed: pip install {home}"
+    if home:
+        return f"{noun} {name!r} is not in the installed version of {home}: pip install --upgrade {home}"
     entries = plugins.entries[kind]
     aliases = [alias for claims in entries.values() for e in claims for alias in getattr(e.value, "aliases", ())]
     near = nearest(name, [*entries, *aliases] or known().get(kind, ()))

@@ -5,17 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from fer_core.cli.options import data_option, json_option, override_option
-from fer_core.errors import FerError
+from fer_core.cli.options import data_option, dataset_options, json_option, override_option
 
 if TYPE_CHECKING:
     from fer_core.data.check import Report
 
-PREFIX = "data.options."
 SHOWN = 20
 """Unreadable images that are named one by one; `--json` names all."""
 
@@ -36,7 +34,7 @@ def check(dataset: str, data: Path | None, overrides: tuple[str, ...], as_json: 
 
     Options of the dataset are given as `-o data.options.KEY=VALUE`.
     """
-    options = _dataset_options(overrides)
+    options = dataset_options(overrides)
     from fer_core.data.check import check_dataset
     from fer_core.data.open import open_dataset
 
@@ -48,23 +46,6 @@ def check(dataset: str, data: Path | None, overrides: tuple[str, ...], as_json: 
         _show(report)
     if strict and report.incomplete:
         sys.exit(1)
-
-
-def _dataset_options(overrides: Sequence[str]) -> dict[str, Any]:
-    """Options of a dataset from `data.options.KEY=VALUE`; values are YAML."""
-    import yaml
-
-    options = {}
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        name = key.removeprefix(PREFIX)
-        if not equals or name == key or not name:
-            raise FerError(f"-o {override} does not apply here: this command takes -o {PREFIX}KEY=VALUE only")
-        try:
-            options[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise FerError(f"-o {override}: '{value}' is not a YAML value; quote it") from error
-    return options
 
 
 def _show(report: Report) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fer_core.cli.options import data_option, device_option, json_option, override_option
+from fer_core.cli.options import data_option, dataset_options, device_option, json_option, override_option
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ def evaluate(
 
     Options of the dataset are given as `-o data.options.KEY=VALUE`.
     """
-    from fer_core.cli.options import dataset_options
-
     options = dataset_options(overrides)
     from fer_core.api import evaluate as run
 

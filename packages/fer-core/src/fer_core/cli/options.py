@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
+
+from fer_core.errors import FerError
+
+DATASET_OPTION = "data.options."
 
 data_option = click.option(
     "--data",
@@ -42,3 +48,25 @@ config_option = click.option(
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 """`as_json: bool`."""
+
+
+def dataset_options(overrides: Sequence[str]) -> dict[str, Any]:
+    """Options of a dataset from `data.options.KEY=VALUE`, for commands that read no other configuration.
+
+    Raises:
+        FerError: Another key, or a value that is not YAML.
+    """
+    if not overrides:
+        return {}
+    from fer_core.config.yaml_text import parse_yaml
+
+    options = {}
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        name = key.removeprefix(DATASET_OPTION)
+        if not equals or name in (key, ""):
+            raise FerError(
+                f"-o {override} does not apply here: this command takes -o {DATASET_OPTION}KEY=VALUE only"
+            )
+        options[name] = parse_yaml(value, f"-o {key}")
+    return options

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_core import registry
+from fer_core.config import check_options
 from fer_core.data.table import check_table
-from fer_core.errors import FerError, nearest
+from fer_core.errors import FerError
 from fer_core.refs import resolve
 from fer_core.types import data_root
 
@@ -31,10 +32,8 @@ def open_dataset(
         FerError: Unknown name or option, no folder, or data that the dataset cannot read.
     """
     spec: DatasetSpec = registry.find("datasets", name) if isinstance(name, str) else name
-    for option in options:
-        if option not in spec.options:
-            hint = nearest(option, spec.options) if spec.options else "it has none"
-            raise FerError(f"{spec.name} has no option '{option}': {hint}")
+    make = registry.factory("datasets", name) if isinstance(name, str) else resolve(spec.factory)
+    check_options("data.options", spec.name, make, options, skip={"root"})
     folder = data_root(spec.name, root, os.environ).expanduser()
     if spec.needs_root and not folder.is_dir():
         what = "is not a folder" if folder.exists() else "does not exist"
@@ -42,7 +41,6 @@ def open_dataset(
             f"{spec.name}: {folder} {what}; get the data from {spec.homepage} and give its folder with --data DIR",
             details=_layouts(spec),
         )
-    make = registry.factory("datasets", name) if isinstance(name, str) else resolve(spec.factory)
     try:
         dataset: FERDataset = make(folder, **options)
     except OSError as error:

@@ -116,7 +116,7 @@ def _read(path: Path) -> NDArray[np.uint8]:
         with Image.open(path) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise FerError(f"{path} has {image.width} x {image.height} pixels, over {MAX_PIXELS:,}: shrink it")
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = "it is empty" if path.stat().st_size == 0 else str(error)
         raise FerError(f"cannot read {path} as an image ({reason}): replace or remove it") from error

@@ -1,0 +1,48 @@
+# `make demo` and `make test` set up what they need in .venv/; nothing else is touched.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/ready
+OWN    := $(wildcard packages/*)
+INPUTS := constraints.txt requirements-dev.txt $(wildcard packages/*/pyproject.toml)
+
+.PHONY: setup demo test test-slow lint docs bench wheels clean
+
+setup: $(READY)
+
+$(READY): $(INPUTS)
+	$(PYTHON) -c 'import sys; sys.exit("fer needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip uv
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --constraint constraints.txt --requirement requirements-dev.txt
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --constraint constraints.txt --no-build-isolation \
+		$(addprefix --editable ./,$(OWN))
+	touch $@
+
+demo: setup
+	$(BIN)/fer-run train dan synthetic --config docs/demo.yaml
+
+test: setup
+	$(BIN)/python -m pytest
+
+test-slow: setup
+	$(BIN)/python -m pytest -m "slow and not gpu"
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: setup
+	$(BIN)/python docs/build_reference.py
+
+bench: setup
+	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+wheels: setup
+	rm -rf dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist $(addprefix ./,$(OWN))
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache
