@@ -1,0 +1,101 @@
+"""Write the reference pages that docstrings are the source of; `--check` only says whether they are current.
+
+python docs/build_reference.py [--check]
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from fer_core.hookspecs import HOOK_API, PROJECT, device, loss, registry, trainer
+
+REFERENCE = Path(__file__).resolve().parent / "reference"
+MODULES = (registry, trainer, loss, device)
+
+INTRODUCTION = f"""\
+# Hooks
+
+<!-- Written by docs/build_reference.py from the docstrings in fer_core/hookspecs/: edit those. -->
+
+A plugin is a module that implements some of these functions, marked with `fer_core.hookimpl`, and is named by an
+entry point of the group `{PROJECT}`:
+
+```toml
+[project.entry-points.{PROJECT}]
+my_plugin = "my_plugin.plugin"
+```
+
+Hooks declare names, they never act. A value is an object or an import reference `"package.module:attribute"`;
+references keep `fer-run --help` and `fer-run list` quick, because what they name is imported when it is used.
+
+What a plugin does wrong stays its own failure: one line on stderr, all else works, and `fer-run doctor` shows it
+again. A name that two plugins claim is an error when it is used. `FER_DISABLE_PLUGINS=a,b` leaves out entry points
+or distributions; `FER_STRICT=1` raises what a plugin raises, with its traceback, for its author.
+
+This is version {HOOK_API} of the hooks (`fer_core.HOOK_API`).
+"""
+
+
+def hooks(module: ModuleType) -> dict[str, str]:
+    """Name -> docstring of the hooks of a module, in the order of its source."""
+    found = [
+        value for name, value in vars(module).items() if name.startswith("fer_") and inspect.isfunction(value)
+    ]
+    return {function.__name__: inspect.getdoc(function) or "" for function in found}
+
+
+def section(function: str, module: ModuleType) -> str:
+    """One hook as Markdown: its signature, then its docstring with the section names set bold."""
+    specification = getattr(module, function)
+    first = " (the first result wins)" if specification.fer_core_spec["firstresult"] else ""
+    text = hooks(module)[function]
+    parts = re.split(r"^(\w+):\n", text, flags=re.MULTILINE)
+    lines = [
+        f"### `{function}{inspect.signature(specification)}`".replace("'", "") + first,
+        "",
+        parts[0].strip(),
+        "",
+    ]
+    for title, body in zip(parts[1::2], parts[2::2], strict=True):
+        content = inspect.cleandoc(body)
+        separator = "\n\n" if "\n\n" in content or content.startswith("```") else " "
+        lines += [f"**{title}**{separator}{content}", ""]
+    return "\n".join(lines)
+
+
+def hooks_page() -> str:
+    """The page of all hooks."""
+    parts = [INTRODUCTION]
+    for module in MODULES:
+        parts.append(f"## {inspect.getdoc(module)}\n".replace(".\n", "\n"))
+        parts += [section(function, module) for function in hooks(module)]
+    return "\n".join(parts)
+
+
+def pages() -> dict[Path, str]:
+    """Every generated page."""
+    return {REFERENCE / "hooks.md": hooks_page()}
+
+
+def main() -> int:
+    """Write the pages, or check them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a page is stale")
+    check = parser.parse_args().check
+    stale = [
+        path for path, text in pages().items() if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    for path in stale:
+        print(f"{path.name} is stale: run python docs/build_reference.py" if check else f"wrote {path.name}")
+        if not check:
+            path.write_text(pages()[path], encoding="utf-8")
+    return 1 if stale and check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
