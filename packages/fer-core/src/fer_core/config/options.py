@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin
 
 from fer_core.config.layers import show
 from fer_core.errors import FerError, nearest
 
+_LISTS = (list, tuple, Sequence)
+_MAPPINGS = (dict, Mapping)
 _NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
 
 
@@ -58,7 +60,7 @@ def check_options(
             raise FerError(f"{dotted}: set by the framework, not an option of {name}{layer}: remove it")
         elif not takes_any:
             hint = nearest(key, known) if known else "it has no options: remove it"
-            raise FerError(f"{dotted}: unknown option of {name}{layer}, {hint}")
+            raise FerError(f"{dotted}: unknown option of {name}, {hint}{layer}")
     for key, parameter in known.items():
         if parameter.default is parameter.empty and key not in options:
             raise FerError(f"{kind}.{key}: missing, {name} needs it: set it with -o {kind}.{key}=VALUE")
@@ -93,6 +95,12 @@ def _fits(value: Any, annotation: Any) -> bool:
         return any(_fits(value, arg) for arg in args)
     if kind is Literal:
         return any(value == arg and type(value) is type(arg) for arg in args)
+    if kind is tuple and args and args[-1] is not Ellipsis:
+        return isinstance(value, list | tuple) and len(value) == len(args) and all(map(_fits, value, args))
+    if kind in _LISTS or annotation in _LISTS:
+        return isinstance(value, list | tuple) and all(_fits(item, args[0]) for item in value if args)
+    if kind in _MAPPINGS or annotation in _MAPPINGS:
+        return isinstance(value, Mapping)
     if annotation is None or annotation is type(None):
         return value is None
     if annotation in (bool, str):
@@ -109,4 +117,10 @@ def _in_words(annotation: Any) -> str:
         return " or ".join(_in_words(arg) for arg in get_args(annotation))
     if get_origin(annotation) is Literal:
         return " or ".join(show(arg) for arg in get_args(annotation))
+    if get_origin(annotation) is tuple and get_args(annotation)[-1] is not Ellipsis:
+        return f"a list of {len(get_args(annotation))} values"
+    if (get_origin(annotation) or annotation) in _LISTS:
+        return "a list"
+    if (get_origin(annotation) or annotation) in _MAPPINGS:
+        return "a mapping"
     return _NAMES.get(type(None) if annotation is None else annotation, str(annotation))

@@ -115,8 +115,7 @@ def parse_yaml(text: str, where: str) -> Any:
     Raises:
         FerError: Not YAML, too large, too deep, a duplicate key, an alias, a tag; the line starts with `where`.
     """
-    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        raise FerError(f"{where}: larger than {MAX_BYTES >> 20} MiB, which no configuration is: give another file")
+    _check_size(len(text), where)
     try:
         loader = _Loader(text)
         loader.where = where
@@ -138,14 +137,20 @@ def read_yaml(path: Path, where: str) -> Any:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
-        return parse_yaml(data.decode("utf-8"), where)
-    except (OSError, ValueError) as error:
-        if isinstance(error, UnicodeDecodeError):
-            if len(data) > MAX_BYTES:  # the cut may fall inside a character
-                return parse_yaml(data.decode("utf-8", "replace"), where)
-            raise FerError(f"{where}: not UTF-8 text (byte {error.start}): save it as UTF-8") from None
-        reason = error.strerror if isinstance(error, OSError) else str(error)
+    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
+        reason = error.strerror if isinstance(error, OSError) else error
         raise FerError(f"{where}: cannot be read ({reason}): check the path") from None
+    _check_size(len(data), where)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FerError(f"{where}: not UTF-8 text (byte {error.start}): save it as UTF-8") from None
+    return parse_yaml(text, where)
+
+
+def _check_size(size: int, where: str) -> None:
+    if size > MAX_BYTES:
+        raise FerError(f"{where}: larger than {MAX_BYTES >> 20} MiB, which no configuration is: give another file")
 
 
 def flow(value: Any) -> str:
