@@ -64,7 +64,7 @@ def layout_error(spec: DatasetSpec, root: Path, problem: str) -> FerError:
         root: The folder that was given.
         problem: What is missing or wrong.
     """
-    message = f"{spec.name}: {problem}, in {root} ({_found(root)}): name the dataset's folder by --data DIR"
+    message = f"{spec.name}: {problem}, in {root} ({_found(root)}): give the dataset's folder with --data DIR"
     return FerError(message, details=_help(spec))
 
 
@@ -73,12 +73,12 @@ def require_folder(spec: DatasetSpec, root: Path) -> None:
     if root.is_dir():
         return
     what = "is a file, not a folder" if root.exists() else "does not exist"
-    hint = f"get the data from {spec.homepage} and name its folder by --data DIR"
+    hint = f"get the data from {spec.homepage} and give its folder with --data DIR"
     raise FerError(f"{spec.name}: the folder {root} {what}: {hint}", details=_help(spec))
 
 
 def _help(spec: DatasetSpec) -> str:
-    trees = [f"Layout {name}:\n{tree.rstrip()}" for name, tree in spec.layouts.items()]
+    trees = [f"Layout '{name}':\n{tree.rstrip()}" for name, tree in spec.layouts.items()]
     return "\n\n".join([*trees, f"Where to get it: {spec.homepage}\nTerms: {spec.licence}"])
 
 

@@ -33,7 +33,7 @@ def load(
         root: Folder with class folders, or with split folders that hold class folders; or a `.csv` file.
         csv: Label file relative to `root`, with the columns `path,label` and optionally `split` and `group`.
         classes: None: the names found, sorted, as canonical expressions where all of them are spellings of
-            one. A list: these names in this order. A mapping from the names found (`1`, `2`...) to class
+            one. A list: these names in this order. A mapping from the names found (`'1'`, `'2'`...) to class
             names, in class order.
 
     Raises:
@@ -138,12 +138,12 @@ def number_classes(
     elif isinstance(classes, Sequence) and not isinstance(classes, str):
         names = canonical([str(name) for name in classes])
     else:
-        raise FerError("folder: the option classes is no list or mapping: give [anger, ...] or {1: anger, ...}")
+        raise FerError("folder: the option classes is no list or mapping: give [anger, ...] or {'1': anger, ...}")
     if len(set(names)) < len(names):
         raise FerError(f"folder: the option classes names a class twice ({', '.join(names)}): name each once")
     missing = [label for label in found if wanted[label] not in names]
     if missing:
-        hint = f"{nearest(missing[0], names)} Add it, or map it by classes: {{{missing[0]}: NAME, ...}}"
+        hint = f"add it, or map it by classes={{{missing[0]!r}: NAME, ...}} ({nearest(missing[0], names)})"
         raise FerError(f"folder: the label {missing[0]!r} is not among the classes given: {hint}")
     return tuple(names), {label: names.index(name) for label, name in wanted.items()}
 
