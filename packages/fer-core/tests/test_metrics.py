@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 
 import numpy as np
@@ -26,6 +27,7 @@ def test_metrics_equal_scikit_learn(pairs: list[tuple[int, int]]) -> None:
         recall = sk.recall_score(labels, predictions, labels=range(4), average=None, zero_division=np.nan)
     assert got["accuracy"] == pytest.approx(sk.accuracy_score(labels, predictions))
     assert got["macro_f1"] == pytest.approx(sk.f1_score(labels, predictions, average="macro", zero_division=0))
+    assert got["cross_entropy"] == pytest.approx(sk.log_loss(labels, probabilities, labels=range(4)))
     assert list(got["recall"]) == list(CLASSES)
     assert [np.nan if r is None else r for r in got["recall"].values()] == pytest.approx(list(recall), nan_ok=True)
     assert got["confusion"] == sk.confusion_matrix(labels, predictions, labels=range(4)).tolist()
@@ -39,6 +41,7 @@ def test_a_hand_made_case() -> None:
         "accuracy": 0.5,
         "mean_class_accuracy": 0.5,
         "macro_f1": 0.5,
+        "cross_entropy": pytest.approx(-math.log(0.9 * 0.2 * 0.5 * 0.9) / 4),
         "recall": {"a": 0.5, "b": 0.5, "c": None},
         "confusion": [[1, 1, 0], [1, 1, 0], [0, 0, 0]],
         "count": 4,
@@ -74,3 +77,7 @@ def test_an_empty_split_is_explained() -> None:
 def test_what_does_not_fit_together_is_refused(labels: list[float], shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="labels"):
         compute_metrics(labels, np.ones(shape), ("a", "b"))
+
+
+def test_the_cross_entropy_of_an_impossible_label_is_finite() -> None:
+    assert compute_metrics([1], [[1.0, 0.0]], ("a", "b"))["cross_entropy"] == pytest.approx(-math.log(1e-12))

@@ -26,7 +26,11 @@ def rows_of(epochs: int) -> list[dict[str, Any]]:
         {
             "epoch": epoch,
             "train": {"loss": 2 / epoch, "accuracy": 1 - 0.8 / epoch},
-            "val": {"accuracy": 0.9 - 0.5 / epoch, "mean_class_accuracy": 0.8 - 0.5 / epoch},
+            "val": {
+                "accuracy": 0.9 - 0.5 / epoch,
+                "mean_class_accuracy": 0.8 - 0.5 / epoch,
+                "cross_entropy": 1 / epoch,
+            },
             "lr": 0.1,
         }
         for epoch in range(1, epochs + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -93,7 +93,7 @@ def save_curves(path: str | Path, rows: Sequence[Mapping[str, Any]], *, metric: 
     Args:
         path: Where the PNG goes.
         rows: Lines of `metrics.jsonl`: `epoch` (2.5 is in the middle of the third), and under `train`, `val`,
-            `test` whatever was measured of `loss`, `accuracy` and `mean_class_accuracy` (0 to 1).
+            `test` whatever was measured of `loss`, `cross_entropy`, `accuracy` and `mean_class_accuracy` (0 to 1).
         metric: What the best epoch is best in, on `val`, else on `test`; the earliest of equals.
 
     Raises:
@@ -107,7 +107,8 @@ def save_curves(path: str | Path, rows: Sequence[Mapping[str, Any]], *, metric: 
         losses, accuracies = figure.subplots(1, 2)
         best = _best(rows, metric)
         for part, colour in _COLOURS.items():
-            _line(losses, rows, part, "loss", 1, color=colour, label=part)
+            _line(losses, rows, part, "loss", 1, color=colour, label=f"{part}, loss")
+            _line(losses, rows, part, "cross_entropy", 1, color=colour, label=f"{part}, cross-entropy")
             _line(accuracies, rows, part, "accuracy", 100, color=colour, label=f"{part}, accuracy")
             label = f"{part}, mean class accuracy"
             _line(
@@ -120,12 +121,13 @@ def save_curves(path: str | Path, rows: Sequence[Mapping[str, Any]], *, metric: 
                 label=label,
                 linestyle=(0, (4, 2)),
             )
-        for axes, name in ((losses, "loss"), (accuracies, "accuracy (%)")):
-            _dress(axes, name, [row["epoch"] for row in rows])
-            if best is not None:
-                axes.axvline(best[0], color=_FAINT, linewidth=1, linestyle=":", zorder=0)
+        epochs = [row["epoch"] for row in rows]
+        _dress(losses, "loss", "upper right", epochs)
+        _dress(accuracies, "accuracy (%)", "lower right", epochs)
         if best is not None:
             epoch, part, value = best
+            for axes in (losses, accuracies):
+                axes.axvline(epoch, color=_FAINT, linewidth=1, linestyle=":", zorder=0)
             accuracies.plot(
                 [epoch], [100 * value], marker="o", markersize=8, color=_COLOURS[part], fillstyle="none"
             )
@@ -160,7 +162,7 @@ def _best(rows: Sequence[Mapping[str, Any]], metric: str) -> tuple[float, str, f
     return None
 
 
-def _dress(axes: Axes, name: str, epochs: Sequence[float]) -> None:
+def _dress(axes: Axes, name: str, corner: Literal["upper right", "lower right"], epochs: Sequence[float]) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.set_xlabel("epoch")
@@ -172,7 +174,7 @@ def _dress(axes: Axes, name: str, epochs: Sequence[float]) -> None:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     if axes.lines:
-        axes.legend(frameon=False, fontsize=9)
+        axes.legend(fontsize=9, loc=corner, framealpha=0.9, edgecolor="none")
     else:
         axes.set_yticks([])
         axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color=_FAINT)
