@@ -150,10 +150,8 @@ def _differences(counts: Counts, expected: Counts, classes: Iterable[str]) -> li
             continue
         for name in classes:
             if name in wanted and found.get(name, 0) != wanted[name]:
-                number = found.get(name, 0)
-                lines.append(
-                    f"{split}: {number} samples of {name}, {number - wanted[name]:+d} from {wanted[name]}"
-                )
+                number, wish = found.get(name, 0), wanted[name]
+                lines.append(f"{split}: {number} samples of {name}, not {wish} ({number - wish:+d})")
     return lines
 
 

@@ -72,7 +72,7 @@ class MappedPack(Pack):
         folder: Of the pack.
 
     Raises:
-        OSError, ValueError, KeyError: The folder holds no complete pack of this version.
+        OSError, EOFError, ValueError, KeyError, IndexError: The folder holds no complete pack of this version.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -204,7 +204,7 @@ def _open(folder: Path) -> MappedPack | None:
     """The pack in `folder`, or None where it is absent or damaged."""
     try:
         return MappedPack(folder)
-    except (OSError, ValueError, KeyError, IndexError):
+    except (OSError, EOFError, ValueError, KeyError, IndexError):
         return None
 
 
@@ -220,7 +220,7 @@ def _build(dataset: FERDataset, final: Path, progress: bool) -> Pack:
                 folder.rename(final)
                 _sync(final.parent)
         return MappedPack(final)
-    except (ValueError, KeyError) as error:
+    except (EOFError, ValueError, KeyError, IndexError) as error:
         raise FerError(f"the pack {final} cannot be replaced: {error}; delete the folder and try again") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)

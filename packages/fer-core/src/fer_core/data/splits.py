@@ -225,8 +225,8 @@ def _hold_out(dataset: FERDataset, rows: Rows, fraction: float, seed: int, what:
         )
     if groups is not None:
         held = _held_groups(labels, groups[rows], fraction, seed)
-        if held.all() or not held.any():
-            raise FerError(f"{what} on {dataset.name}: too few groups to divide; use another data.split")
+        if not held.any():
+            raise FerError(f"{what} on {dataset.name}: all samples are one group; use another data.split")
         return rows[~held], rows[held]
     from sklearn.model_selection import StratifiedShuffleSplit
 
@@ -251,6 +251,9 @@ def _held_groups(labels: Rows, groups: NDArray[np.object_], fraction: float, see
         after = missing - counts[group]
         if (weight * after**2).sum() < (weight * missing**2).sum():
             held[group], missing = True, after
+    if not held.any() and len(names) > 1:
+        # Every group is larger than the targets: the one that misses them least.
+        held[int((weight * (target - counts) ** 2).sum(axis=1).argmin())] = True
     return held[member]
 
 

@@ -1,0 +1,187 @@
+"""`fer-run data check` finds what is wrong with a copy of a dataset."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from fer_core import registry
+from fer_core.cli.main import main
+from fer_core.data.check import check_dataset
+from fer_core.data.open import open_dataset
+from fer_core.errors import FerError
+from fer_core.types import DatasetSpec
+
+
+class Toy:
+    name = "toy"
+    classes = ("sad", "glad")
+
+    def __init__(self, images, labels, splits):
+        self.images = images
+        ids = [f"s{i}" for i in range(len(images))]
+        self.table = pd.DataFrame({"id": ids, "label": labels, "split": splits, "source": ids})
+
+    def read(self, row):
+        if self.images[row] is None:
+            raise FerError(f"the image s{row}.png is missing: restore it")
+        return self.images[row]
+
+    def fingerprint(self):
+        return "0" * 64
+
+
+def noise(seed, shape=(4, 4, 1)):
+    return np.random.RandomState(seed).randint(0, 256, shape, dtype=np.uint8)
+
+
+def sound():
+    return Toy([noise(i) for i in range(6)], [0, 1] * 3, ["train"] * 4 + ["test"] * 2)
+
+
+def flawed():
+    same = noise(1, (2, 8, 1))
+    images = [
+        noise(0),
+        same,
+        same.copy(),
+        noise(3),
+        noise(3),
+        None,
+        np.zeros((4, 4, 1), np.uint8),
+        same.reshape(8, 2, 1),
+    ]
+    return Toy(
+        images, [0, 0, 1, 1, 1, 0, 1, 0], ["train", "train", "test", "train", "train", "train", "test", "test"]
+    )
+
+
+COUNTS = {"train": {"sad": 2, "glad": 2}, "test": {"sad": 1, "glad": 1}}
+
+
+def spec(make=sound, counts=COUNTS, **changes):
+    values = {
+        "name": "toy",
+        "factory": lambda root, mode="majority": make(),
+        "classes": Toy.classes,
+        "splits": {"train": "train", "test": "test"},
+        "layouts": {"plain": "DIR/\n  faces/"},
+        "expected_counts": counts,
+        "summary": "",
+        "licence": "",
+        "homepage": "https://example.org/toy",
+        "options": {"mode": "majority"},
+        **changes,
+    }
+    return DatasetSpec(**values)
+
+
+def test_sound_copy_has_no_problems():
+    report = check_dataset(sound(), spec())
+    assert report.problems == []
+    assert not report.incomplete
+    assert report.counts == COUNTS
+
+
+def test_every_flaw_is_found():
+    report = check_dataset(flawed(), spec())
+    assert report.unreadable == {"s5": "the image s5.png is missing: restore it"}
+    assert report.constant == ["s6"]
+    assert report.duplicates_across == [["s1", "s2"]]
+    assert report.duplicates_within == [["s3", "s4"]]
+    assert report.conflicts == [["s1", "s2"]]
+    assert report.differences == ["train: 3 samples of sad, not 2 (+1)", "test: 2 samples of glad, not 1 (+1)"]
+    assert report.incomplete
+    assert len(report.problems) == 7
+    content = json.loads(report.to_json())
+    assert content["problems"] == report.problems
+    assert content["counts"]["train"] == {"sad": 3, "glad": 2}
+
+
+def test_repeated_images_alone_do_not_make_a_copy_incomplete():
+    dataset = Toy([noise(0)] * 2, [0, 1], ["train", "test"])
+    report = check_dataset(dataset, spec(counts={}))
+    assert len(report.problems) == 2
+    assert not report.incomplete
+
+
+def test_absent_split_is_a_difference():
+    dataset = Toy([noise(0), noise(1)], [0, 1], ["train", "train"])
+    report = check_dataset(dataset, spec(counts={"test": {"sad": 1, "glad": 4}}))
+    assert report.differences == ["the split test with 5 samples is absent"]
+
+
+def run(monkeypatch, tmp_path, made, *arguments):
+    monkeypatch.setattr(registry, "find", lambda kind, name: made if kind == "datasets" else find(kind, name))
+    monkeypatch.setattr(
+        registry, "factory", lambda kind, name: made.factory if kind == "datasets" else factory(kind, name)
+    )
+    return CliRunner().invoke(main, ["data", "check", "toy", "--data", str(tmp_path), *arguments])
+
+
+find, factory = registry.find, registry.factory
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments", "status"),
+    [(sound, [], 0), (sound, ["--strict"], 0), (flawed, [], 0), (flawed, ["--strict"], 1)],
+)
+def test_strict_fails_where_the_copy_differs(monkeypatch, tmp_path, make, arguments, status):
+    result = run(monkeypatch, tmp_path, spec(make), *arguments)
+    assert result.exit_code == status
+    assert ("s5.png is missing" in result.stdout) == (make is flawed)
+    assert "glad" in result.stdout
+
+
+def test_json_is_the_whole_output(monkeypatch, tmp_path):
+    result = run(monkeypatch, tmp_path, spec(flawed), "--json")
+    assert json.loads(result.stdout)["unreadable"] == {"s5": "the image s5.png is missing: restore it"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-o", "data.options.mod=x"], "data.options.mod: unknown option of toy, did you mean mode?"),
+        (["-o", "train.epochs=3"], "takes -o data.options.KEY=VALUE only"),
+        (["-o", "data.options.mode"], "takes -o data.options.KEY=VALUE only"),
+    ],
+)
+def test_wrong_options_are_explained(monkeypatch, tmp_path, arguments, words):
+    result = run(monkeypatch, tmp_path, spec(), *arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def test_options_reach_the_dataset(tmp_path):
+    given = {}
+    opened = open_dataset(
+        spec(factory=lambda root, **options: given.update(options, root=root) or sound()), tmp_path, {"mode": 3}
+    )
+    assert given == {"mode": 3, "root": tmp_path}
+    assert opened[1].name == "toy"
+
+
+def test_missing_folder_shows_what_is_expected(tmp_path):
+    with pytest.raises(FerError, match=r"does not exist.*https://example.org/toy.*--data") as caught:
+        open_dataset(spec(), tmp_path / "absent", {})
+    assert "faces/" in caught.value.details
+    open_dataset(spec(needs_root=False), tmp_path / "absent", {})
+
+
+def test_data_folder_comes_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_DATA", str(tmp_path))
+    (tmp_path / "toy").mkdir()
+    roots = []
+    open_dataset(spec(factory=lambda root: roots.append(root) or sound()), None, {})
+    assert roots == [tmp_path / "toy"]
+
+
+def test_unreadable_folder_and_unusable_table_are_one_line(tmp_path):
+    def refuse(root):
+        raise PermissionError(13, "Permission denied", str(root))
+
+    with pytest.raises(FerError, match=r"cannot read.*Permission denied"):
+        open_dataset(spec(factory=refuse), tmp_path, {})
+    with pytest.raises(FerError, match="out of range"):
+        open_dataset(spec(lambda: Toy([noise(0)], [2], [""])), tmp_path, {})

@@ -1,0 +1,238 @@
+"""Batches are the same however they are reached."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from fer_core.data.loader import Loader
+from fer_core.data.packs import DirectReader, open_pack
+from fer_core.data.samplers import balanced, shuffle
+from fer_core.data.table import make_fingerprint
+from fer_core.data.transforms import TransformInfo, build_pipeline
+from fer_core.errors import FerError
+
+COUNT = 33
+LABELS = np.arange(COUNT) % 3
+INFO = TransformInfo(input_size=12, mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
+RANDOM = ["resize", {"horizontal_flip": {"p": 0.5}}, "normalize", {"random_erasing": {"p": 0.5}}]
+PLAIN = ["resize", "normalize"]
+
+
+class Toy:
+    name = "toy"
+    classes = ("a", "b", "c")
+
+    def __init__(self, shapes):
+        self.shapes = shapes
+        ids = [f"s{i}" for i in range(COUNT)]
+        self.table = pd.DataFrame({"id": ids, "label": LABELS, "split": "", "source": ids})
+
+    def read(self, row):
+        return np.random.RandomState(row).randint(0, 256, self.shapes[row % len(self.shapes)], dtype=np.uint8)
+
+    def fingerprint(self):
+        return make_fingerprint(self.table["id"], self.table["label"], [str(self.shapes)] * COUNT)
+
+
+SHAPES = {"grey": [(12, 12, 1)], "colour": [(12, 12, 3)], "mixed": [(12, 12, 1), (10, 14, 3), (16, 16, 3)]}
+
+
+@pytest.fixture(params=list(SHAPES))
+def pack(request, tmp_path):
+    return open_pack(Toy(SHAPES[request.param]), tmp_path, progress=False)
+
+
+@pytest.fixture
+def colour(tmp_path):
+    return open_pack(Toy(SHAPES["colour"]), tmp_path, progress=False)
+
+
+def load(pack, rows=None, transforms=RANDOM, sampler=shuffle, **changes):
+    rows = np.arange(COUNT) if rows is None else np.asarray(rows)
+    options = {
+        "mode": "batched",
+        "batch_size": 8,
+        "seed": 1,
+        "color": "rgb",
+        "workers": 0,
+        "device": "cpu",
+        **changes,
+    }
+    made = None if sampler is None else sampler(LABELS[rows], 0)
+    return Loader(pack, rows, LABELS, pipeline=build_pipeline(transforms, INFO), sampler=made, **options)
+
+
+def assert_equal(first, second, tolerance=0.0):
+    assert len(first) == len(second)
+    for left, right in zip(first, second, strict=True):
+        assert left.keys() == right.keys()
+        assert torch.equal(left["index"], right["index"])
+        assert torch.equal(left["label"], right["label"])
+        assert (left["image"] - right["image"]).abs().max() <= tolerance
+
+
+def test_batches_have_the_promised_form(pack):
+    batches = list(load(pack).epoch(0))
+    for batch in batches:
+        assert batch["image"].shape[1:] == (3, 12, 12)
+        assert batch["image"].dtype == torch.float32
+        assert batch["label"].dtype == batch["index"].dtype == torch.int64
+        assert batch["label"].tolist() == [LABELS[i] for i in batch["index"]]
+    assert sorted(torch.cat([batch["index"] for batch in batches]).tolist()) == list(range(COUNT))
+
+
+@pytest.mark.parametrize("mode", ["batched", "per-image"])
+@pytest.mark.parametrize("sampler", [shuffle, balanced])
+def test_an_epoch_goes_on_in_the_middle(pack, mode, sampler):
+    whole = list(load(pack, mode=mode, sampler=sampler).epoch(3))
+    for start in (0, 2, 4):
+        assert_equal(list(load(pack, mode=mode, sampler=sampler).epoch(3, start)), whole[start:])
+
+
+def test_epoch_does_not_depend_on_what_came_before(colour):
+    loader = load(colour)
+    abandoned = loader.epoch(0)
+    next(abandoned)
+    abandoned.close()
+    list(loader.epoch(1))
+    assert_equal(list(loader.epoch(2)), list(load(colour).epoch(2)))
+
+
+def test_both_modes_load_the_same_batches(pack):
+    # Images of other sizes are interpolated by PIL on one side and by torch on the other: at most 1/255 apart.
+    tolerance = 2.01 / 255 / 0.5
+    assert_equal(list(load(pack, mode="per-image").epoch(1)), list(load(pack).epoch(1)), tolerance)
+
+
+def test_workers_change_nothing(colour):
+    single = list(load(colour, mode="per-image").epoch(2))
+    loader = load(colour, mode="per-image", workers=2)
+    abandoned = loader.epoch(0)
+    next(abandoned)
+    abandoned.close()
+    state = torch.random.get_rng_state()
+    assert_equal(list(loader.epoch(2)), single)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_augmentation_of_a_sample_does_not_depend_on_its_batch(colour):
+    def by_row(loader):
+        return {
+            int(i): x for batch in loader.epoch(5) for i, x in zip(batch["index"], batch["image"], strict=True)
+        }
+
+    small, large = by_row(load(colour, batch_size=3)), by_row(load(colour, batch_size=30, sampler=None))
+    assert all(torch.equal(small[row], large[row]) for row in range(COUNT))
+
+
+def test_repeated_sample_is_changed_anew(colour):
+    loader = load(
+        colour,
+        rows=[0, 1, 2],
+        sampler=lambda labels, seed: type("Ten", (), {"order": lambda s, e: np.zeros(10, int)})(),
+    )
+    (first, second) = loader.epoch(0)
+    images = torch.cat([first["image"], second["image"]])
+    assert len(torch.unique(images.flatten(1), dim=0)) > 4
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch_size", "training", "sizes"),
+    [
+        (33, 8, True, [8, 8, 8, 9]),
+        (33, 8, False, [8, 8, 8, 8, 1]),
+        (34, 8, True, [8, 8, 8, 8, 2]),
+        (32, 8, True, [8, 8, 8, 8]),
+        (3, 8, True, [3]),
+        (1, 8, True, [1]),
+        (5, 1, True, [1] * 5),
+    ],
+)
+@pytest.mark.parametrize("mode", ["batched", "per-image"])
+def test_one_remaining_image_joins_the_previous_batch_in_training(colour, rows, batch_size, training, sizes, mode):
+    rows = np.arange(rows) % COUNT
+    loader = load(colour, rows, PLAIN, shuffle if training else None, batch_size=batch_size, mode=mode)
+    batches = list(loader.epoch(0))
+    assert [len(batch["label"]) for batch in batches] == sizes
+    assert len(loader) == len(sizes)
+    if not training:
+        assert torch.cat([batch["index"] for batch in batches]).tolist() == rows.tolist()
+
+
+@pytest.mark.parametrize("mode", ["batched", "per-image"])
+def test_rows_are_those_of_the_table(colour, mode):
+    (batch,) = load(colour, [30, 4, 17], PLAIN, None, mode=mode).epoch(0)
+    assert batch["index"].tolist() == [30, 4, 17]
+    assert batch["label"].tolist() == [0, 1, 2]
+    pixels = torch.from_numpy(Toy(SHAPES["colour"]).read(4)).permute(2, 0, 1) / 255
+    expected = (pixels - torch.tensor(INFO.mean)[:, None, None]) / torch.tensor(INFO.std)[:, None, None]
+    assert torch.allclose(batch["image"][1], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["batched", "per-image"])
+@pytest.mark.parametrize("kind", ["colour", "mixed"])
+def test_bgr_swaps_channels_before_they_are_normalised(tmp_path, mode, kind):
+    pack = open_pack(Toy(SHAPES[kind]), tmp_path, progress=False)
+    (rgb,) = load(pack, [1, 2], PLAIN, None, mode=mode).epoch(0)
+    (bgr,) = load(pack, [1, 2], PLAIN, None, mode=mode, color="bgr").epoch(0)
+    mean, std = (torch.tensor(values)[:, None, None] for values in (INFO.mean, INFO.std))
+    assert torch.allclose((rgb["image"] * std + mean).flip(1), bgr["image"] * std + mean, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["batched", "per-image"])
+def test_votes_become_distributions(colour, mode):
+    votes = np.tile([[1.0, 3.0, 0.0]], (COUNT, 1))
+    votes[7] = [0, 0, 5]
+    (batch,) = load(colour, [7, 8], PLAIN, None, mode=mode, votes=votes).epoch(0)
+    assert batch["distribution"].tolist() == [[0, 0, 1], [0.25, 0.75, 0]]
+    assert batch["distribution"].dtype == torch.float32
+
+
+def test_sample_without_votes_is_refused(colour):
+    votes = np.ones((COUNT, 3))
+    votes[5] = 0
+    load(colour, [1, 2], votes=votes)
+    with pytest.raises(FerError, match="no votes for any class, first row 5"):
+        load(colour, [1, 5], votes=votes)
+
+
+def test_labels_must_belong_to_the_pack(colour):
+    with pytest.raises(ValueError, match="33 images, but 2 labels"):
+        Loader(
+            colour,
+            np.arange(2),
+            LABELS[:2],
+            pipeline=build_pipeline(PLAIN, INFO),
+            mode="batched",
+            batch_size=2,
+            sampler=None,
+            seed=0,
+            color="rgb",
+            workers=0,
+            device="cpu",
+        )
+
+
+@pytest.mark.parametrize(("mode", "workers"), [("batched", 0), ("per-image", 0)])
+def test_unreadable_image_reaches_the_caller(mode, workers):
+    class Broken(Toy):
+        def read(self, row):
+            if row == 20:
+                raise FerError("the image s20 is damaged")
+            return super().read(row)
+
+    loader = load(
+        DirectReader(Broken(SHAPES["colour"])), transforms=PLAIN, sampler=None, mode=mode, workers=workers
+    )
+    seen = []
+    with pytest.raises(FerError, match="s20 is damaged"):
+        seen.extend(batch["index"].tolist() for batch in loader.epoch(0))
+    assert seen == [list(range(8)), list(range(8, 16))]
+
+
+def test_images_need_no_gradient(colour):
+    batch = next(load(colour).epoch(0))
+    assert not batch["image"].requires_grad
+    weight = torch.ones(1, requires_grad=True)
+    (batch["image"] * weight).sum().backward()
+    assert weight.grad is not None

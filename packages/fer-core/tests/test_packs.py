@@ -1,0 +1,185 @@
+"""A pack gives back exactly what the dataset reads, and is never half there."""
+
+import errno
+import pickle
+import shutil
+import threading
+from collections import namedtuple
+
+import numpy as np
+import pandas as pd
+import pytest
+from fer_core.data import packs
+from fer_core.data.packs import DirectReader, MappedPack, cache_root, open_pack
+from fer_core.data.table import make_fingerprint
+from fer_core.errors import FerError
+
+
+class Toy:
+    name = "toy"
+    classes = ("a", "b")
+
+    def __init__(self, shapes, fail=None):
+        self.shapes, self.fail, self.reads = shapes, fail, 0
+        count = len(shapes)
+        ids = [f"s{i}" for i in range(count)]
+        self.table = pd.DataFrame({"id": ids, "label": [i % 2 for i in range(count)], "split": "", "source": ids})
+
+    def read(self, row):
+        self.reads += 1
+        if row == self.fail:
+            raise FerError("the image s3 is damaged: restore it")
+        key = int(self.table["id"].iloc[row][1:])
+        return np.random.RandomState(key).randint(0, 256, self.shapes[key], dtype=np.uint8)
+
+    def fingerprint(self):
+        return make_fingerprint(self.table["id"], self.table["label"], self.table["source"])
+
+
+GREY = [(6, 5, 1)] * 9
+MIXED = [(6, 5, 1), (4, 7, 3), (6, 5, 3), (1, 1, 1), (6, 5, 1)]
+
+
+def assert_same(pack, dataset):
+    rows = np.array([len(dataset.table) - 1, 0, 2, 0])
+    images = pack.images(rows)
+    assert len(pack) == len(dataset.table)
+    assert len(images) == 4
+    for row, image in zip(rows, images, strict=True):
+        expected = dataset.read(int(row))
+        assert image.dtype == np.uint8
+        assert image.shape == expected.shape
+        assert (image == expected).all()
+    assert [tuple(size) for size in pack.sizes] == [shape[:2] for shape in dataset.shapes]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "uniform"), [(GREY, True), (MIXED, False), ([(3, 3, 3), (3, 3, 1)] * 2, False)]
+)
+def test_pack_gives_back_the_pixels(tmp_path, shapes, uniform):
+    dataset = Toy(shapes)
+    pack = open_pack(dataset, tmp_path, progress=False)
+    assert isinstance(pack, MappedPack)
+    assert pack.uniform is uniform
+    assert isinstance(pack.images(np.array([0])), np.ndarray) is uniform
+    assert_same(pack, dataset)
+    assert_same(pickle.loads(pickle.dumps(pack)), dataset)
+
+
+def test_pack_is_read_once(tmp_path):
+    open_pack(Toy(GREY), tmp_path, progress=False)
+    second = Toy(GREY)
+    open_pack(second, tmp_path, progress=False)
+    assert second.reads == 0
+
+
+def test_rows_in_another_order_are_another_pack(tmp_path):
+    dataset, turned = Toy(MIXED), Toy(MIXED)
+    turned.table = turned.table.iloc[::-1].reset_index(drop=True)
+    assert turned.fingerprint() == dataset.fingerprint()
+    open_pack(dataset, tmp_path, progress=False)
+    image = open_pack(turned, tmp_path, progress=False).images(np.array([0]))[0]
+    assert (image == dataset.read(4)).all()
+
+
+@pytest.mark.parametrize("name", ["pixels.bin", "sizes.npy", "offsets.npy", "pack.json"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "missing"])
+def test_damaged_pack_is_built_again(tmp_path, name, damage):
+    dataset = Toy(GREY)
+    (path,) = [open_pack(dataset, tmp_path, progress=False).folder / name]
+    if damage == "missing":
+        path.unlink()
+    else:
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) - 3] if damage == "cut" else b"")
+    assert_same(open_pack(dataset, tmp_path, progress=False), dataset)
+    assert len(list((tmp_path / "packs").iterdir())) == 1
+
+
+def test_unreadable_image_leaves_nothing(tmp_path):
+    with pytest.raises(FerError, match="s3 is damaged"):
+        open_pack(Toy(GREY, fail=3), tmp_path, progress=False)
+    assert list((tmp_path / "packs").iterdir()) == []
+
+
+def test_full_disk_is_explained_and_leaves_nothing(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(packs.os, "fsync", refuse)
+    with pytest.raises(FerError, match=r"disk is full.*FER_CACHE"):
+        open_pack(Toy(GREY), tmp_path, progress=False)
+    assert list((tmp_path / "packs").iterdir()) == []
+
+
+def test_cache_that_is_a_file_is_explained(tmp_path):
+    (tmp_path / "cache").write_text("")
+    with pytest.raises(FerError, match="FER_CACHE"):
+        open_pack(Toy(GREY), tmp_path / "cache", progress=False)
+
+
+def test_pack_too_large_for_the_disk_is_read_on_demand(tmp_path, monkeypatch, capsys):
+    usage = namedtuple("usage", "total used free")
+    needed = 9 * 30
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 5 * needed - 1))
+    dataset = Toy(GREY)
+    pack = open_pack(dataset, tmp_path, progress=False)
+    assert isinstance(pack, DirectReader)
+    assert not pack.uniform
+    assert_same(pack, dataset)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "toy" in said
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 5 * needed))
+    assert isinstance(open_pack(dataset, tmp_path, progress=False), MappedPack)
+
+
+def test_builders_at_once_agree(tmp_path):
+    meet, found = threading.Barrier(4), []
+
+    def build():
+        dataset = Toy(MIXED)
+        meet.wait()
+        found.append(open_pack(dataset, tmp_path, progress=False))
+
+    threads = [threading.Thread(target=build) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    for pack in found:
+        assert_same(pack, Toy(MIXED))
+    assert len(list((tmp_path / "packs").iterdir())) == 1
+
+
+def test_leftovers_of_killed_builders_go(tmp_path, monkeypatch):
+    dataset = Toy(GREY)
+    name = open_pack(dataset, tmp_path, progress=False).folder.name
+    shutil.rmtree(tmp_path / "packs" / name)
+    old = tmp_path / "packs" / f".{name}-abc"
+    old.mkdir()
+    (old / "pixels.bin").write_bytes(b"half")
+    open_pack(dataset, tmp_path, progress=False)
+    assert old.exists()
+    shutil.rmtree(tmp_path / "packs" / name)
+    monkeypatch.setattr(packs, "ABANDONED", -1.0)
+    open_pack(dataset, tmp_path, progress=False)
+    assert not old.exists()
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((2, 2), np.uint8), np.zeros((2, 2, 3), np.float32), np.zeros((0, 2, 1), np.uint8)]
+)
+def test_reader_that_breaks_the_contract_is_named(tmp_path, monkeypatch, image):
+    dataset = Toy(GREY)
+    monkeypatch.setattr(dataset, "read", lambda row: image)
+    with pytest.raises(FerError, match="'s0' was read as"):
+        open_pack(dataset, tmp_path, progress=False)
+
+
+def test_cache_root_follows_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_CACHE", str(tmp_path))
+    assert cache_root() == tmp_path
+    monkeypatch.delenv("FER_CACHE")
+    assert cache_root().name == "fer"

@@ -1,0 +1,69 @@
+"""A table that training could misread is refused, with the sample named."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from fer_core.data.table import check_table, make_fingerprint
+from fer_core.errors import FerError
+
+
+class Toy:
+    name = "toy"
+    classes = ("a", "b", "c")
+
+    def __init__(self, **columns):
+        table = {"id": ["p", "q", "r"], "label": [0, 1, 2], "split": ["", "", ""], "source": ["1", "2", "3"]}
+        self.table = pd.DataFrame({key: value for key, value in {**table, **columns}.items() if value is not None})
+
+
+def test_sound_table_passes():
+    check_table(Toy())
+    check_table(Toy(group=["s1", "s1", "s2"]))
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"split": None}, ["lacks", "split"]),
+        ({"id": ["p", "q", "p"]}, ["repeat an id", "'p'"]),
+        ({"label": [0, 3, 1]}, ["out of range", "first 3", "'q'", "0..2"]),
+        ({"label": [0, 1, -1]}, ["out of range", "first -1", "'r'"]),
+        ({"label": [0.0, 1.0, 2.0]}, ["float64"]),
+        ({"label": [0, None, 2]}, ["have no label", "'q'"]),
+        ({"id": ["p", None, "r"]}, ["have no id", "row 1"]),
+        ({"group": ["s", "s", None]}, ["have no group", "'r'"]),
+        ({"id": [], "label": [], "split": [], "source": []}, ["no samples"]),
+    ],
+)
+def test_unusable_table_is_refused_in_one_line(columns, words):
+    with pytest.raises(FerError) as caught:
+        check_table(Toy(**columns))
+    text = str(caught.value)
+    assert "toy" in text
+    assert "\n" not in text
+    assert all(word in text for word in words), text
+
+
+def test_filtered_table_without_new_index_is_refused():
+    dataset = Toy()
+    dataset.table = dataset.table.iloc[1:]
+    with pytest.raises(FerError, match="reset_index"):
+        check_table(dataset)
+
+
+def test_fingerprint_ignores_order_and_sees_every_change():
+    base = (["p", "q"], [0, 1], ["x", "y"])
+    known = make_fingerprint(*base)
+    assert make_fingerprint(["q", "p"], np.array([1, 0]), ["y", "x"]) == known
+    for changed in (
+        (["p", "z"], [0, 1], ["x", "y"]),
+        (["p", "q"], [0, 0], ["x", "y"]),
+        (["p", "q"], [0, 1], ["x", "x"]),
+    ):
+        assert make_fingerprint(*changed) != known
+    assert make_fingerprint(["p", "q"], [0, 1], ["y", "x"]) != known
+
+
+def test_fingerprint_needs_one_hash_for_each_sample():
+    with pytest.raises(ValueError, match="zip"):
+        make_fingerprint(["p", "q"], [0, 1], ["x"])
