@@ -59,7 +59,7 @@ class Model(Component):
     backbone_weights: str | None = _key(
         None,
         "a file or address, or null",
-        "Weights that the backbone starts from; null: those the model names itself.",
+        "Weights that the backbone starts from, for models that have one; null: see the model's page.",
     )
 
 
@@ -67,7 +67,7 @@ class Scheduler(Component):
     """The learning rate schedule and the options of its factory."""
 
     per: Literal["epoch", "step"] = _key(
-        "epoch", "epoch or step", "What the schedule counts: its step() is called after each of these."
+        "epoch", "epoch or step", "What the schedule counts: it moves after every one."
     )
 
 
@@ -120,7 +120,9 @@ class Data(Section):
         None, "a whole number of at least 1, or null", "Images of one evaluation batch; null: `batch_size`."
     )
     workers: Literal["auto"] | Annotated[int, Field(ge=0)] = _key(
-        "auto", "auto or a whole number of at least 0", "Worker processes that read images; 0: none."
+        "auto",
+        "auto or a whole number of at least 0",
+        "Processes that read images where `pipeline` is per-image; 0: none; auto: one less than CPUs.",
     )
     pipeline: Literal["batched", "per-image"] = _key(
         "batched",
@@ -128,7 +130,9 @@ class Data(Section):
         "Transforms on whole batches on the device, or image by image in workers.",
     )
     sampler: Component = _key(
-        Component(name="shuffle"), "a name or a mapping with a name", "Order of the training samples."
+        Component(name="shuffle"),
+        "a name or a mapping with a name",
+        "Order of the training samples, see `fer-run list samplers`.",
     )
     train_transforms: _Items = _key(
         ["resize", {"horizontal_flip": {"p": 0.5}}, "normalize"],
@@ -165,7 +169,7 @@ class Train(Section):
     steps: _Count | None = _key(
         None,
         "a whole number of at least 1, or null",
-        "Optimizer steps after which training ends; null: all epochs.",
+        "Optimizer steps of the whole training, in place of `epochs`.",
     )
     eval_every: Literal["epoch"] | _Count = _key(
         "epoch", "epoch or a whole number of at least 1", "When to evaluate: every epoch, or every so many steps."
@@ -223,16 +227,20 @@ class Run(Section):
 class Config(Section):
     """A complete configuration. Immutable; `model_copy` and the layers make others."""
 
-    model: Model = _key(..., "a name or a mapping with a name", "The model.")
+    model: Model = _key(..., "a name or a mapping with a name", "Model; the command line's argument.")
     data: Data = _key(..., "a mapping", "The data.")
-    loss: Component = _key(Component(name="cross_entropy"), "a name or a mapping with a name", "The loss.")
+    loss: Component = _key(
+        Component(name="cross_entropy"), "a name or a mapping with a name", "Loss, see `fer-run list losses`."
+    )
     optimizer: Component = _key(
         Component(name="adam", lr=1e-4),  # type: ignore[call-arg] # options stand beside the name
         "a name or a mapping with a name",
-        "The optimizer.",
+        "Optimizer, see `fer-run list optimizers`.",
     )
     scheduler: Scheduler = _key(
-        Scheduler(name="constant"), "a name or a mapping with a name", "The learning rate schedule."
+        Scheduler(name="constant"),
+        "a name or a mapping with a name",
+        "Learning rate schedule, see `fer-run list schedulers`.",
     )
     train: Train = _key(Train(), "a mapping", "The training.")
     run: Run = _key(Run(), "a mapping", "The run's place.")
