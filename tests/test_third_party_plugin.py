@@ -1,0 +1,65 @@
+"""The plugin on the page `docs/how-to/write-a-plugin.md`, taken from it word by word and installed and run."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from fer_core.testing import build_wheel, fer_run, install, isolated_environment, uninstall
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "how-to" / "write-a-plugin.md"
+FILE = re.compile(r"^`([\w./-]+)`\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NAMES = {"models": "tinynet", "datasets": "shapes", "losses": "tiny_focal"}
+CHANCE = 1 / 4
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """The files of the page; a code block is a file where its name stands above it."""
+    folder = tmp_path_factory.mktemp("author") / "fer-tinynet"
+    for name, text in FILE.findall(PAGE.read_text(encoding="utf-8")):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return folder
+
+
+def names_listed(python, cwd):
+    listed = json.loads(fer_run(python, "list", "--json", cwd=cwd).stdout)
+    return [kind for kind, name in NAMES.items() if name in [row["name"] for row in listed[kind]]]
+
+
+def test_the_page_is_a_whole_plugin_of_less_than_100_lines(project):
+    found = {path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()}
+    tree = re.findall(r"^  (\S+)", PAGE.read_text(encoding="utf-8").split("```")[1], re.MULTILINE)
+    assert found == set(tree)
+    lines = [line for path in (project / "src").rglob("*.py") for line in path.read_text().splitlines()]
+    assert 0 < len(lines) < 130
+    assert sum(bool(line.strip()) for line in lines) < 100
+
+
+def test_the_plugin_installs_trains_and_goes_away(project, tmp_path):
+    python = isolated_environment(tmp_path / "env")
+    install(python, *(build_wheel(path, tmp_path / "dist") for path in (ROOT / "packages" / "fer-core", project)))
+
+    assert names_listed(python, tmp_path) == list(NAMES)
+    doctor = fer_run(python, "doctor", cwd=tmp_path)
+    assert doctor.returncode == 0, doctor.stdout
+    tests = subprocess.run([python, "-m", "pytest", "-q", project / "tests"], cwd=project, capture_output=True)
+    assert tests.returncode == 0, tests.stdout.decode()
+
+    trained = fer_run(python, "train", "tinynet", "shapes", "--device", "cpu", cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    (result,) = tmp_path.glob("runs/tinynet-shapes/*/result.json")
+    assert json.loads(result.read_text())["metrics"]["test"]["accuracy"] > 3 * CHANCE
+
+    uninstall(python, "fer-tinynet")
+    assert names_listed(python, tmp_path) == []
+    gone = fer_run(python, "train", "tinynet", "shapes", cwd=tmp_path)
+    assert gone.returncode == 2
+    assert "tinynet" in gone.stderr
+    assert "Traceback" not in gone.stderr
