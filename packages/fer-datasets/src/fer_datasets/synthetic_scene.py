@@ -15,8 +15,8 @@ from fer_datasets.synthetic_units import Action
 def sample_pose(rng: np.random.Generator) -> Pose:
     """Draws a pose as it remains after faces were found and aligned roughly."""
     yaw, pitch, roll, x, y = (rng.random(5) + rng.random(5) - 1.0).tolist()
-    scale = 0.425 * rng.uniform(0.92, 1.08)
-    return Pose(yaw * 0.3, pitch * 0.16, roll * 0.16, scale, 0.5 + x * 0.05, 0.5 + y * 0.05)
+    scale = 0.52 * rng.uniform(0.92, 1.08)
+    return Pose(yaw * 0.3, pitch * 0.16, roll * 0.16, scale, 0.5 + x * 0.06, 0.43 + y * 0.06)
 
 
 def draw_picture(rng: np.random.Generator, who: Identity, action: Action, size: int) -> NDArray[np.uint8]:
@@ -41,7 +41,7 @@ def draw_picture(rng: np.random.Generator, who: Identity, action: Action, size: 
     draw_head(canvas, who, action, gaze)
     canvas.paint(image, sample_pose(rng))
     image = image.reduce(fine)
-    if rng.random() < 0.2:
+    if rng.random() < 0.1:
         image = image.filter(ImageFilter.BoxBlur(size / 64 * rng.uniform(0.3, 0.7)))
     return _light(rng, np.asarray(image, dtype=np.float32))
 
@@ -76,6 +76,6 @@ def _light(rng: np.random.Generator, pixels: NDArray[np.float32]) -> NDArray[np.
     if rng.random() < 0.15:
         lit = np.repeat(lit.mean(axis=2, keepdims=True), 3, axis=2)
     noise = np.frombuffer(rng.bytes(pixels.size), dtype=np.uint8).reshape(pixels.shape)
-    strength = rng.uniform(1, 16)
+    strength = rng.uniform(1, 8)
     lit += noise * np.float32(strength / 128) + np.float32(rng.uniform(-10, 10) - strength)
     return np.clip(lit, 0, 255).astype(np.uint8)

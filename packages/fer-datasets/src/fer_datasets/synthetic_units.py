@@ -83,7 +83,7 @@ def sample_action(rng: np.random.Generator, expression: str) -> Action:
     Every unit of the expression takes part with its probability; one overall strength makes the face weak or
     strong; any unit may twitch a little on its own, so a neutral face is not always the same either.
     """
-    strength = rng.uniform(0.65, 1.0)
+    strength = rng.uniform(0.85, 1.0)
     twitch = rng.random(len(UNITS))
     takes_part = rng.random(len(UNITS))
     amount = rng.random(len(UNITS))
@@ -92,7 +92,7 @@ def sample_action(rng: np.random.Generator, expression: str) -> Action:
     for i, unit in enumerate(UNITS):
         chance, low, high = planned.get(unit, (0.0, 0.0, 0.0))
         value = strength * (low + (high - low) * amount[i]) if takes_part[i] < chance else 0.0
-        spontaneous = 0.2 * (twitch[i] - 0.8) / 0.2 if twitch[i] > 0.8 and unit < 26 else 0.0
+        spontaneous = 0.2 * (twitch[i] - 0.9) / 0.1 if twitch[i] > 0.9 and unit < 26 else 0.0
         level[unit] = float(max(value, spontaneous))
     sides = 1.0 - 0.25 * rng.random(2)
     if expression == "contempt":

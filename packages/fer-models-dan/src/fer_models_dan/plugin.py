@@ -16,6 +16,7 @@ DAN = ModelSpec(
     recipes={
         "default": "fer_models_dan.recipes:default.yaml",
         "rafdb": "fer_models_dan.recipes:rafdb.yaml",
+        "synthetic": "fer_models_dan.recipes:synthetic.yaml",
         "affectnet": "fer_models_dan.recipes:affectnet.yaml",
     },
     summary="ResNet-18 with four cross-attention heads that are driven apart (19.7 M parameters)",
