@@ -20,7 +20,7 @@ $(READY): $(INPUTS)
 	touch $@
 
 demo: setup
-	$(BIN)/fer-run train dan synthetic --config docs/demo.yaml
+	$(BIN)/fer-run train dan synthetic
 
 test: setup
 	$(BIN)/python -m pytest

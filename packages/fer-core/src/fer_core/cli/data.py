@@ -66,7 +66,10 @@ def _show(report: Report) -> None:
         click.echo(f"- {problem}")
     for reason in list(report.unreadable.values())[:SHOWN]:
         click.echo(f"    {reason}")
-    click.echo("Complete." if not report.incomplete else "This copy is not the published one.")
+    if not report.incomplete:
+        click.echo("Complete.")
+    else:
+        click.echo("This copy is not the published one." if report.expected else "Some images cannot be used.")
 
 
 def _cell(report: Report, split: str, classes: Sequence[str]) -> str:

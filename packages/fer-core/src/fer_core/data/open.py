@@ -35,10 +35,9 @@ def open_dataset(
     make = registry.factory("datasets", name) if isinstance(name, str) else resolve(spec.factory)
     check_options("data.options", spec.name, make, options, skip={"root"})
     folder = data_root(spec.name, root, os.environ).expanduser()
-    if spec.needs_root and not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
+    if spec.needs_root and not folder.exists():
         raise FerError(
-            f"{spec.name}: {folder} {what}; get the data from {spec.homepage} and give its folder with --data DIR",
+            f"{spec.name}: {folder} does not exist; get the data from {spec.homepage} and give its folder with --data DIR",
             details=_layouts(spec),
         )
     try:

@@ -86,7 +86,7 @@ class Engine:
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of `loss` to the parameters."""
-        loss.backward()
+        torch.autograd.backward(loss)
 
     def describe(self) -> dict[str, object]:
         """Plain values for `env.json`."""

@@ -6,7 +6,7 @@ import csv
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -50,8 +50,7 @@ class Evaluation:
         """Write `predictions-NAME.csv` and `confusion-NAME.png`; returns both paths."""
         table, picture = folder / f"predictions-{name}.csv", folder / f"confusion-{name}.png"
         write_text(table, self._csv())
-        title = f"{name}: accuracy {self.metrics['accuracy']:.2%}, {len(self.ids):,} faces"
-        save_confusion(picture, self.metrics["confusion"], self.classes, title)
+        save_confusion(picture, self.metrics["confusion"], self.classes, f"{name} split")
         return [table, picture]
 
     def _csv(self) -> str:
@@ -73,7 +72,7 @@ def evaluate_checkpoint(
     engine: Engine,
     *,
     batch_size: int,
-    workers: int | str = "auto",
+    workers: int | Literal["auto"] = "auto",
 ) -> Evaluation:
     """Predict `rows` of `dataset` with the weights in `checkpoint`, prepared as its header says.
 
@@ -117,4 +116,5 @@ def match_labels(dataset: FERDataset, classes: Sequence[str], checkpoint: Path) 
             f"({', '.join(classes)}): evaluate on a dataset with the same classes"
         )
     order = np.array([classes.index(name) for name in dataset.classes], dtype=np.int64)
-    return order[dataset.table["label"].to_numpy()]
+    labels: NDArray[np.int64] = order[dataset.table["label"].to_numpy()]
+    return labels

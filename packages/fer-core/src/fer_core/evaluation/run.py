@@ -143,7 +143,7 @@ def _train_and_evaluate(trainer: Trainer, engine: Engine, log: RunLog) -> None:
     seconds = time.monotonic() - began
     result = _evaluate_run(trainer, engine)
     folder = trainer.folder
-    save_curves(folder / "curves.png", trainer.history)
+    save_curves(folder / "curves.png", trainer.history, metric=trainer.config.train.metric)
     _finish_environment(folder, seconds)
     write_json(folder / run_folder.RESULT, result)
     for split, metrics in result["metrics"].items():

@@ -29,7 +29,7 @@ def logits_of(model: nn.Module, images: Tensor) -> Tensor:
     """Logits float32 [N, C] of images [N, C, H, W]; several views [N, V, C, H, W] are averaged."""
     if images.dim() == 5:
         faces, views = images.shape[:2]
-        return logits_of(model, images.flatten(0, 1)).unflatten(0, (faces, views)).mean(1)
+        return logits_of(model, images.flatten(0, 1)).view(faces, views, -1).mean(1)
     logits: Tensor = model(images)["logits"]
     return logits.float()
 
