@@ -112,7 +112,13 @@ class Loader:
             yield from self._per_image(epoch, [(order[span], streams[span]) for span in spans])
 
     def _batched(self, epoch: int, batches: list[tuple[Positions, Streams]]) -> Iterator[Batch]:
-        """One thread prepares the next batches while the caller uses this one."""
+        """One thread prepares the next batches while an accelerator uses this one.
+
+        On a CPU both would compete for the same cores, each with a team of threads of its own.
+        """
+        if self._device.type == "cpu":
+            yield from (self._transform(epoch, positions, streams) for positions, streams in batches)
+            return
         pending: deque[Future[Batch]] = deque()
         with ThreadPoolExecutor(1, thread_name_prefix="fer-loader") as thread:
             try:

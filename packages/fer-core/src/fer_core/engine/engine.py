@@ -60,6 +60,8 @@ class Engine:
         if exact and where.type == "cuda":
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(exact)
+        # Filling fresh memory guards against code that reads it unwritten, which no operation here does.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark = not exact
         return cls(where, precision, compile, exact, kind.channels_last)
 
