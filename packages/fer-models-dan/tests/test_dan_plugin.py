@@ -48,7 +48,7 @@ def test_references_lead_to_a_model_a_loss_and_a_converter():
     assert resolve(spec().converter)(model.state_dict()).keys() == model.state_dict().keys()
 
 
-@pytest.mark.parametrize("name", ["default", "rafdb", "affectnet"])
+@pytest.mark.parametrize("name", ["default", "rafdb", "affectnet", "synthetic"])
 def test_the_core_builds_everything_a_recipe_names(name):
     dataset = DatasetSpec(
         **dict.fromkeys(("factory", "summary", "licence", "homepage"), ""),
