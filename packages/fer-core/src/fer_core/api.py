@@ -78,7 +78,7 @@ def create_model(
         FerError: Unknown model or option.
     """
     spec = registry.find("models", name)
-    factory = resolve(spec.factory)
+    factory = registry.factory("models", name)
     check_options("model", spec.name, factory, options, skip={"info"})
     info = TaskInfo(tuple(classes) or class_names(num_classes), input_size=input_size)
     model: nn.Module = factory(info, **options)

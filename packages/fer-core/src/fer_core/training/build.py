@@ -20,7 +20,6 @@ from fer_core.data.splits import make_split
 from fer_core.data.transforms import TransformInfo, build_pipeline
 from fer_core.engine import Engine
 from fer_core.errors import FerError
-from fer_core.refs import resolve
 from fer_core.training.task import Task
 from fer_core.types import TaskInfo
 
@@ -142,7 +141,7 @@ def make_loader(data: Data, rows: NDArray[np.int64], config: Config, engine: Eng
 def build_model(config: Config, info: TaskInfo) -> torch.nn.Module:
     """The configured model, with weights drawn from the run's seed."""
     spec = registry.find("models", config.model.name)
-    factory = resolve(spec.factory)
+    factory = registry.factory("models", config.model.name)
     options = model_options(config)
     check_options("model", spec.name, factory, options, skip={"info"})
     torch.manual_seed(derive_seed(config.train.seed, 0))

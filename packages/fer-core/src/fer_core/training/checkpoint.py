@@ -19,7 +19,6 @@ from torch import Tensor
 from fer_core import registry
 from fer_core.errors import FerError
 from fer_core.hookspecs import HOOK_API
-from fer_core.refs import resolve
 from fer_core.training.files import write_atomically
 from fer_core.types import TaskInfo
 
@@ -93,9 +92,8 @@ def build_from_checkpoint(path: Path) -> tuple[torch.nn.Module, dict[str, Any]]:
     """
     state, header = load_weights(path)
     name, options = header["model"]["name"], header["model"]["options"]
-    spec = registry.find("models", name)
     info = TaskInfo(classes=tuple(header["classes"]), input_size=header["input_size"])
-    model: torch.nn.Module = resolve(spec.factory)(info, **options)
+    model: torch.nn.Module = registry.factory("models", name)(info, **options)
     load_state(model, state, f"{path} does not fit model {name}")
     return model.eval(), header
 
