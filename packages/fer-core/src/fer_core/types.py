@@ -45,11 +45,13 @@ class TaskInfo:
         classes: Class names; a label is an index into them.
         class_counts: Training samples per class, empty where no dataset is at hand.
         input_size: Height and width of the network's input in pixels.
+        batch_size: Images of one optimizer step as configured, 0 where nothing is configured.
     """
 
     classes: tuple[str, ...]
     class_counts: tuple[int, ...] = ()
     input_size: int = 224
+    batch_size: int = 0
 
     @property
     def num_classes(self) -> int:
@@ -92,7 +94,14 @@ class ModelSpec:
         licence: Licence of the upstream code.
         upstream: Address of the authors' code.
         weights: Published weight files.
-        converter: `(state: dict[str, Tensor]) -> dict[str, Tensor]`, upstream's state dict to ours.
+        converter: `(state: Mapping[str, Any]) -> dict[str, Tensor]`, upstream's checkpoint to our state dict.
+        describe: `(state: dict[str, Tensor]) -> (classes, options)`, the number of classes and the factory's
+            options that a state dict of ours was made with.
+        backbone: `(state: Mapping[str, Any]) -> dict[str, Tensor]`, a backbone file to the part of our state dict
+            that it fills; it recognises which of the family's backbones it was given.
+        pretrained: What the paper's training starts from, in words; empty where it starts from random weights.
+        inference: `(model: nn.Module) -> nn.Module`, a model that returns the same `logits` and nothing else,
+            without what only training needs.
         aliases: Other names that users type.
     """
 
@@ -105,6 +114,10 @@ class ModelSpec:
     upstream: str
     weights: tuple[Weights, ...] = ()
     converter: Ref | None = None
+    describe: Ref | None = None
+    backbone: Ref | None = None
+    pretrained: str = ""
+    inference: Ref | None = None
     aliases: tuple[str, ...] = ()
 
 

@@ -9,9 +9,8 @@ from typing import Any
 
 import torch
 from fer_core.errors import FerError
+from fer_core.weights import check_state, unwrap
 from torch import nn
-
-from fer_models_dan.state import check_state, unwrap
 
 PARTS = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 """torchvision's name of each part of the sequence that has weights (2 and 3 are ReLU and max-pooling)."""

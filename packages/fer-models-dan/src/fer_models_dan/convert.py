@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from fer_core.errors import FerError
+from fer_core.weights import check_state, unwrap
 from torch import Tensor
 
 from fer_models_dan.dan import DAN
-from fer_models_dan.state import check_state, unwrap
 
 
 def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -157,7 +157,12 @@ def model_options(config: Config) -> dict[str, Any]:
 
 def build_setup(config: Config, data: Data, engine: Engine, say: Say) -> Setup:
     """Make every part that the configuration names. Raises FerError where a part cannot be made."""
-    info = TaskInfo(data.dataset.classes, tuple(data.counts("train").values()), config.data.input_size)
+    info = TaskInfo(
+        classes=data.dataset.classes,
+        class_counts=tuple(data.counts("train").values()),
+        input_size=config.data.input_size,
+        batch_size=config.data.batch_size,
+    )
     model = build_model(config, info)
     loss = _component("losses", "loss", config.loss.name, config.loss.options, info)
     task = Task(model, loss)

@@ -1,17 +1,29 @@
-"""Reading state dicts that others wrote."""
+"""State dicts that others wrote."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fer_core.errors import FerError
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CONTAINERS = ("model_state_dict", "state_dict", "model")
+"""Keys under which training scripts put the weights."""
 
 
 def unwrap(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors of a checkpoint, taken out of `model_state_dict` or `state_dict`, without `module.` prefixes."""
-    for key in ("model_state_dict", "state_dict"):
+    """The tensors of a checkpoint, taken out of the usual containers, without `module.` prefixes.
+
+    Args:
+        state: A state dict, or a training checkpoint that holds one under `model_state_dict`, `state_dict` or
+            `model`. What is no tensor is left out.
+    """
+    from torch import Tensor
+
+    for key in CONTAINERS:
         inner = state.get(key)
         if isinstance(inner, Mapping):
             return unwrap(inner)
@@ -22,7 +34,8 @@ def check_state(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], wha
     """Compare names and shapes of `state` with those of `expected`.
 
     Raises:
-        FerError: Names the first tensors that are missing, surplus or of another shape, and says how many are.
+        FerError: Begins with `what`, names the first tensors that are missing, surplus or of another shape, and
+            says how many are.
     """
     missing = [name for name in expected if name not in state]
     surplus = [name for name in state if name not in expected]

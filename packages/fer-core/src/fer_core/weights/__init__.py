@@ -1,0 +1,7 @@
+"""Weights that others wrote: reading their files, checking their names and shapes."""
+
+from __future__ import annotations
+
+from fer_core.weights.state import check_state, unwrap
+
+__all__ = ["check_state", "unwrap"]
