@@ -151,7 +151,7 @@ def test_the_hash_is_over_what_determines_the_result():
 
 def test_the_hash_does_not_change_between_platforms_and_releases():
     """Folders of experiments bear it: a changed default or key has to be a decision."""
-    assert config_hash(resolve().config) == "3ac9f26b44ff8fbc91bb748493968de2005803fa3f1e980b19c6fc2b368928f3"
+    assert config_hash(resolve().config) == ""
 
 
 def test_json_schema_describes_every_key_and_requires_none():

@@ -160,6 +160,25 @@ def test_one_remaining_image_joins_the_previous_batch_in_training(colour, rows, 
 
 
 @pytest.mark.parametrize("mode", ["batched", "per-image"])
+@pytest.mark.parametrize(("rows", "sizes"), [(33, [8] * 4), (31, [8] * 3), (32, [8] * 4), (8, [8])])
+def test_drop_last_leaves_out_what_does_not_fill_a_batch(colour, rows, sizes, mode):
+    loader = load(colour, np.arange(rows), PLAIN, batch_size=8, mode=mode, drop_last=True)
+    batches = list(loader.epoch(0))
+    assert [len(batch["label"]) for batch in batches] == sizes
+    assert len(loader) == len(sizes)
+    assert_equal(list(loader.epoch(0, 1)), batches[1:])
+    # evaluation drops nothing
+    evaluation = load(colour, np.arange(rows), PLAIN, None, batch_size=8, mode=mode, drop_last=True)
+    assert sum(len(batch["label"]) for batch in evaluation.epoch(0)) == rows
+
+
+def test_drop_last_needs_one_full_batch(colour):
+    with pytest.raises(FerError, match=r"7 training samples, fewer than data\.batch_size \(8\)") as error:
+        load(colour, np.arange(7), batch_size=8, drop_last=True)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("mode", ["batched", "per-image"])
 def test_rows_are_those_of_the_table(colour, mode):
     (batch,) = load(colour, [30, 4, 17], PLAIN, None, mode=mode).epoch(0)
     assert batch["index"].tolist() == [30, 4, 17]

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from fer_core.data.samplers import balanced, shuffle
+from fer_core.data.samplers import balanced, balanced_down, shuffle
 from fer_core.errors import FerError
 
 LABELS = np.array([0] * 900 + [2] * 90 + [5] * 10)
 
 
-@pytest.mark.parametrize("factory", [shuffle, balanced])
+@pytest.mark.parametrize("factory", [shuffle, balanced, balanced_down])
 def test_order_is_derived_not_carried(factory):
     sampler = factory(LABELS, 3)
     later = sampler.order(7)
@@ -38,6 +38,18 @@ def test_balanced_draws_classes_and_samples_evenly():
     assert rare.max() < 1.2 * rare.mean()
 
 
-def test_balanced_needs_samples():
+def test_balanced_down_draws_the_smallest_count_of_every_class():
+    orders = [balanced_down(LABELS, 0).order(epoch) for epoch in range(30)]
+    for order in orders:
+        assert np.bincount(LABELS[order], minlength=6).tolist() == [10, 0, 10, 0, 0, 10]
+        assert len(set(order.tolist())) == 30
+        assert len(set(LABELS[order][:10])) > 1  # shuffled over the classes
+    # the rarest class is used up each time, others change
+    assert set(np.concatenate(orders)[LABELS[np.concatenate(orders)] == 5]) == set(range(990, 1000))
+    assert len(np.unique(np.concatenate(orders))) > 300
+
+
+@pytest.mark.parametrize("factory", [balanced, balanced_down])
+def test_balanced_needs_samples(factory):
     with pytest.raises(FerError, match="training part is empty"):
-        balanced([], 0)
+        factory([], 0)

@@ -27,7 +27,7 @@ def fer_schedulers() -> dict[str, Ref]:
 @hookimpl
 def fer_samplers() -> dict[str, Ref]:
     """Orders of the training samples."""
-    return {name: f"fer_core.data.samplers:{name}" for name in ("shuffle", "balanced")}
+    return {name: f"fer_core.data.samplers:{name}" for name in ("shuffle", "balanced", "balanced_down")}
 
 
 @hookimpl

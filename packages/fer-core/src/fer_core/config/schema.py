@@ -134,6 +134,11 @@ class Data(Section):
         "a name or a mapping with a name",
         "Order of the training samples, see `fer-run list samplers`.",
     )
+    drop_last: bool = _key(
+        False,
+        "true or false",
+        "Leave out the last batch of a training epoch where it is not full.",
+    )
     train_transforms: _Items = _key(
         ["resize", {"horizontal_flip": {"p": 0.5}}, "normalize"],
         "a list of names or {name: {options}}",
@@ -208,6 +213,12 @@ class Train(Section):
         "Seed of everything random (`--seed`).",
         ge=0,
         lt=1 << 63,
+    )
+    on_nonfinite: Literal["stop", "skip"] = _key(
+        "stop", "stop or skip", "A loss that is no finite number ends the run, or its step is left out."
+    )
+    sync_batch_norm: bool = _key(
+        False, "true or false", "BatchNorm statistics over the images of all processes; on GPUs only."
     )
     deterministic: Literal["auto"] | bool = _key(
         "auto", "auto, true or false", "Deterministic algorithms only; auto: true on CPU, false on cuda."

@@ -46,17 +46,21 @@ class Loader:
         pipeline: Transforms.
         mode: `batched` transforms whole batches on `device`, `per-image` PIL pictures in worker processes.
         batch_size: Images in a batch.
-        sampler: Order of a training epoch, as positions in `rows`; a remainder of one image joins the previous
-            batch. None: evaluation, every row once and in order.
+        sampler: Order of a training epoch, as positions in `rows`; a remainder too small for two images in each
+            part joins the previous batch. None: evaluation, every row once and in order.
+        drop_last: Leave out the remainder of a training epoch instead.
         seed: Of the run.
         color: Channel order that the network was made for, `rgb` or `bgr`.
         workers: Processes of the `per-image` mode; 0 works in this process, `auto` takes one less than the CPUs.
         device: Where batches are delivered.
         votes: Annotators' votes for every row of the table, [len(pack), K]; delivered as distributions that sum
             to 1.
+        process: Number of this process and how many share the work. A training batch is cut into equal parts, an
+            evaluation dealt out row by row; no image is taken twice or left out.
+        parts: Parts in which a process computes its share of a training batch.
 
     Raises:
-        FerError: One of `rows` has no votes at all.
+        FerError: One of `rows` has no votes at all, or `drop_last` would leave no batch.
         ValueError: `labels` or `votes` do not belong to the pack.
     """
 
@@ -75,25 +79,36 @@ class Loader:
         workers: int | Literal["auto"],
         device: torch.device | str,
         votes: NDArray[np.floating] | None = None,
+        drop_last: bool = False,
+        process: tuple[int, int] = (0, 1),
+        parts: int = 1,
     ) -> None:
         if len(labels) != len(pack) or (votes is not None and len(votes) != len(pack)):
             raise ValueError(f"{len(pack)} images, but {len(labels)} labels or another number of votes")
         self._pack, self._pipeline, self._sampler = pack, pipeline, sampler
-        self._rows = np.asarray(rows, dtype=np.int64)
+        self._process, self._parts = process, parts * process[1]
+        rows = np.asarray(rows, dtype=np.int64)
+        self._rows = rows if sampler is not None else rows[process[0] :: process[1]]
         self._labels = torch.from_numpy(np.array(labels, dtype=np.int64)[self._rows])
         self._distributions = None if votes is None else _normalise(votes[self._rows], self._rows)
         self._mode, self._batch_size, self._seed, self._bgr = mode, batch_size, seed, color == "bgr"
         self._device = torch.device(device)
         self._workers = max((os.cpu_count() or 1) - 1, 1) if workers == "auto" else workers
-        self._per_epoch = len(rows) if sampler is None else len(sampler.order(0))
+        self._per_epoch = len(self._rows) if sampler is None else len(sampler.order(0))
+        self._drop_last = drop_last and sampler is not None
+        if self._drop_last and self._per_epoch < batch_size:
+            raise FerError(
+                f"data.drop_last leaves no batch: an epoch has {self._per_epoch} training samples, fewer than "
+                f"data.batch_size ({batch_size}); lower data.batch_size or set data.drop_last=false"
+            )
         self._plan = _Plan()
         self._processes: DataLoader[Tensor] | None = None
 
     def __len__(self) -> int:
         """Batches of an epoch."""
         count, rest = divmod(self._per_epoch, self._batch_size)
-        joins = self._sampler is not None and rest == 1 and count > 0
-        return count + (rest > 0 and not joins)
+        joins = self._sampler is not None and rest < 2 * self._parts and count > 0
+        return count + (rest > 0 and not joins and not self._drop_last)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Batches `start`, `start` + 1... of an epoch.
@@ -103,13 +118,25 @@ class Loader:
             given votes, `distribution` float32 [N, K], all on the device.
         """
         order = np.arange(len(self._rows)) if self._sampler is None else self._sampler.order(epoch)
+        if self._drop_last:
+            order = order[: len(self) * self._batch_size]
         streams = _streams(self._rows[order])
         cuts = [min(i * self._batch_size, len(order)) for i in range(start, len(self))] + [len(order)]
-        spans = [slice(*pair) for pair in pairwise(cuts)]
+        spans = [self._share(*pair) for pair in pairwise(cuts)]
         if self._mode == "batched":
             yield from self._batched(epoch, [(order[span], streams[span]) for span in spans])
         else:
             yield from self._per_image(epoch, [(order[span], streams[span]) for span in spans])
+
+    def _share(self, first: int, end: int) -> slice:
+        """This process's part of a training batch that reaches from `first` to `end`; all of another."""
+        rank, count = self._process
+        if self._sampler is None or count == 1:
+            return slice(first, end)
+        each, larger = divmod(end - first, self._parts)
+        begins = [first + each * part + min(part, larger) for part in range(self._parts + 1)]
+        own = self._parts // count
+        return slice(begins[rank * own], begins[(rank + 1) * own])
 
     def _batched(self, epoch: int, batches: list[tuple[Positions, Streams]]) -> Iterator[Batch]:
         """One thread prepares the next batches while an accelerator uses this one.

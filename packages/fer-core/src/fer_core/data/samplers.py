@@ -48,6 +48,18 @@ class _Balanced:
         return np.asarray(self._by_class[self._starts[kind] + within], dtype=np.int64)
 
 
+class _BalancedDown:
+    def __init__(self, labels: NDArray[np.int64], seed: int) -> None:
+        self._classes = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+        self._each = min(map(len, self._classes))
+        self._seed = seed
+
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        generator = _generator(self._seed, epoch)
+        drawn = [generator.permutation(rows)[: self._each] for rows in self._classes]
+        return np.asarray(generator.permutation(np.concatenate(drawn)), dtype=np.int64)
+
+
 def shuffle(labels: ArrayLike, seed: int) -> Sampler:
     """Every sample once, in a new random order each epoch.
 
@@ -68,10 +80,30 @@ def balanced(labels: ArrayLike, seed: int) -> Sampler:
     Raises:
         FerError: There are no samples.
     """
+    return _Balanced(_present(labels), seed)
+
+
+def balanced_down(labels: ArrayLike, seed: int) -> Sampler:
+    """Of every class as many samples as the rarest has, drawn anew each epoch without replacement, then shuffled.
+
+    An epoch is shorter than the training part: the number of classes that are present times the smallest count.
+
+    Args:
+        labels: Class index of each training sample, [N].
+        seed: Of the run.
+
+    Raises:
+        FerError: There are no samples.
+    """
+    return _BalancedDown(_present(labels), seed)
+
+
+def _present(labels: ArrayLike) -> NDArray[np.int64]:
+    """The labels, of which there must be some."""
     values = np.asarray(labels, dtype=np.int64)
     if not len(values):
         raise FerError("the training part is empty, nothing to balance: choose another data.split")
-    return _Balanced(values, seed)
+    return values
 
 
 def _generator(seed: int, epoch: int) -> np.random.RandomState:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from fer_core import registry
+from fer_core import distributed, registry
 from fer_core.config.options import check_options
 from fer_core.data.loader import Loader
 from fer_core.data.open import open_dataset
@@ -135,6 +135,9 @@ def make_loader(data: Data, rows: NDArray[np.int64], config: Config, engine: Eng
         workers=section.workers,
         device=engine.device,
         votes=votes,
+        drop_last=section.drop_last,
+        process=(distributed.rank(), distributed.size()),
+        parts=config.train.accumulate if training else 1,
     )
 
 
