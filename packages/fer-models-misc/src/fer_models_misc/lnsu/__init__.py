@@ -1,0 +1,1 @@
+"""LNSU-Net, also known as MEK: re-balanced attention consistency and re-balanced smooth labels."""

@@ -1,0 +1,79 @@
+"""The authors' checkpoints, and the face recognition weights they start from, in our form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from fer_core.errors import FerError
+from fer_core.weights import check_state, unwrap
+from torch import Tensor
+
+from fer_models_misc.lnsu.network import LNSU, Encoder
+
+CONSTANT = re.compile(r"\.(attn_mask|relative_position_index)$")
+"""Buffers that follow from the architecture."""
+UNUSED = re.compile(r"(norm|feature)\.")
+"""What the encoder's last block feeds in face recognition, and nothing here."""
+
+
+def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Turn a checkpoint of https://github.com/zyh-uaiaaaa/Mine-Extra-Knowledge into the state dict of `LNSU`.
+
+    The weights are taken out of `state_dict_model`; constant buffers, `encoder.norm.*` and `encoder.feature.*` are
+    left out, every other name and shape has to fit. The class order stays the file's own.
+
+    Raises:
+        FerError: Tensors are missing, surplus or of another shape; the first of each are named.
+    """
+    tensors = {name: tensor for name, tensor in _open(state, "state_dict_model").items() if not _dropped(name)}
+    if "head.weight" not in tensors or "encoder.patch_embed.proj.weight" not in tensors:
+        raise FerError(
+            f"this state dict has {len(tensors)} tensors but lacks head.weight or encoder.patch_embed.proj.weight, "
+            "so it is no LNSU-Net: give a checkpoint of https://github.com/zyh-uaiaaaa/Mine-Extra-Knowledge (the "
+            "face recognition weights start_0.pt go into model.backbone_weights)"
+        )
+    with torch.device("meta"):  # names and shapes alone
+        expected = LNSU(tensors["head.weight"].shape[0]).state_dict()
+    check_state(tensors, expected, "this state dict is no LNSU-Net")
+    return {name: tensors[name] for name in expected}
+
+
+def describe(state: Mapping[str, Tensor]) -> tuple[int, dict[str, Any]]:
+    """Number of classes and options of a state dict of ours; stochastic depth leaves no trace in it."""
+    return state["head.weight"].shape[0], {}
+
+
+def load_backbone(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Turn the authors' `start_0.pt` (Swin-T trained to recognise faces) into the part of our state it fills.
+
+    Raises:
+        FerError: It is no Swin-T with patches of 2 x 2 pixels and the authors' names.
+    """
+    with torch.device("meta"):
+        expected = Encoder(0.0).state_dict()
+    tensors = {
+        name: tensor
+        for name, tensor in _open(state, "state_dict_backbone").items()
+        if not UNUSED.match(name) and not CONSTANT.search(name)
+    }
+    fit = sum(name in tensors and tensors[name].shape == like.shape for name, like in expected.items())
+    check_state(
+        tensors,
+        expected,
+        f"model.backbone_weights fits {fit} of the {len(expected)} tensors of lnsu's encoder, a Swin-T with "
+        "patches of 2 x 2 pixels such as start_0.pt",
+    )
+    return {f"encoder.{name}": tensors[name] for name in expected}
+
+
+def _open(state: Mapping[str, Any], key: str) -> dict[str, Tensor]:
+    inner = state.get(key)
+    return unwrap(inner if isinstance(inner, Mapping) else state)
+
+
+def _dropped(name: str) -> bool:
+    encoder, _, rest = name.partition(".")
+    return bool(CONSTANT.search(name)) or (encoder == "encoder" and bool(UNUSED.match(rest)))
