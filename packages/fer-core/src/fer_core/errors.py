@@ -12,11 +12,29 @@ class FerError(Exception):
     Args:
         message: *What, why, what to do*, in one line.
         details: Lines printed below it where a picture helps more than a sentence (an expected folder tree).
+
+    Attributes:
+        exit_status: What `fer-run` ends with.
     """
+
+    exit_status = 2
 
     def __init__(self, message: str, details: str = "") -> None:
         super().__init__(message)
         self.details = details
+
+
+class InterruptedRunError(FerError):
+    """A signal ended what can be gone on with.
+
+    Args:
+        message: What came, and how to go on.
+        exit_status: 128 plus the signal's number, as shells count.
+    """
+
+    def __init__(self, message: str, exit_status: int) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

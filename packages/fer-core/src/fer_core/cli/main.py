@@ -13,13 +13,12 @@ from fer_core.errors import FerError
 
 
 class UserError(click.ClickException):
-    """A `FerError` as click shows it: one line on stderr, its details below, exit status 2."""
-
-    exit_code = 2
+    """A `FerError` as click shows it: one line on stderr, its details below, and its exit status."""
 
     def __init__(self, error: FerError) -> None:
         super().__init__(str(error))
         self.error = error
+        self.exit_code = error.exit_status  # type: ignore[misc] # click reads it from the instance
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the error; `FER_DEBUG=1` puts the traceback before it."""

@@ -17,12 +17,14 @@ class Device:
         missing: Says why the device cannot be used here, None when it can.
         native_bf16: Whether the hardware multiplies bfloat16 itself rather than emulating it.
         channels_last: Whether convolutions are quicker in that memory layout.
+        precisions: What `train.precision` may be.
     """
 
     torch_name: str
     missing: Callable[[], str | None]
     native_bf16: Callable[[], bool]
     channels_last: bool = True
+    precisions: tuple[str, ...] = ("fp32", "bf16", "fp16")
 
 
 def _no_cuda() -> str | None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from fer_core import registry
+from fer_core import distributed, registry
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:
@@ -18,18 +19,28 @@ if TYPE_CHECKING:
     from fer_core.types import Batch
 
 AUTO_ORDER = ("cuda", "mps", "cpu")
-PRECISIONS = ("fp32", "bf16")
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
 class Engine:
-    """The resolved choices of a run. Make one with `Engine.start`."""
+    """The resolved choices of a run. Make one with `Engine.start`.
+
+    Attributes:
+        device: Where the model computes.
+        precision: `fp32`, `bf16` or `fp16`.
+        compile: Whether `prepare` compiles the model.
+        deterministic: Whether only deterministic algorithms are used.
+        channels_last: Whether images lie with their channels last.
+        scaler: Scales the loss under fp16, so that small gradients do not vanish; idle otherwise.
+    """
 
     device: torch.device
     precision: str
     compile: bool
     deterministic: bool
     channels_last: bool
+    scaler: torch.amp.GradScaler = field(default_factory=lambda: torch.amp.GradScaler("cpu", enabled=False))
 
     @classmethod
     def start(
@@ -40,11 +51,11 @@ class Engine:
         compile: bool = False,
         deterministic: bool | str = "auto",
     ) -> Engine:
-        """Resolve `auto` and switch torch's global settings accordingly.
+        """Resolve `auto`, switch torch's global settings accordingly, and join the processes of torchrun.
 
         Args:
             device: `auto` (cuda, else mps, else cpu) or the name of a device, with an index as in `cuda:1`.
-            precision: `auto` is bf16 where the hardware computes it natively, else fp32.
+            precision: `auto` is bf16 where the hardware computes it natively, else fp16 on cuda, else fp32.
             compile: Whether `prepare` compiles the model.
             deterministic: `auto` is True on CPU and False elsewhere.
 
@@ -53,9 +64,12 @@ class Engine:
         """
         kind, where = _find_device(device)
         if precision == "auto":
-            precision = "bf16" if kind.native_bf16() else "fp32"
-        if precision not in PRECISIONS:
-            raise FerError(f"precision {precision} is not supported on {where}: use {' or '.join(PRECISIONS)}")
+            precision = "bf16" if kind.native_bf16() else "fp16" if where.type == "cuda" else "fp32"
+        if precision not in kind.precisions:
+            raise FerError(
+                f"train.precision {precision} is not supported on {where}: use {' or '.join(kind.precisions)}"
+            )
+        distributed.start("nccl" if where.type == "cuda" else "gloo")
         exact = where.type == "cpu" if deterministic == "auto" else bool(deterministic)
         if exact and where.type == "cuda":
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -63,7 +77,10 @@ class Engine:
         # Filling fresh memory guards against code that reads it unwritten, which no operation here does.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark = not exact
-        return cls(where, precision, compile, exact, kind.channels_last)
+        # TF32 keeps 10 of float32's 23 bits of mantissa: `fp32` means fp32, and who wants speed has bf16.
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        scaler = torch.amp.GradScaler(where.type, enabled=precision == "fp16")
+        return cls(where, precision, compile, exact, kind.channels_last, scaler)
 
     def prepare(self, model: nn.Module) -> None:
         """Move the model to the device, lay out its weights for it and compile it if asked, all in place."""
@@ -82,13 +99,57 @@ class Engine:
             moved["image"] = moved["image"].contiguous(memory_format=torch.channels_last)
         return moved
 
+    def wrap(self, task: nn.Module, *, sync_batch_norm: bool = False) -> nn.Module:
+        """The task as every process of the run calls it, with gradients averaged over them.
+
+        The task itself where there is one process. Buffers, such as the running statistics of BatchNorm, are the
+        main process's.
+
+        Args:
+            task: Model and loss, prepared.
+            sync_batch_norm: BatchNorm takes its statistics over the images of all processes.
+
+        Raises:
+            FerError: `sync_batch_norm` on a device that torch cannot do it on.
+        """
+        if sync_batch_norm and self.device.type != "cuda":
+            raise FerError(
+                f"train.sync_batch_norm is asked for on {self.device}, but torch synchronises BatchNorm on cuda alone: "
+                "leave it out, or use --device cuda"
+            )
+        if distributed.size() == 1:
+            return task
+        if sync_batch_norm:
+            task = nn.SyncBatchNorm.convert_sync_batchnorm(task)  # type: ignore[no-untyped-call]
+        devices = [self.device.index] if self.device.type == "cuda" else None
+        # A loss may leave parameters out (centres of absent classes, exits without a target).
+        return DistributedDataParallel(task, device_ids=devices, find_unused_parameters=True)
+
+    def accumulating(self, wrapped: nn.Module, last: bool) -> AbstractContextManager[Any]:
+        """Context of one micro-batch: gradients travel between processes with the last one only."""
+        waits = isinstance(wrapped, DistributedDataParallel) and not last
+        return wrapped.no_sync() if waits else nullcontext()  # type: ignore[operator]
+
     def autocast(self) -> AbstractContextManager[Any]:
         """Context in which the model runs in the chosen precision."""
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+        return torch.autocast(self.device.type, dtype=DTYPES[self.precision], enabled=self.precision != "fp32")
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of `loss` to the parameters."""
-        torch.autograd.backward(loss)
+        """Add the gradients of `loss`, under fp16 times the scale, to the parameters."""
+        torch.autograd.backward(self.scaler.scale(loss))
+
+    def unscale(self, optimizer: torch.optim.Optimizer) -> bool:
+        """Divide the gradients by fp16's scale again, and adapt it.
+
+        Returns:
+            False where a gradient overflowed: this pass is worthless, and the scale is halved.
+        """
+        if not self.scaler.is_enabled():
+            return True
+        scale = self.scaler.get_scale()
+        self.scaler.unscale_(optimizer)
+        self.scaler.update()
+        return self.scaler.get_scale() >= scale
 
     def describe(self) -> dict[str, object]:
         """Plain values for `env.json`."""
@@ -98,6 +159,7 @@ class Engine:
             "compile": self.compile,
             "deterministic": self.deterministic,
             "threads": torch.get_num_threads(),
+            "processes": distributed.size(),
         }
 
 
@@ -105,15 +167,32 @@ def _find_device(name: str) -> tuple[Device, torch.device]:
     if name == "auto":
         candidates = ((kind, registry.find("devices", kind)) for kind in AUTO_ORDER)
         kind, device = next((kind, device) for kind, device in candidates if device.missing() is None)
-        return device, torch.device(device.torch_name)
+        return device, _own_device(device)
     kind, _, index = name.partition(":")
     device = registry.find("devices", kind)
     reason = device.missing()
     if reason is not None:
         raise FerError(f"device {name} is not available: {reason}; use --device auto or --device cpu")
     if not index:
-        return device, torch.device(device.torch_name)
+        return device, _own_device(device)
+    if distributed.launched() > 1:
+        raise FerError(f"device {name} is one device, but torchrun started several processes: use --device {kind}")
     count = torch.get_device_module(device.torch_name).device_count()
     if not index.isdecimal() or int(index) >= count:
         raise FerError(f"device {name} does not exist: {kind} has indices 0 to {count - 1}; correct --device")
     return device, torch.device(device.torch_name, int(index))
+
+
+def _own_device(device: Device) -> torch.device:
+    """The device of this process: with several processes on a machine, one GPU each."""
+    if device.torch_name == "cpu" or distributed.launched() == 1:
+        return torch.device(device.torch_name)
+    count = torch.get_device_module(device.torch_name).device_count()
+    if distributed.local_rank() >= count:
+        raise FerError(
+            f"torchrun started more processes than this machine has devices of {device.torch_name} ({count}): use "
+            f"--nproc-per-node {count}"
+        )
+    own = torch.device(device.torch_name, distributed.local_rank())
+    torch.get_device_module(device.torch_name).set_device(own)
+    return own

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from fer_core import distributed
 from fer_core.data.loader import Loader
 from fer_core.data.transforms import TransformInfo, build_pipeline
 from fer_core.errors import FerError
@@ -96,6 +97,7 @@ def evaluate_checkpoint(
         color=header["color"],
         workers=workers,
         device=engine.device,
+        process=(distributed.rank(), distributed.size()),
     )
     found = predict(model, loader, engine)
     ids = dataset.table["id"].to_numpy()[found.rows].tolist()

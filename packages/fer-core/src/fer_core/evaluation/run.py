@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fer_core import registry
+from fer_core import distributed, registry
 from fer_core.config import config_hash, dump_config, load_config
 from fer_core.engine import Engine
 from fer_core.errors import FerError
@@ -32,15 +32,18 @@ SUMMARY = ("accuracy", "mean_class_accuracy", "macro_f1")
 
 
 class RunLog:
-    """Prints every line and keeps it in `log.txt`, from the moment there is a folder."""
+    """Prints every line and keeps it in `log.txt`, from the moment there is a folder; in the main process."""
 
     def __init__(self, show: Say) -> None:
         self.show = show
+        self.speaks = distributed.is_main()
         self.lines: list[str] = []
         self.file: Path | None = None
 
     def __call__(self, line: str) -> None:
         """Print and keep one line."""
+        if not self.speaks:
+            return
         self.show(line)
         self.lines.append(line)
         if self.file is not None:
@@ -48,6 +51,8 @@ class RunLog:
 
     def open(self, folder: Path) -> None:
         """Write what was said so far, and go on writing there."""
+        if not self.speaks:
+            return
         self.file = folder / run_folder.LOG
         self._flush()
 
@@ -64,20 +69,31 @@ def start_run(config: Config, show: Say) -> Path:
     Raises:
         FerError: Anything that the user can correct. Nothing is left behind unless training had begun.
     """
-    log = RunLog(show)
-    run_folder.check(config)
     engine = _start_engine(config, config.run.device)
-    data = open_data(config, log)
+    log = RunLog(show)
+    with distributed.main_first():
+        if distributed.is_main():
+            run_folder.check(config)
+        data = open_data(config, log)
     setup = build_setup(config, data, engine, log)
     trainer_class = registry.find("trainers", config.train.trainer)
-    folder = run_folder.create(config, datetime.now(UTC).astimezone())
+    folder = _begin_folder(config, engine)
     log.open(folder)
-    write_text(folder / run_folder.CONFIG, dump_config(config))
-    _write_environment(folder, engine)
     trainer: Trainer = trainer_class(setup, folder)
     _introduce(trainer, log)
     _train_and_evaluate(trainer, engine, log)
     return folder
+
+
+def _begin_folder(config: Config, engine: Engine) -> Path:
+    """Make the run's folder with what is known at the beginning; every process gets its name."""
+    folder: Path | None = None
+    if distributed.is_main():
+        folder = run_folder.create(config, datetime.now(UTC).astimezone())
+        write_text(folder / run_folder.CONFIG, dump_config(config))
+        _write_environment(folder, engine)
+    shared: Path = distributed.share(folder)
+    return shared
 
 
 def resume_run(folder: Path, device: str, show: Say) -> Path:
@@ -95,16 +111,18 @@ def resume_run(folder: Path, device: str, show: Say) -> Path:
         raise FerError(
             f"{folder} is no run folder (it has no {run_folder.CONFIG}): name one that fer-run train made"
         )
+    config = load_config(folder / run_folder.CONFIG)
+    stored = _read_environment(folder)
+    engine = _start_engine(config, stored["device"] if device == "auto" else device, stored["precision"])
     log = RunLog(show)
     if (folder / run_folder.RESULT).is_file():
         log(f"{folder} is finished already: see {folder / run_folder.RESULT}")
         return folder
     log.open(folder)
-    config = load_config(folder / run_folder.CONFIG)
-    stored = _read_environment(folder)
-    engine = _start_engine(config, stored["device"] if device == "auto" else device, stored["precision"])
-    _warn_about_threads(engine, stored, log)
-    setup = build_setup(config, open_data(config, log), engine, log)
+    _warn_about_changes(engine, stored, log)
+    with distributed.main_first():
+        data = open_data(config, log)
+    setup = build_setup(config, data, engine, log)
     trainer: Trainer = registry.find("trainers", config.train.trainer)(setup, folder)
     if (folder / run_folder.STATE).exists():
         trainer.load_state(checkpoint.load_state_file(folder / run_folder.STATE))
@@ -130,7 +148,9 @@ def _introduce(trainer: Trainer, log: RunLog) -> None:
     engine = trainer.engine
     log(f"model    {config.model.name}, {parameters:,} parameters, input {config.data.input_size} pixels")
     log(f"data     {config.data.name}, {setup.data.split.protocol}: {sizes}; {len(setup.info.classes)} classes")
-    log(f"device   {engine.device}, {engine.precision}, deterministic {str(engine.deterministic).lower()}")
+    processes = f"{distributed.size()} processes, " if distributed.size() > 1 else ""
+    exact = str(engine.deterministic).lower()
+    log(f"device   {engine.device}, {processes}{engine.precision}, deterministic {exact}")
     log(f"select   {config.train.select} by {config.train.metric}, seed {config.train.seed}")
     if config.train.select == "best:test":
         log("warning  the epoch is chosen on the test split: the result is optimistic and marked as such")
@@ -143,6 +163,8 @@ def _train_and_evaluate(trainer: Trainer, engine: Engine, log: RunLog) -> None:
     seconds = time.monotonic() - began
     result = _evaluate_run(trainer, engine)
     folder = trainer.folder
+    if not distributed.is_main():
+        return
     save_curves(folder / "curves.png", trainer.history, metric=trainer.config.train.metric)
     _finish_environment(folder, seconds)
     write_json(folder / run_folder.RESULT, result)
@@ -164,8 +186,9 @@ def _evaluate_run(trainer: Trainer, engine: Engine) -> dict[str, Any]:
             found[name] = found[run_folder.BEST]
             continue
         found[name] = {role: _evaluate_role(trainer, folder / name, role, engine) for role in roles}
-    for role, evaluation in found[run_folder.BEST].items():
-        evaluation.save(folder, role)
+    if distributed.is_main():
+        for role, evaluation in found[run_folder.BEST].items():
+            evaluation.save(folder, role)
     metrics = {
         name: {role: evaluation.metrics for role, evaluation in evaluations.items()}
         for name, evaluations in found.items()
@@ -244,8 +267,8 @@ def _finish_environment(folder: Path, seconds: float) -> None:
     write_json(folder / run_folder.ENVIRONMENT, {**content, "finished": finished, "training_seconds": sessions})
 
 
-def _warn_about_threads(engine: Engine, stored: Mapping[str, Any], log: RunLog) -> None:
+def _warn_about_changes(engine: Engine, stored: Mapping[str, Any], log: RunLog) -> None:
     now = engine.describe()
-    changed = [key for key in ("device", "threads") if now[key] != stored[key]]
+    changed = [key for key in ("device", "threads", "processes") if now[key] != stored[key]]
     for key in changed:
         log(f"warning  {key} was {stored[key]}, is {now[key]}: the run goes on, but not bit for bit")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
+from fer_core import distributed
+
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
@@ -36,7 +38,10 @@ def logits_of(model: nn.Module, images: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def predict(model: nn.Module, loader: Loader, engine: Engine) -> Predictions:
-    """Run `model` in eval mode over one pass of `loader`; its mode is restored afterwards."""
+    """Run `model` in eval mode over one pass of `loader`; its mode is restored afterwards.
+
+    With several processes each runs its loader's share, and all get all of it, every face once, sorted by row.
+    """
     was_training = model.training
     model.eval()
     rows, labels, probabilities = [], [], []
@@ -48,4 +53,15 @@ def predict(model: nn.Module, loader: Loader, engine: Engine) -> Predictions:
         labels.append(batch["label"])
         probabilities.append(logits.softmax(dim=1))
     model.train(was_training)
-    return Predictions(*(torch.cat(part).cpu().numpy() for part in (rows, labels, probabilities)))
+    columns = _columns(rows, labels, probabilities)
+    if distributed.size() > 1:
+        shares = [share for share in distributed.gather(columns) if share is not None]
+        columns = tuple(np.concatenate(column) for column in zip(*shares, strict=True))
+    assert columns is not None
+    order = columns[0].argsort(kind="stable")
+    return Predictions(*(column[order] for column in columns))
+
+
+def _columns(*parts: list[Tensor]) -> tuple[NDArray[Any], ...] | None:
+    """What was predicted, as arrays; None for a process that had no face."""
+    return tuple(torch.cat(part).cpu().numpy() for part in parts) if parts[0] else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
@@ -13,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from fer_core import distributed
 from fer_core.data.random import derive_seed
 from fer_core.errors import FerError
 from fer_core.metrics import compute_metrics
 from fer_core.training import checkpoint, files, run_folder
 from fer_core.training.ema import EMA
+from fer_core.training.guard import LossGuard
 from fer_core.training.predictions import predict
+from fer_core.training.signals import Signals
 
 if TYPE_CHECKING:
     from fer_core.training.build import Setup
@@ -53,13 +55,17 @@ class Trainer:
         self.config = setup.config
         self.engine = setup.engine
         self.task = setup.task
+        self.wrapped = self.engine.wrap(self.task, sync_batch_norm=self.config.train.sync_batch_norm)
         self.optimizer = setup.optimizer
         self.scheduler = setup.scheduler
         self.folder = folder
         self.say = setup.say
         self.epochs = setup.epochs
         self.total_steps = setup.total_steps
-        self.callbacks = setup.callbacks
+        # What watches a run prints and writes, so it lives in the main process alone.
+        self.callbacks = setup.callbacks if distributed.is_main() else {}
+        self.guard = LossGuard(self)
+        self.signals = Signals()
         self.position = Position()
         self.history: list[Row] = []
         self.best: dict[str, Any] | None = None
@@ -78,8 +84,12 @@ class Trainer:
         for callback in self.callbacks.values():
             callback.on_start(self)
         try:
-            while self.stop is None and self.position.step < self.total_steps:
-                self._epoch()
+            with self.signals:
+                while self.stop is None and self.position.step < self.total_steps:
+                    self._epoch()
+        except BaseException as error:
+            self.guard.explain(error)
+            raise
         finally:
             for callback in self.callbacks.values():
                 callback.on_end(self)
@@ -93,6 +103,7 @@ class Trainer:
     def _epoch(self) -> None:
         for batch in self.setup.train_loader.epoch(self.position.epoch, start=self.position.batch):
             self._step(self.engine.place(batch))
+            self._heed_signals()
             if self.position.step >= self.total_steps or self.position.batch == len(self.setup.train_loader):
                 break
             if _due(self.config.train.eval_every, self.position.step):
@@ -101,7 +112,7 @@ class Trainer:
                 self._save_state()
             if self.stop is not None:
                 return
-        self.setup.loss.after_epoch(self._scan, self._progress())
+        self.setup.loss.after_epoch(self._scan, self.progress())
         if self.config.scheduler.per == "epoch":
             self.scheduler.step()
         if self.position.batch == len(self.setup.train_loader):
@@ -110,28 +121,34 @@ class Trainer:
         self._save_state()
 
     def _step(self, batch: Batch) -> None:
-        # Layer noise is a function of the position, so a resumed run draws what an undisturbed one would.
-        torch.manual_seed(derive_seed(self.config.train.seed, self.position.epoch, self.position.batch))
         self.task.train()
-        progress = self._progress()
+        progress = self.progress()
         micro_batches = _split(batch, self.config.train.accumulate)
+        passes = 0
 
         def closure() -> Losses:
+            nonlocal passes
             self.optimizer.zero_grad(set_to_none=True)
             noted: Losses = {}
-            for micro in micro_batches:
-                with self.engine.autocast():
-                    losses: Losses = self.task(micro, progress)
-                self.engine.backward(losses["loss"] / len(micro_batches))
+            for part, micro in enumerate(micro_batches):
+                self._seed_layers(part, passes)
+                with self.engine.accumulating(self.wrapped, last=micro is micro_batches[-1]):
+                    with self.engine.autocast():
+                        losses: Losses = self.wrapped(micro, progress)
+                    self.engine.backward(losses["loss"] / len(micro_batches))
                 _note(noted, losses, micro)
+            passes += 1
+            if not self.engine.unscale(self.optimizer) or self.guard.rejects(noted, batch):
+                # Optimizers leave alone what has no gradient, so this update does not happen.
+                self.optimizer.zero_grad(set_to_none=True)
+                return noted | {"skipped": torch.tensor(1.0)}
             if self.config.train.clip_norm is not None:
                 nn.utils.clip_grad_norm_(self.parameters, self.config.train.clip_norm)
             return noted
 
         self.learning_rate = self.optimizer.param_groups[0]["lr"]
         noted: Any = self.optimizer.step(closure)  # type: ignore[arg-type]  # torch types the closure as float
-        for name, value in noted.items():
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
+        self._count(noted)
         if self.config.scheduler.per == "step":
             self.scheduler.step()
         if self.ema is not None and self.config.train.ema is not None:
@@ -141,13 +158,37 @@ class Trainer:
         for callback in self.callbacks.values():
             callback.on_step(self)
 
-    def _progress(self) -> Progress:
+    def _seed_layers(self, part: int, passes: int) -> None:
+        """Layer noise is a function of the position, so a resumed run draws what an undisturbed one would.
+
+        Parts are numbered over all processes: micro-batches of one process draw what as many processes would.
+        """
+        part += distributed.rank() * self.config.train.accumulate
+        position = self.position
+        torch.manual_seed(derive_seed(self.config.train.seed, position.epoch, position.batch, part, passes))
+
+    def _count(self, noted: Losses) -> None:
+        """Add the terms of one step to the epoch's sums. A skipped step is counted, and its terms are not."""
+        if "skipped" in noted:
+            noted = {"skipped": noted["skipped"].to(noted["samples"].device), "samples": noted["samples"] * 0}
+        for name, value in noted.items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+
+    def _heed_signals(self) -> None:
+        """Save and leave when someone asks the run to end; all processes at the same step."""
+        if distributed.any_of(self.signals.received is not None):
+            self._save_state()
+            self.signals.leave(self.folder)
+
+    def progress(self) -> Progress:
+        """How far training is."""
         return Progress(self.position.epoch, self.epochs, self.position.step, self.total_steps)
 
     @torch.no_grad()
     def _scan(self) -> Iterator[tuple[Batch, Output]]:
         self.task.eval()
         # Epochs beyond the last are never trained on, so this pass has an augmentation of its own.
+        # Each process runs its share of every batch; what a loss sums up, it sums by `distributed.all_sum`.
         for cpu_batch in self.setup.train_loader.epoch(self.epochs + self.position.epoch):
             batch = self.engine.place(cpu_batch)
             with self.engine.autocast():
@@ -165,26 +206,24 @@ class Trainer:
             if score is not None and (self.best is None or score > self.best["score"]):
                 self.best = {"score": score, "epoch": row["epoch"], "step": row["step"]}
                 self._save_product(run_folder.BEST, row)
-        text = "".join(json.dumps(entry, sort_keys=True) + "\n" for entry in self.history)
-        files.write_text(self.folder / run_folder.METRICS, text)
+        if distributed.is_main():
+            text = "".join(json.dumps(entry, sort_keys=True) + "\n" for entry in self.history)
+            files.write_text(self.folder / run_folder.METRICS, text)
         for callback in self.callbacks.values():
             callback.on_evaluation(self, row)
+        self.stop = distributed.share(self.stop)
 
     def _epochs_done(self) -> float:
         within = self.position.batch / len(self.setup.train_loader)
         return self.position.epoch if within == 0 else round(self.position.epoch + within, 4)
 
     def _train_means(self) -> dict[str, float]:
-        sums = {name: float(value) for name, value in self.sums.items()}
+        self.guard.check_all()
+        sums = {name: float(distributed.all_sum(value)) for name, value in sorted(self.sums.items())}
         self.sums = {}
-        seen = sums.pop("samples")
-        means = {name: total / seen for name, total in sums.items()}
-        if not math.isfinite(means["loss"]):
-            raise FerError(
-                f"the loss is {means['loss']} after step {self.position.step}, so training diverged: lower "
-                "optimizer.lr or set train.clip_norm (what was saved before is intact)"
-            )
-        return means
+        seen, skipped = sums.pop("samples"), sums.pop("skipped", 0.0)
+        means = {name: total / max(seen, 1) for name, total in sums.items()}
+        return means | ({"skipped_steps": skipped / distributed.size()} if skipped else {})
 
     def _measure(self, role: str) -> dict[str, float]:
         found = predict(self.task.model, self.setup.loaders[role], self.engine)
@@ -202,11 +241,18 @@ class Trainer:
         return nullcontext() if self.ema is None else self.ema.applied(self.task.model)
 
     def _save_product(self, name: str, row: Row) -> None:
+        if not distributed.is_main():
+            return
         metrics = {role: row[role] for role in self.setup.watched}
         header = {**self.setup.header, "epoch": row["epoch"], "step": row["step"], "metrics": metrics}
         checkpoint.save_weights(self.folder / name, self.task.model.state_dict(), header)
 
     def _save_state(self) -> None:
+        self.guard.check_all()
+        # The sums of the epoch so far are those of all processes, whatever their number on going on.
+        sums = {name: distributed.all_sum(value) for name, value in sorted(self.sums.items())}
+        if not distributed.is_main():
+            return
         state = {
             "format": checkpoint.FORMAT,
             "data": self.setup.data_identity,
@@ -214,7 +260,8 @@ class Trainer:
             "history": self.history,
             "best": self.best,
             "stop": self.stop,
-            "sums": self.sums,
+            "sums": sums,
+            "scaler": self.engine.scaler.state_dict(),
             "task": self.task.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
@@ -235,7 +282,9 @@ class Trainer:
             )
         self.position = Position(**state["position"])
         self.history, self.best, self.stop = state["history"], state["best"], state["stop"]
-        self.sums = {name: value.to(self.engine.device) for name, value in state["sums"].items()}
+        share = 1.0 if distributed.is_main() else 0.0
+        self.sums = {name: value.to(self.engine.device) * share for name, value in state["sums"].items()}
+        self.engine.scaler.load_state_dict(state["scaler"])
         self.task.load_state_dict(state["task"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])

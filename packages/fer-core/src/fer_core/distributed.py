@@ -1,0 +1,108 @@
+"""The processes of one run, as `torchrun` starts them. In a run of one process every function does nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def launched() -> int:
+    """How many processes torchrun started, 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def local_rank() -> int:
+    """Number of this process on its machine, which is also its GPU's."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def start(backend: str) -> None:
+    """Join the other processes. Call it once, before anything else here.
+
+    Args:
+        backend: `nccl` for CUDA, else `gloo`. Plain values and flags always travel by gloo.
+    """
+    import torch.distributed as dist
+
+    if launched() > 1 and not dist.is_initialized():
+        dist.init_process_group("cpu:gloo,cuda:nccl" if backend == "nccl" else backend)
+
+
+def stop() -> None:
+    """Leave the other processes."""
+    import torch.distributed as dist
+
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def size() -> int:
+    """Number of processes of the run."""
+    import torch.distributed as dist
+
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Number of this process, 0 for the one that writes."""
+    import torch.distributed as dist
+
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def is_main() -> bool:
+    """Whether this process writes and prints."""
+    return rank() == 0
+
+
+def all_sum(tensor: Tensor) -> Tensor:
+    """The sum over all processes, the same on each. A loss sums what `after_epoch` collected by it."""
+    import torch.distributed as dist
+
+    if size() == 1:
+        return tensor
+    total = tensor.clone()
+    dist.all_reduce(total)
+    return total
+
+
+def gather(value: Any) -> list[Any]:
+    """The value of every process in the order of their ranks, on each of them."""
+    import torch.distributed as dist
+
+    values = [value] * size()
+    if size() > 1:
+        dist.all_gather_object(values, value)
+    return values
+
+
+def share(value: Any) -> Any:
+    """The main process's value, on every process."""
+    import torch.distributed as dist
+
+    values = [value]
+    if size() > 1:
+        dist.broadcast_object_list(values, src=0)
+    return values[0]
+
+
+def any_of(flag: bool) -> bool:
+    """Whether the flag is set on any process."""
+    import torch
+
+    return flag if size() == 1 else bool(all_sum(torch.tensor(float(flag))).item())
+
+
+@contextmanager
+def main_first() -> Iterator[None]:
+    """The main process goes through the block before the others do, who find what it left."""
+    if not is_main():
+        share(None)
+    yield
+    if is_main():
+        share(None)
