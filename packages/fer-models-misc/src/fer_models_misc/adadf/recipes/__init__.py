@@ -1,0 +1,1 @@
+"""Recipes as YAML: our default, and the authors' own per dataset."""

@@ -1,0 +1,40 @@
+"""What this package declares for Ada-DF."""
+
+from __future__ import annotations
+
+from fer_core.types import ModelSpec, Ref, Weights
+
+_HERE = "fer_models_misc.adadf"
+
+SPEC = ModelSpec(
+    name="adadf",
+    factory=f"{_HERE}.network:build_adadf",
+    recipes={
+        "default": f"{_HERE}.recipes:adadf-default.yaml",
+        "rafdb": f"{_HERE}.recipes:adadf-rafdb.yaml",
+        "affectnet": f"{_HERE}.recipes:adadf-affectnet.yaml",
+        "sfew": f"{_HERE}.recipes:adadf-sfew.yaml",
+        "synthetic": f"{_HERE}.recipes:adadf-synthetic.yaml",
+    },
+    summary="ResNet-18 with two branches; one learns targets fused from the other's (22.2 M parameters)",
+    paper="Liu, Xu, Wan, Kui: A Dual-Branch Adaptive Distribution Fusion Framework for Real-World Facial "
+    "Expression Recognition, ICASSP 2023; https://arxiv.org/abs/2404.15714",
+    licence="not stated",
+    upstream="https://github.com/taylor-xy0827/Ada-DF",
+    weights=(
+        Weights(
+            name="resnet18_msceleb",
+            url="https://drive.google.com/file/d/1ByvxPD9QkmWZDWtTmDQ5ta1MiAkXt22T/view",
+            licence="not stated",
+            note="backbone only, trained on MS-Celeb-1M; for model.backbone_weights",
+        ),
+    ),
+    converter=f"{_HERE}.convert:convert",
+    describe=f"{_HERE}.convert:describe",
+    backbone=f"{_HERE}.convert:backbone",
+    pretrained="a ResNet-18 trained on MS-Celeb-1M",
+    inference=f"{_HERE}.inference:inference",
+    aliases=("ada-df", "ada_df"),
+)
+
+LOSSES: dict[str, Ref] = {"adadf": f"{_HERE}.loss:AdaDFLoss"}
