@@ -1,0 +1,1 @@
+"""MFER: ConvNeXt-Base with two dynamic-static attention blocks and three classifiers."""
