@@ -31,7 +31,9 @@ def model(reference):
         for name, shape in reference.keys["shapes"].items()
     }
     network = fer_core.create_model("lnsu", input_size=112, drop_path=0.0)
-    network.load_state_dict(fer_core.convert_upstream("lnsu", {"epoch": 1, "state_dict_model": state}), strict=True)
+    network.load_state_dict(
+        fer_core.convert_upstream("lnsu", {"epoch": 1, "state_dict_model": state}), strict=True
+    )
     return network
 
 
@@ -59,7 +61,8 @@ def test_names_shapes_parameters_and_macs(reference):
     theirs = {
         name: shape
         for name, shape in reference.keys["shapes"].items()
-        if not CONSTANT.search(name) and not UNUSED.match(name.removeprefix("encoder.") if "encoder" in name else "")
+        if not CONSTANT.search(name)
+        and not UNUSED.match(name.removeprefix("encoder.") if "encoder" in name else "")
     }
     assert list(shapes.items()) == list(theirs.items())
     assert len(reference.keys["shapes"]) - len(shapes) == 31
@@ -120,7 +123,9 @@ def test_training_step(reference, model, images):
     norms = {name: parameter.grad.double().norm() for name, parameter in model.named_parameters()}
     expected = {name: norm for name, norm in figures["grad_l2"].items() if norm is not None}
     assert norms.keys() == expected.keys()
-    off = {name: (norms[name].item(), norm) for name, norm in expected.items() if abs(norms[name] / norm - 1) > 1e-5}
+    off = {
+        name: (norms[name].item(), norm) for name, norm in expected.items() if abs(norms[name] / norm - 1) > 1e-5
+    }
     assert not off
     close(torch.stack(list(norms.values())).norm(), figures["grad_l2_all"], 0, 1e-5)
 

@@ -31,8 +31,8 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
     tensors = {name: tensor for name, tensor in _open(state, "state_dict_model").items() if not _dropped(name)}
     if "head.weight" not in tensors or "encoder.patch_embed.proj.weight" not in tensors:
         raise FerError(
-            f"this state dict has {len(tensors)} tensors but no head.weight beside encoder.patch_embed.proj.weight: "
-            "it is no LNSU-Net; give a checkpoint of https://github.com/zyh-uaiaaaa/Mine-Extra-Knowledge (the face "
+            f"this state dict of {len(tensors)} tensors is no LNSU-Net, which has encoder.patch_embed.proj.weight "
+            "and head.weight: give a checkpoint of https://github.com/zyh-uaiaaaa/Mine-Extra-Knowledge (its face "
             "recognition weights start_0.pt go into model.backbone_weights)"
         )
     with torch.device("meta"):  # names and shapes alone
