@@ -1,1 +1,28 @@
-"""The plugin of this package. It registers no model yet."""
+"""What this package brings: one model, and the losses it trains with, for each family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from fer_core import hookimpl
+from fer_core.types import ModelSpec, Ref
+
+from fer_models_misc.adadf import spec as adadf
+from fer_models_misc.gsdnet import spec as gsdnet
+from fer_models_misc.lnsu import spec as lnsu
+from fer_models_misc.mfer import spec as mfer
+from fer_models_misc.timm_backbone import spec as timm_backbone
+
+FAMILIES = (adadf, gsdnet, lnsu, mfer, timm_backbone)
+
+
+@hookimpl
+def fer_models() -> Iterable[ModelSpec]:
+    """The model of each family."""
+    return [family.SPEC for family in FAMILIES]
+
+
+@hookimpl
+def fer_losses() -> Mapping[str, Ref]:
+    """The losses of all families."""
+    return {name: ref for family in FAMILIES for name, ref in family.LOSSES.items()}

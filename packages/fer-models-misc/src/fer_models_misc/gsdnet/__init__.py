@@ -1,0 +1,1 @@
+"""GSDNet for fer."""
