@@ -71,9 +71,7 @@ def backbone(state: Mapping[str, Any]) -> dict[str, Tensor]:
         if name.endswith("num_batches_tracked"):  # absent from files older than PyTorch 0.4.1
             found.setdefault(name, torch.tensor(0))
     fitting = sum(name in found and found[name].shape == tensor.shape for name, tensor in expected.items())
-    what = (
-        f"model.backbone_weights: {fitting} of {len(expected)} tensors fit, so it is no ResNet-18 of torchvision"
-    )
+    what = f"model.backbone_weights: {fitting} of {len(expected)} tensors fit, so it is no ResNet-18"
     check_state(found, expected, what)
     return {name: found[theirs] for name, theirs in places.items() if theirs is not None}
 
