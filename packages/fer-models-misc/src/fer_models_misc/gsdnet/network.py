@@ -137,7 +137,7 @@ class ExitResNet(nn.Module):
     def _vector(self, k: int, features: Tensor) -> Tensor:
         leave = self.get_submodule(f"cm{k}")
         if k == 1 and self.recompute and torch.is_grad_enabled():
-            return _recomputed(cast("Exit", leave), features)
+            return cast("Tensor", _recomputed(cast("Exit", leave), features))
         return cast("Tensor", leave(features))
 
 
@@ -180,25 +180,29 @@ def build_gsdnet(info: TaskInfo, *, exits: bool = True, recompute: bool = False)
     return GSDNet(info.num_classes, exits=exits, recompute=recompute)
 
 
-@torch.compiler.disable  # the compiler does not follow the contexts of a checkpoint
+# The compiler does not follow the contexts of a checkpoint.
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _recomputed(leave: Exit, features: Tensor) -> Tensor:
     norm = cast("nn.BatchNorm2d", leave[2])
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), _without_tracking(norm)
+        return nullcontext(), _keeping_statistics(norm)
 
     vector = checkpoint(leave, features, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)
     return cast("Tensor", vector)
 
 
 @contextmanager
-def _without_tracking(norm: nn.BatchNorm2d) -> Iterator[None]:
-    # The second forward pass would count the batch twice in the running statistics.
-    norm.track_running_stats = False
+def _keeping_statistics(norm: nn.BatchNorm2d) -> Iterator[None]:
+    # The second forward pass would count the batch twice in the running statistics, so it gets copies.
+    kept = dict(norm.named_buffers())
     try:
+        for name, buffer in kept.items():
+            setattr(norm, name, buffer.clone())
         yield
     finally:
-        norm.track_running_stats = True
+        for name, buffer in kept.items():
+            setattr(norm, name, buffer)
 
 
 def _perceptron(channels: int, out: int) -> nn.Sequential:
