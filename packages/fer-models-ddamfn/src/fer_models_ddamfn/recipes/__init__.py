@@ -1,0 +1,1 @@
+"""Recipes as YAML: our defaults, and the authors' own per dataset."""
