@@ -25,7 +25,7 @@ class LNSULoss(Loss):
         smoothing: Probability that the target gives to the wrong classes together.
         consistency: Weight of the attention consistency.
         joined: Run both views as one batch of twice the size, which gives the same result (without batch
-            normalisation in the model) with half the launches on a GPU, and more memory at a time.
+            normalisation in the model) with half the launches on a GPU.
 
     Raises:
         FerError: A class has no training sample, or an option is out of range.
