@@ -22,6 +22,7 @@ from fer_core.inference import Predictor
 from fer_core.refs import resolve
 from fer_core.training import run_folder
 from fer_core.training.checkpoint import read_header
+from fer_core.training.start import load_backbones
 from fer_core.types import TaskInfo, class_names
 
 if TYPE_CHECKING:
@@ -60,7 +61,13 @@ class Run:
 
 
 def create_model(
-    name: str, num_classes: int = 7, *, classes: Sequence[str] = (), input_size: int = 224, **options: Any
+    name: str,
+    num_classes: int = 7,
+    *,
+    classes: Sequence[str] = (),
+    input_size: int = 224,
+    backbone_weights: str | Path | Sequence[str | Path] = (),
+    **options: Any,
 ) -> nn.Module:
     """A model with fresh weights.
 
@@ -69,19 +76,23 @@ def create_model(
         num_classes: Size of the output where `classes` is not given.
         classes: Class names.
         input_size: Height and width of the images in pixels.
+        backbone_weights: Files that parts of the model start from.
         **options: The model's own options, as in the `model` section of a configuration.
 
     Returns:
         A module whose `forward(images)` returns a dict with `logits` [N, C].
 
     Raises:
-        FerError: Unknown model or option.
+        FerError: Unknown model or option, or unusable backbone weights.
     """
     spec = registry.find("models", name)
     factory = registry.factory("models", name)
     check_options("model", spec.name, factory, options, skip={"info"})
     info = TaskInfo(tuple(classes) or class_names(num_classes), input_size=input_size)
     model: nn.Module = factory(info, **options)
+    places = [backbone_weights] if isinstance(backbone_weights, str | Path) else backbone_weights
+    if places:
+        load_backbones(model, spec.name, [os.fspath(place) for place in places], lambda line: None)
     return model
 
 

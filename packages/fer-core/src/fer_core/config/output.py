@@ -31,12 +31,17 @@ def describe(resolved: Resolved) -> str:
 
 
 def config_hash(config: Config) -> str:
-    """sha256 over what determines the result: everything but `run.*`, `data.root` and `data.workers`."""
+    """sha256 over what determines the result: everything but `run.*`, `data.root` and `data.workers`.
+
+    Of backbone weights the files' names count, not the folders they lie in.
+    """
     values = plain(config)
     del values["run"]
     for section, keys in _NOT_IN_RESULT.items():
         for key in keys:
             del values[section][key]
+    if config.model.backbones:
+        values["model"]["backbone_weights"] = [place.rpartition("/")[2] for place in config.model.backbones]
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

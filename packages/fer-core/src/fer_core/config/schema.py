@@ -56,11 +56,17 @@ class Component(Section):
 class Model(Component):
     """The model and the options of its factory."""
 
-    backbone_weights: str | None = _key(
+    backbone_weights: _Text | Annotated[list[_Text], Field(min_length=1)] | None = _key(
         None,
-        "a file or address, or null",
-        "Weights that the backbone starts from, for models that have one; null: see the model's page.",
+        "a file or address, a list of them, or null",
+        "Weights that parts of the model start from, see the model's page; null: random weights.",
     )
+
+    @property
+    def backbones(self) -> list[str]:
+        """`backbone_weights` as a list."""
+        given = self.backbone_weights
+        return [given] if isinstance(given, str) else list(given or ())
 
 
 class Scheduler(Component):

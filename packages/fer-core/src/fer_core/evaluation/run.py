@@ -22,6 +22,7 @@ from fer_core.plugins import load_plugins
 from fer_core.training import checkpoint, run_folder
 from fer_core.training.build import Data, build_setup, open_data
 from fer_core.training.files import write_json, write_text
+from fer_core.training.start import check_backbones
 
 if TYPE_CHECKING:
     from fer_core.config import Config
@@ -74,6 +75,7 @@ def start_run(config: Config, show: Say) -> Path:
     with distributed.main_first():
         if distributed.is_main():
             run_folder.check(config)
+        check_backbones(config.model.name, config.model.backbones)
         data = open_data(config, log)
     setup = build_setup(config, data, engine, log)
     trainer_class = registry.find("trainers", config.train.trainer)
@@ -122,10 +124,12 @@ def resume_run(folder: Path, device: str, show: Say) -> Path:
     _warn_about_changes(engine, stored, log)
     with distributed.main_first():
         data = open_data(config, log)
-    setup = build_setup(config, data, engine, log)
+    saved = (folder / run_folder.STATE).exists()
+    state = checkpoint.load_state_file(folder / run_folder.STATE) if saved else None
+    setup = build_setup(config, data, engine, log, start=state and state["start"])
     trainer: Trainer = registry.find("trainers", config.train.trainer)(setup, folder)
-    if (folder / run_folder.STATE).exists():
-        trainer.load_state(checkpoint.load_state_file(folder / run_folder.STATE))
+    if state is not None:
+        trainer.load_state(state)
         position = trainer.position
         log(f"resumed after {position.epoch} epochs and {position.batch} batches (step {position.step})")
     else:
@@ -215,6 +219,7 @@ def _identity(trainer: Trainer) -> dict[str, Any]:
     return {
         "format": checkpoint.FORMAT,
         "model": header["model"],
+        **trainer.setup.start,
         "classes": header["classes"],
         "dataset": {**header["dataset"], "counts": _counts(data)},
         "split": header["split"],

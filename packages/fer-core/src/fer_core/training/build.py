@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from fer_core.data.splits import make_split
 from fer_core.data.transforms import TransformInfo, build_pipeline
 from fer_core.engine import Engine
 from fer_core.errors import FerError
+from fer_core.training.start import load_backbones
 from fer_core.training.task import Task
 from fer_core.types import TaskInfo
 
@@ -77,6 +78,7 @@ class Setup:
     epochs: int
     total_steps: int
     header: dict[str, Any]
+    start: dict[str, Any]
     say: Say
 
     @property
@@ -145,21 +147,27 @@ def build_model(config: Config, info: TaskInfo) -> torch.nn.Module:
     """The configured model, with weights drawn from the run's seed."""
     spec = registry.find("models", config.model.name)
     factory = registry.factory("models", config.model.name)
-    options = model_options(config)
-    check_options("model", spec.name, factory, options, skip={"info"})
+    check_options("model", spec.name, factory, config.model.options, skip={"info"})
     torch.manual_seed(derive_seed(config.train.seed, 0))
-    model: torch.nn.Module = factory(info, **options)
+    model: torch.nn.Module = factory(info, **config.model.options)
     return model
 
 
-def model_options(config: Config) -> dict[str, Any]:
-    """Options for the model's factory; `backbone_weights` only where it is asked for, since few models have it."""
-    weights = config.model.backbone_weights
-    return config.model.options | ({} if weights is None else {"backbone_weights": weights})
+def build_setup(
+    config: Config, data: Data, engine: Engine, say: Say, start: Mapping[str, Any] | None = None
+) -> Setup:
+    """Make every part that the configuration names.
 
+    Args:
+        config: The configuration.
+        data: What `open_data` gave for it.
+        engine: Where it runs.
+        say: Called with remarks.
+        start: What a run that goes on started from; its backbone files are not read again. None: a new run.
 
-def build_setup(config: Config, data: Data, engine: Engine, say: Say) -> Setup:
-    """Make every part that the configuration names. Raises FerError where a part cannot be made."""
+    Raises:
+        FerError: A part cannot be made.
+    """
     info = TaskInfo(
         classes=data.dataset.classes,
         class_counts=tuple(data.counts("train").values()),
@@ -167,6 +175,8 @@ def build_setup(config: Config, data: Data, engine: Engine, say: Say) -> Setup:
         batch_size=config.data.batch_size,
     )
     model = build_model(config, info)
+    if start is None:
+        start = load_backbones(model, config.model.name, config.model.backbones, say)
     loss = _component("losses", "loss", config.loss.name, config.loss.options, info)
     task = Task(model, loss)
     engine.prepare(model)
@@ -196,7 +206,8 @@ def build_setup(config: Config, data: Data, engine: Engine, say: Say) -> Setup:
         },
         epochs=epochs,
         total_steps=total_steps,
-        header=_header(config, data),
+        header={**_header(config, data), **start},
+        start=dict(start),
         say=say,
     )
 

@@ -24,7 +24,10 @@ from fer_core.types import TaskInfo
 
 FORMAT = 1
 MAX_HEADER = 1 << 20
+PART = "part"
+"""Header key of files that hold a part of a model only, such as its backbone."""
 HEADER_KEYS = frozenset({"format", "model", "classes", "input_size", "mean", "std", "color", "eval_transforms"})
+ADVICE = "use a checkpoint that fer-run train or fer-run import wrote"
 
 State = dict[str, Tensor]
 
@@ -55,6 +58,21 @@ def load_weights(path: Path) -> tuple[State, dict[str, Any]]:
         return {name: file.get_tensor(name) for name in sorted(file.keys())}, header
 
 
+def read_part(path: Path) -> dict[str, Any] | None:
+    """The header of a file that holds a part of a model; None for any other file.
+
+    Raises:
+        FerError: The header is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get("fer", "")
+    except (SafetensorError, OSError):
+        return None
+    header = _json_header(path, text) if text else {}
+    return header if PART in header else None
+
+
 def _open(path: Path) -> None:
     if not path.is_file():
         raise FerError(f"there is no checkpoint {path}: name a .safetensors file that fer-run train wrote")
@@ -64,23 +82,32 @@ def _open(path: Path) -> None:
     except (SafetensorError, OSError) as error:
         raise FerError(
             f"{path} is not a whole safetensors file ({error}): it is truncated or of another kind; "
-            "copy it again, or convert a file of the model's authors with fer_core.convert_upstream"
+            "copy it again, or bring a file of the model's authors in with fer-run import"
         ) from error
 
 
 def _parse_header(path: Path, text: str) -> dict[str, Any]:
-    advice = "use a checkpoint that fer-run train wrote"
+    header = _json_header(path, text)
+    if PART in header:
+        raise FerError(
+            f"{path} holds a {header[PART]} only, which cannot predict: train from it with "
+            "-o model.backbone_weights=FILE"
+        )
+    if missing := sorted(HEADER_KEYS - header.keys()):
+        raise FerError(f"{path} has a header without {', '.join(missing)}, so the file was altered: {ADVICE}")
+    return header
+
+
+def _json_header(path: Path, text: str) -> dict[str, Any]:
     if not text or len(text) > MAX_HEADER:
-        raise FerError(f"{path} carries no fer header, so its model and classes are unknown: {advice}")
+        raise FerError(f"{path} carries no fer header, so its model and classes are unknown: {ADVICE}")
     try:
         header = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise FerError(f"{path} has a header that is not JSON, so the file was altered: {advice}") from error
+        raise FerError(f"{path} has a header that is not JSON, so the file was altered: {ADVICE}") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         found = header.get("format") if isinstance(header, dict) else None
-        raise FerError(f"{path} has header format {found}, this fer reads format {FORMAT}: {advice}")
-    if missing := sorted(HEADER_KEYS - header.keys()):
-        raise FerError(f"{path} has a header without {', '.join(missing)}, so the file was altered: {advice}")
+        raise FerError(f"{path} has header format {found}, this fer reads format {FORMAT}: {ADVICE}")
     return header
 
 

@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from fer_core.data.packs import cache_root
 from fer_core.errors import FerError
+from fer_core.plugins import load_plugins
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -45,6 +47,23 @@ def _write_utf8(path: Path, text: str) -> None:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write sorted, indented JSON atomically, so that equal contents are equal bytes."""
     write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def local_file(place: str | Path) -> Path:
+    """The local path of a file that is given as a path or, as plugins know them, as a URI.
+
+    Raises:
+        FerError: No plugin knows the URI's scheme.
+    """
+    scheme, separator, _ = str(place).partition("://")
+    if not separator:
+        return Path(place).expanduser()
+    cache = cache_root() / "files"
+    cache.mkdir(parents=True, exist_ok=True)
+    path = load_plugins().fetch(str(place), cache)
+    if path is None:
+        raise FerError(f"no plugin fetches {scheme}:// addresses, such as {place}: download it and give its path")
+    return path
 
 
 def _os_reason(error: Exception) -> str | None:

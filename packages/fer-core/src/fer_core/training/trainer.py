@@ -256,6 +256,7 @@ class Trainer:
         state = {
             "format": checkpoint.FORMAT,
             "data": self.setup.data_identity,
+            "start": self.setup.start,
             "position": asdict(self.position),
             "history": self.history,
             "best": self.best,

@@ -1,0 +1,139 @@
+"""What a training starts from: random weights, or backbone weights that the user gives."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fer_core import registry
+from fer_core.errors import FerError
+from fer_core.refs import resolve
+from fer_core.training.checkpoint import PART, read_part
+from fer_core.training.files import local_file
+from fer_core.weights import read_upstream
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from fer_core.types import ModelSpec
+
+Say = Callable[[str], None]
+
+
+def check_backbones(model: str, places: Sequence[str]) -> None:
+    """Refuse early, before data are read, what `load_backbones` would refuse at once. Raises FerError."""
+    spec = registry.find("models", model)
+    if places and spec.backbone is None:
+        raise FerError(
+            f"{spec.name} takes no backbone weights, since its plugin reads none: leave model.backbone_weights out"
+        )
+    for place in places:
+        _local(place)
+
+
+def load_backbones(model: nn.Module, name: str, places: Sequence[str], say: Say) -> dict[str, Any]:
+    """Fill the parts of `model` that the files of backbone weights hold, and say what stays random.
+
+    Args:
+        model: A model of the family `name`; changed in place.
+        name: Its registered name.
+        places: Paths or URIs, each a file that the family's `ModelSpec.backbone` knows, or one that
+            `fer-run import --as backbone` wrote.
+        say: Called with one line on what was filled, or with a warning.
+
+    Returns:
+        `start` in words and `backbone_sha256` of every file, for the record of the run.
+
+    Raises:
+        FerError: A file is missing, unreadable or none of the family's, or two files fill the same tensors.
+    """
+    spec = registry.find("models", name)
+    check_backbones(name, places)
+    if not places:
+        return {"start": _from_random(spec, say), "backbone_sha256": []}
+    own, filled, counts = model.state_dict(), dict[str, str](), []
+    for place in places:
+        path = _local(place)
+        part = read_backbone(spec, path)
+        check_part(part, own, path)
+        if twice := [key for key in part if key in filled]:
+            raise FerError(
+                f"model.backbone_weights: {path} fills {len(twice)} tensors that {filled[twice[0]]} fills too "
+                f"({', '.join(twice[:3])}): give one of the two"
+            )
+        filled |= dict.fromkeys(part, str(path))
+        counts.append(f"{len(part)} tensors from {path}")
+        with torch.no_grad():
+            for key, tensor in part.items():
+                own[key].copy_(tensor)
+    say(f"start    {', '.join(counts)}; {len(own) - len(filled)} of {len(own)} stay at their initial values")
+    return {
+        "start": f"backbone weights for {len(filled)} of {len(own)} tensors, the others random",
+        "backbone_sha256": [sha256(_local(place)) for place in places],
+    }
+
+
+def read_backbone(spec: ModelSpec, path: Path) -> dict[str, Tensor]:
+    """The part of the family's state dict that a backbone file fills.
+
+    Raises:
+        FerError: The file is unreadable, or no backbone of this family.
+    """
+    header = read_part(path)
+    if header is None:
+        assert spec.backbone is not None
+        converted: dict[str, Tensor] = resolve(spec.backbone)(read_upstream(path))
+        return converted
+    found = header.get("model")
+    if header[PART] != "backbone" or found != spec.name:
+        raise FerError(f"{path} holds the {header[PART]} of {found}, not of {spec.name}: give one of {spec.name}")
+    return {key: value for key, value in read_upstream(path).items() if isinstance(value, torch.Tensor)}
+
+
+def check_part(part: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path) -> None:
+    """Compare the tensors of a backbone with those of the model. Raises FerError that names what differs."""
+    surplus = [key for key in part if key not in own]
+    shapes = [
+        f"{key} {list(tensor.shape)} instead of {list(own[key].shape)}"
+        for key, tensor in part.items()
+        if key in own and own[key].shape != tensor.shape
+    ]
+    found = (("not part of the model", surplus), ("of another shape", shapes))
+    faults = [f"{len(keys)} {fault} ({', '.join(keys[:3])})" for fault, keys in found if keys]
+    if not part:
+        faults = ["none of the model's"]
+    if faults:
+        raise FerError(
+            f"{path}: of {len(part)} backbone tensors {'; '.join(faults)}: give the weights of that very "
+            "backbone, or the options of the model that they were made with"
+        )
+
+
+def sha256(path: Path) -> str:
+    """sha256 of a file's bytes, as hexadecimal text."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _local(place: str) -> Path:
+    path = local_file(place)
+    if not path.is_file():
+        raise FerError(
+            f"model.backbone_weights: there is no file {path}: correct the path, or leave the option out to start "
+            "from random weights"
+        )
+    return path
+
+
+def _from_random(spec: ModelSpec, say: Say) -> str:
+    if not spec.pretrained:
+        return "random weights"
+    way = ""
+    if spec.backbone is not None:
+        way = f"; give -o model.backbone_weights=FILE (`fer-run info {spec.name}` says where it is)"
+    say(f"warning  {spec.name} starts from random weights, while the paper starts from {spec.pretrained}{way}")
+    return f"random weights; the paper starts from {spec.pretrained}"
