@@ -55,7 +55,7 @@ class Trainer:
         self.config = setup.config
         self.engine = setup.engine
         self.task = setup.task
-        self.wrapped = self.engine.wrap(self.task, sync_batch_norm=self.config.train.sync_batch_norm)
+        self.wrapped = setup.wrapped
         self.optimizer = setup.optimizer
         self.scheduler = setup.scheduler
         self.folder = folder
@@ -103,9 +103,9 @@ class Trainer:
     def _epoch(self) -> None:
         for batch in self.setup.train_loader.epoch(self.position.epoch, start=self.position.batch):
             self._step(self.engine.place(batch))
-            self._heed_signals()
             if self.position.step >= self.total_steps or self.position.batch == len(self.setup.train_loader):
                 break
+            self._heed_signals()
             if _due(self.config.train.eval_every, self.position.step):
                 self._evaluate()
             if self.stop is not None or _due(self.config.train.save_every, self.position.step):
@@ -119,6 +119,8 @@ class Trainer:
             self.position.epoch, self.position.batch = self.position.epoch + 1, 0
         self._evaluate()
         self._save_state()
+        if self.position.step < self.total_steps:
+            self._heed_signals()
 
     def _step(self, batch: Batch) -> None:
         self.task.train()

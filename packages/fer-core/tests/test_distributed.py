@@ -1,0 +1,202 @@
+"""Several processes on one machine: the same training, the same predictions, one writer."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+import torch
+
+PLUGIN = """
+import numpy as np
+import pandas as pd
+import torch
+from fer_core import distributed
+from fer_core.data.table import make_fingerprint
+from fer_core.training.trainer import Trainer
+from torch import nn
+
+CLASSES = ("happiness", "sadness", "neutral")
+
+class Net(nn.Module):
+    def __init__(self, info, *, norm: bool = False, dropout: float = 0.1):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 8, 3, stride=2),
+            nn.BatchNorm2d(8) if norm else nn.Identity(),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+        )
+        self.head, self.unused = nn.Linear(8 * 49, len(info.classes)), nn.Linear(4, 4)
+
+    def forward(self, images):
+        return {"logits": self.head(self.body(images).flatten(1))}
+
+class Bars:
+    name, classes = "bars", CLASSES
+
+    def __init__(self, root, *, samples=98):
+        label = np.arange(samples) % 3
+        part = np.repeat(["train", "val", "test"], [samples - 2 * (samples // 5), samples // 5, samples // 5])
+        ids = [f"bar-{i:04d}" for i in range(samples)]
+        self.table = pd.DataFrame({"id": ids, "label": label, "split": part, "source": ids})
+
+    def read(self, row):
+        image = np.random.default_rng(row).integers(0, 200, (16, 16, 3), dtype=np.uint8)
+        at = 1 + 5 * int(self.table["label"].iloc[row])
+        image[at : at + 4] += 50
+        return image
+
+    def fingerprint(self):
+        return make_fingerprint(self.table["id"], self.table["label"], self.table["id"])
+
+class Dumping(Trainer):
+    def fit(self):
+        super().fit()
+        torch.save(self.task.state_dict(), self.folder / f"rank{distributed.rank()}.pt")
+
+@hookimpl
+def fer_models():
+    return [ModelSpec(name="net", factory=Net, recipes={}, summary="", paper="", licence="", upstream="")]
+
+@hookimpl
+def fer_datasets():
+    return [DatasetSpec(name="bars", factory=Bars, classes=CLASSES, layouts={}, expected_counts={}, summary="",
+        splits={"train": "train", "val": "val", "test": "test"}, licence="", homepage="",
+        options={"samples": 98}, needs_root=False)]
+
+@hookimpl
+def fer_trainers():
+    return {"dumping": Dumping}
+"""
+COMMON = ["train", "net", "bars", "--device", "cpu", "-o", "train.trainer=dumping", "-o", "callbacks=[]"]
+COMMON += ["-o", "data.input_size=16", "-o", "data.batch_size=16", "-o", "train.epochs=2"]
+METHODS = {
+    "sgd": ["-o", "optimizer={name: sgd, lr: 0.1, momentum: 0.9}", "-o", "train.clip_norm=1.0"],
+    "sam": ["-o", "optimizer={name: sam, base: sgd, lr: 0.1, rho: 0.5}"],
+    "norm": ["-o", "model.norm=true", "-o", "optimizer={name: adamw, lr: 0.01}"],
+}
+
+
+@pytest.fixture
+def launch(site, tmp_path):
+    """`launch(processes, *arguments)` starts `fer-run`, under torchrun where there are several processes."""
+    site.install("net-plugin", PLUGIN)
+    own = {point.dist.name for point in site.entry_points("fer_core")}
+    others = {point.dist.name for point in entry_points(group="fer_core")} - own
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(site.root),
+        "FER_DISABLE_PLUGINS": ",".join(others),
+        "FER_CACHE": str(tmp_path / "cache"),
+        "OMP_NUM_THREADS": "1",
+    }
+
+    def start(processes: int, *arguments: str) -> subprocess.Popen[str]:
+        torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
+        command = [sys.executable, "-m", *(torchrun if processes > 1 else []), "fer_core", *arguments]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        return subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes)
+
+    return start
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    text, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, text
+    return text
+
+
+def weights(folder: Path, rank: int = 0) -> dict[str, torch.Tensor]:
+    return torch.load(folder / f"rank{rank}.pt", weights_only=True)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_two_processes_train_as_one_that_takes_their_parts_in_turn(launch, tmp_path, method) -> None:
+    shared = launch(2, *COMMON, *METHODS[method], "-o", "run.dir=two")
+    alone = launch(1, *COMMON, *METHODS[method], "-o", "run.dir=one", "-o", "train.accumulate=2")
+    printed = finish(shared)
+    finish(alone)
+    assert printed.count("written ") == 1  # one process prints and writes
+    first, second = weights(tmp_path / "two", 0), weights(tmp_path / "two", 1)
+    reference = weights(tmp_path / "one")
+    parameters = [name for name in reference if "running" not in name and "tracked" not in name]
+    for name in parameters:
+        assert torch.equal(first[name], second[name]), name
+        torch.testing.assert_close(first[name], reference[name], rtol=0, atol=1e-5)
+    if method != "norm":  # without batch statistics the results agree, too: every face once, none twice
+        mine, other = (json.loads((tmp_path / run / "result.json").read_text()) for run in ("two", "one"))
+        assert mine["metrics"]["test"]["confusion"] == other["metrics"]["test"]["confusion"]
+        ids = [(tmp_path / run / "predictions-test.csv").read_text().splitlines() for run in ("two", "one")]
+        assert [line.split(",")[0] for line in ids[0]] == [line.split(",")[0] for line in ids[1]]
+
+
+def test_without_batch_statistics_it_equals_the_undivided_batch(launch, tmp_path) -> None:
+    """Layer noise is drawn for each part, so it is left out here."""
+    options = [*COMMON, *METHODS["sgd"], "-o", "model.dropout=0.0", "-o", "data.options={samples: 80}"]
+    shared, alone = launch(2, *options, "-o", "run.dir=two"), launch(1, *options, "-o", "run.dir=one")
+    finish(shared), finish(alone)
+    for name, value in weights(tmp_path / "one").items():
+        torch.testing.assert_close(weights(tmp_path / "two")[name], value, rtol=0, atol=1e-5)
+
+
+def test_a_killed_process_ends_the_run_which_goes_on_with_another_number(launch, tmp_path) -> None:
+    options = [*COMMON, *METHODS["sgd"], "-o", "run.dir=run", "-o", "train.epochs=400", "-o", "train.save_every=5"]
+    process = launch(2, *options)
+    state = tmp_path / "run/last.state.pt"
+    until(state.exists)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(children[1]), signal.SIGKILL)
+    began = time.monotonic()
+    text, _ = process.communicate(timeout=120)
+    assert time.monotonic() - began < 60
+    assert process.returncode != 0
+    assert "lost another one" in text
+    assert "--resume run" in text
+    assert not (tmp_path / "run/result.json").exists()
+    stored = tmp_path / "run/config.yaml"
+    stored.write_text(stored.read_text().replace("epochs: 400", "epochs: 3"))
+    done = torch.load(state, weights_only=True)["position"]["step"]
+    printed = finish(launch(1, "train", "--resume", "run"))
+    assert "processes was 2, is 1" in printed
+    result = json.loads((tmp_path / "run/result.json").read_text())
+    assert result["last"]["step"] >= done
+
+
+def until(condition) -> None:
+    for _ in range(1200):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("waited a minute in vain")
+
+
+def test_sigterm_saves_and_says_how_to_go_on(launch, tmp_path) -> None:
+    options = [*COMMON, *METHODS["sgd"], "-o", "train.epochs=3"]
+    finish(launch(1, *options, "-o", "run.dir=whole"))
+    process = launch(1, *options, "-o", "run.dir=run", "-o", "train.save_every=1")
+    until((tmp_path / "run/last.state.pt").exists)
+    process.send_signal(signal.SIGTERM)
+    text, _ = process.communicate(timeout=120)
+    if process.returncode != 0:  # it may have been done before the signal came
+        assert process.returncode == 128 + signal.SIGTERM
+        assert "fer-run train --resume run" in text
+        assert "Traceback" not in text
+        finish(launch(1, "train", "--resume", "run"))
+    for product in ("best.safetensors", "predictions-test.csv", "metrics.jsonl"):
+        assert (tmp_path / "run" / product).read_bytes() == (tmp_path / "whole" / product).read_bytes()
+
+
+def test_synchronised_batch_norm_is_refused_on_a_cpu(launch, tmp_path) -> None:
+    process = launch(1, *COMMON, "-o", "train.sync_batch_norm=true")
+    text, _ = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "cuda alone" in text
+    assert not (tmp_path / "runs").exists()
