@@ -1,0 +1,47 @@
+"""POSTER's loss: cross-entropy and twice label-smoothed cross-entropy. POSTER++ has plain cross-entropy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fer_core.errors import FerError
+from fer_core.losses import Loss
+from torch import nn
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from fer_core.types import Batch, Losses, Progress, TaskInfo
+
+
+class POSTERLoss(Loss):
+    """Cross-entropy + `weight` x cross-entropy with label smoothing.
+
+    With the authors' values it is three times a cross-entropy whose labels are smoothed by 2/15.
+
+    Args:
+        info: The task.
+        smoothing: Share of the target that is spread over all classes, from 0 to below 1.
+        weight: Weight of the smoothed term, 0 or more.
+    """
+
+    def __init__(self, info: TaskInfo, *, smoothing: float = 0.2, weight: float = 2.0) -> None:
+        super().__init__()
+        if not 0 <= smoothing < 1:
+            raise FerError(f"loss.smoothing is {smoothing}, but it is a share of the target: use 0 to below 1")
+        if not weight >= 0:
+            raise FerError(f"loss.weight is {weight}, which would reward errors: use 0 or more")
+        self.smoothing = smoothing
+        self.weight = weight
+
+    def forward(self, model: nn.Module, batch: Batch, progress: Progress) -> Losses:
+        """The sum as `loss`, its terms (unweighted) `cross_entropy` and `smoothed_cross_entropy`; and `logits`."""
+        logits = model(batch["image"])["logits"]
+        scores = logits.float() if logits.dtype.itemsize < 4 else logits  # at least float32, also under autocast
+        cross_entropy = F.cross_entropy(scores, batch["label"])
+        smoothed = F.cross_entropy(scores, batch["label"], label_smoothing=self.smoothing)
+        return {
+            "loss": cross_entropy + self.weight * smoothed,
+            "cross_entropy": cross_entropy,
+            "smoothed_cross_entropy": smoothed,
+            "logits": logits,
+        }
