@@ -1,0 +1,1 @@
+"""Any backbone of timm with a linear classifier: the baseline."""

@@ -1,0 +1,159 @@
+"""A network of timm (Wightman, https://github.com/huggingface/pytorch-image-models) as a classifier of faces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import torch
+from fer_core.errors import FerError, nearest
+from fer_core.weights import check_state, unwrap
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from fer_core.types import Output, TaskInfo
+
+PREFIX = "network."
+"""Of every name in the state dict; what follows is timm's."""
+
+
+class TimmClassifier(nn.Module):
+    """Puts the logits of a network of timm into a dict.
+
+    A state dict that lacks the classifier is taken for a backbone's, and has to hold everything else.
+
+    Args:
+        network: From `timm.create_model`.
+        name: What it is called there.
+    """
+
+    def __init__(self, network: nn.Module, name: str) -> None:
+        super().__init__()
+        self.network = network
+        self.name = name
+        self.register_load_state_dict_pre_hook(_check_backbone)
+
+    def forward(self, images: Tensor) -> Output:
+        """Images [N, 3, H, W] to `logits` [N, C]."""
+        return {"logits": self.network(images)}
+
+
+def build_timm(
+    info: TaskInfo,
+    *,
+    backbone: str = "resnet18",
+    pretrained: bool = False,
+    drop_rate: float = 0.0,
+    drop_path_rate: float = 0.0,
+) -> TimmClassifier:
+    """Make a network of timm with a fresh classifier for `info`.
+
+    Args:
+        info: The task. Networks of a fixed input size are made for its `input_size`.
+        backbone: timm's name, with or without the tag of its weights: `resnet18`, `convnext_tiny.fb_in1k`.
+        pretrained: Whether to download timm's weights for it.
+        drop_rate: Dropout in front of the classifier.
+        drop_path_rate: Stochastic depth: how often the last residual branch is left out, earlier ones less often.
+
+    Raises:
+        FerError: An unknown backbone, an option that it does not take, or weights that cannot be had.
+    """
+    import timm
+
+    for option, rate in (("drop_rate", drop_rate), ("drop_path_rate", drop_path_rate)):
+        if not 0 <= rate < 1:
+            raise FerError(f"model.{option} is {rate}, which is no rate: use 0 or more and less than 1")
+    _check_name(backbone)
+    # Not every network takes every option, so each is passed only where it has something to say.
+    given: dict[str, Any] = {"drop_rate": drop_rate or None, "drop_path_rate": drop_path_rate or None}
+    configured = timm.get_pretrained_cfg(backbone)
+    if configured is not None and configured.fixed_input_size and configured.input_size[-1] != info.input_size:
+        given["img_size"] = info.input_size
+    try:
+        network = timm.create_model(backbone, pretrained=pretrained, num_classes=info.num_classes, **given)
+    except TypeError as error:
+        asked = ", ".join(f"{option} {value}" for option, value in given.items() if value is not None)
+        raise FerError(f"timm's {backbone} does not take {asked} ({_line(error)}): leave it out") from error
+    except Exception as error:  # whatever the hub, the network or the disk raises
+        if not pretrained:
+            raise FerError(f"timm cannot make {backbone} here ({_line(error)}): choose another") from error
+        raise FerError(
+            f"model.pretrained is true, but timm's weights of {backbone} cannot be had ({_line(error)}): connect "
+            "to the network, or give a file by model.backbone_weights and leave model.pretrained false"
+        ) from error
+    return TimmClassifier(network, backbone)
+
+
+def backbone(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Turn a state dict with timm's names, which for ResNets are torchvision's, into a part of ours.
+
+    Whatever timm calls a classifier in any of its networks is left out. That the rest fits the configured
+    backbone, name by name, is checked where it is loaded into `TimmClassifier`.
+
+    Raises:
+        FerError: There is no tensor but a classifier's.
+    """
+    tensors = unwrap(state)
+    classifiers = _classifiers()
+    kept = {f"{PREFIX}{name}": t for name, t in tensors.items() if name.rpartition(".")[0] not in classifiers}
+    if not kept:
+        raise FerError(
+            f"model.backbone_weights: 0 of its {len(tensors)} tensors are a backbone's: give a state dict with "
+            "timm's names"
+        )
+    return kept
+
+
+def _check_name(name: str) -> None:
+    import timm
+    from timm.models import get_arch_pretrained_cfgs
+
+    architecture, _, tag = name.partition(".")
+    known = timm.list_models()
+    if not timm.is_model(architecture):
+        # The nearest of 1300, however far: nobody wants to read all of them.
+        near = get_close_matches(architecture, known, n=3, cutoff=0)
+        raise FerError(
+            f"model.backbone is {name}, which timm {timm.__version__} does not know: "
+            f"{nearest(architecture, near)} (`timm.list_models()` names all {len(known)})"
+        )
+    tags = [known_tag.partition(".")[2] for known_tag in get_arch_pretrained_cfgs(architecture)]
+    if tag and tag not in tags:
+        raise FerError(
+            f"model.backbone is {name}, but timm has no weights {tag} of {architecture}: {nearest(tag, tags)}"
+        )
+
+
+def _check_backbone(model: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    assert isinstance(model, TimmClassifier)
+    heads = tuple(f"{PREFIX}{name}." for name in _names(model.network.pretrained_cfg["classifier"]))
+    own = model.state_dict()
+    if not heads or any(prefix + name in state for name in own if name.startswith(heads)):
+        return
+    expected = {name: tensor for name, tensor in own.items() if not name.startswith(heads)}
+    for name, tensor in expected.items():
+        if name.endswith("num_batches_tracked"):  # absent from files older than PyTorch 0.4.1
+            state.setdefault(prefix + name, torch.zeros_like(tensor))
+    found = {name.removeprefix(prefix + PREFIX): tensor for name, tensor in state.items()}
+    wanted = {name.removeprefix(PREFIX): tensor for name, tensor in expected.items()}
+    fitting = sum(name in found and found[name].shape == tensor.shape for name, tensor in wanted.items())
+    what = f"model.backbone_weights: {fitting} of {len(wanted)} tensors fit, so it is no {model.name} of timm"
+    check_state(found, wanted, what)
+
+
+def _classifiers() -> frozenset[str]:
+    import timm
+
+    configured = (timm.get_pretrained_cfg(name) for name in timm.list_models())
+    return frozenset(name for one in configured if one is not None for name in _names(one.classifier))
+
+
+def _names(classifier: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    if classifier is None:
+        return ()
+    return (classifier,) if isinstance(classifier, str) else tuple(classifier)
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
