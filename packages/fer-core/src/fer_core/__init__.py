@@ -25,7 +25,16 @@ from fer_core.types import (
 )
 
 if TYPE_CHECKING:
-    from fer_core.api import Predictor, convert_upstream, create_loss, create_model, evaluate, train
+    from fer_core.api import (
+        Predictor,
+        convert_upstream,
+        create_loss,
+        create_model,
+        evaluate,
+        import_weights,
+        inference_form,
+        train,
+    )
     from fer_core.losses import Loss
 
     __version__: str
@@ -51,15 +60,22 @@ __all__ = [
     "create_model",
     "evaluate",
     "hookimpl",
+    "import_weights",
+    "inference_form",
     "train",
 ]
 
-_LAZY = {
-    "Loss": "fer_core.losses",
-    **dict.fromkeys(
-        ("Predictor", "convert_upstream", "create_loss", "create_model", "evaluate", "train"), "fer_core.api"
-    ),
-}
+_API = (
+    "Predictor",
+    "convert_upstream",
+    "create_loss",
+    "create_model",
+    "evaluate",
+    "import_weights",
+    "inference_form",
+    "train",
+)
+_LAZY = {"Loss": "fer_core.losses", **dict.fromkeys(_API, "fer_core.api")}
 
 
 def __getattr__(name: str) -> Any:

@@ -18,7 +18,7 @@ from fer_core.engine import Engine
 from fer_core.errors import FerError
 from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
 from fer_core.evaluation.run import resume_run, start_run
-from fer_core.inference import Predictor
+from fer_core.inference import Predictor, import_weights, inference_form
 from fer_core.refs import resolve
 from fer_core.training import run_folder
 from fer_core.training.checkpoint import read_header
@@ -42,6 +42,8 @@ __all__ = [
     "create_loss",
     "create_model",
     "evaluate",
+    "import_weights",
+    "inference_form",
     "resume",
     "train",
 ]

@@ -76,6 +76,9 @@ def fer_commands() -> list[CommandSpec]:
             name="evaluate", ref="fer_core.cli.evaluate:evaluate", help="Measure a checkpoint on a dataset"
         ),
         CommandSpec(name="predict", ref="fer_core.cli.predict:predict", help="Name the expressions in photos"),
+        CommandSpec(
+            name="import", ref="fer_core.cli.import_:import_", help="Convert weights of a model's authors"
+        ),
         CommandSpec(name="list", ref="fer_core.cli.list_:list_", help="List what is installed"),
         CommandSpec(name="info", ref="fer_core.cli.info:info", help="Describe a model, a dataset or a component"),
         CommandSpec(name="data", ref="fer_core.cli.data:data", help="Check or pack a dataset"),

@@ -16,6 +16,7 @@ from fer_core.data.random import SampleRandom
 from fer_core.data.transforms import TransformInfo, build_pipeline
 from fer_core.engine import Engine
 from fer_core.errors import FerError
+from fer_core.inference.form import inference_form
 from fer_core.training.checkpoint import build_from_checkpoint
 from fer_core.training.predictions import logits_of
 
@@ -41,7 +42,7 @@ class Predictor:
     """Predicts with a weight file; size, normalisation, colour order and classes come from its header.
 
     Args:
-        checkpoint: A `.safetensors` file that a training run wrote.
+        checkpoint: A `.safetensors` file that a training run or an import wrote.
         device: `auto`, or the name of a device.
 
     Raises:
@@ -49,7 +50,8 @@ class Predictor:
     """
 
     def __init__(self, checkpoint: str | Path, device: str = "auto") -> None:
-        self.model, header = build_from_checkpoint(Path(checkpoint))
+        model, header = build_from_checkpoint(Path(checkpoint))
+        self.model = inference_form(model, header["model"]["name"])
         self.classes: tuple[str, ...] = tuple(header["classes"])
         self.bgr = header["color"] == "bgr"
         info = TransformInfo(header["input_size"], tuple(header["mean"]), tuple(header["std"]))
