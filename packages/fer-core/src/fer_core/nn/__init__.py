@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from fer_core.nn.fold import fold_batch_norm
+from fer_core.nn.frozen import Frozen
 
-__all__ = ["fold_batch_norm"]
+__all__ = ["Frozen", "fold_batch_norm"]
