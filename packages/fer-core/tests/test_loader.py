@@ -10,6 +10,7 @@ from fer_core.data.samplers import balanced, shuffle
 from fer_core.data.table import make_fingerprint
 from fer_core.data.transforms import TransformInfo, build_pipeline
 from fer_core.errors import FerError
+from fer_core.training.predictions import logits_of
 
 COUNT = 33
 LABELS = np.arange(COUNT) % 3
@@ -179,6 +180,20 @@ def test_drop_last_needs_one_full_batch(colour):
 
 
 @pytest.mark.parametrize("mode", ["batched", "per-image"])
+def test_views_are_samples_in_training_and_stay_together_in_evaluation(pack, mode):
+    views = [{"five_crop": {"resize": 16}}, {"horizontal_flip": {"p": 0.5}}, "normalize"]
+    votes = np.eye(3)[LABELS]
+    training = next(load(pack, transforms=views, mode=mode, votes=votes).epoch(0))
+    assert training["image"].shape == (40, 3, 12, 12)
+    assert training["index"].tolist() == [row for row in training["index"][::5].tolist() for _ in range(5)]
+    assert training["label"].tolist() == [LABELS[row] for row in training["index"]]
+    assert training["distribution"].argmax(1).tolist() == training["label"].tolist()
+    evaluation = next(load(pack, transforms=views, mode=mode, sampler=None).epoch(0))
+    assert evaluation["image"].shape == (8, 5, 3, 12, 12)
+    assert evaluation["index"].tolist() == list(range(8))
+
+
+@pytest.mark.parametrize("mode", ["batched", "per-image"])
 def test_rows_are_those_of_the_table(colour, mode):
     (batch,) = load(colour, [30, 4, 17], PLAIN, None, mode=mode).epoch(0)
     assert batch["index"].tolist() == [30, 4, 17]
@@ -255,3 +270,17 @@ def test_images_need_no_gradient(colour):
     weight = torch.ones(1, requires_grad=True)
     (batch["image"] * weight).sum().backward()
     assert weight.grad is not None
+
+
+def test_logits_of_views_are_averaged_in_parts():
+    sizes = []
+
+    class Mean(torch.nn.Module):
+        def forward(self, images):
+            sizes.append(len(images))
+            return {"logits": images.mean((2, 3))}
+
+    views = torch.arange(40 * 10 * 3.0).view(40, 10, 3, 1, 1)
+    assert torch.allclose(logits_of(Mean(), views), views.mean((1, 3, 4)))
+    assert max(sizes) == 40
+    assert sum(sizes) == 400

@@ -42,6 +42,15 @@ def fer_transforms() -> dict[str, Ref]:
         "random_apply": "fer_core.data.transforms:RandomApply",
         "normalize": "fer_core.data.transforms:Normalize",
         "random_erasing": "fer_core.data.transforms:RandomErasing",
+        "random_resized_crop": "fer_core.data.transforms:RandomResizedCrop",
+        "center_crop": "fer_core.data.transforms:CenterCrop",
+        "five_crop": "fer_core.data.transforms:FiveCrop",
+        "ten_crop": "fer_core.data.transforms:TenCrop",
+        "rand_augment": "fer_core.data.transforms:RandAugment",
+        "auto_augment": "fer_core.data.transforms:AutoAugment",
+        "color_jitter": "fer_core.data.transforms:ColorJitter",
+        "gaussian_noise": "fer_core.data.transforms:GaussianNoise",
+        "one_of": "fer_core.data.transforms:OneOf",
     }
 
 

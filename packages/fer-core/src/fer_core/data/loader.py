@@ -115,7 +115,8 @@ class Loader:
 
         Yields:
             `image` float32 [N, 3, H, W], `label` int64 [N], `index` int64 [N] (the row in the table) and,
-            given votes, `distribution` float32 [N, K], all on the device.
+            given votes, `distribution` float32 [N, K], all on the device. Where the pipeline makes V views, an
+            evaluation's images are [N, V, 3, H, W], while in training every view is a sample of its own.
         """
         order = np.arange(len(self._rows)) if self._sampler is None else self._sampler.order(epoch)
         if self._drop_last:
@@ -195,6 +196,8 @@ class Loader:
             yield self._batch(images.to(self._device), positions)
 
     def _batch(self, images: Tensor, positions: Positions) -> Batch:
+        if self._sampler is not None and images.dim() == 5:
+            positions, images = np.repeat(positions, images.shape[1]), images.flatten(0, 1)
         at = torch.from_numpy(positions)
         batch = {
             "image": images,

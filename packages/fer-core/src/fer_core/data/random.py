@@ -133,6 +133,17 @@ class SampleRandom:
         child._draw = 0
         return child
 
+    def views(self, count: int) -> SampleRandom:
+        """A stream of its own for each of `count` views of every sample, views of one sample side by side."""
+        child = object.__new__(SampleRandom)
+        child._keys = self._words(count).reshape(-1)
+        child._draw = 0
+        return child
+
+    def follow(self, part: SampleRandom) -> None:
+        """Move on to the draw number of `part`, a selection of these streams that was drawn from."""
+        self._draw = part._draw
+
     def select(self, rows: Tensor) -> SampleRandom:
         """The streams of these rows (int64 [n]), at the same draw number; they move on independently."""
         part = object.__new__(SampleRandom)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from fer_core.engine import Engine
 
 
+VIEWS_AT_ONCE = 32
+"""Views of few faces that are predicted together."""
+
+
 @dataclass(frozen=True)
 class Predictions:
     """`rows` [N] are row numbers of the dataset's table, `labels` [N], `probabilities` float32 [N, C]."""
@@ -31,7 +35,9 @@ def logits_of(model: nn.Module, images: Tensor) -> Tensor:
     """Logits float32 [N, C] of images [N, C, H, W]; several views [N, V, C, H, W] are averaged."""
     if images.dim() == 5:
         faces, views = images.shape[:2]
-        return logits_of(model, images.flatten(0, 1)).view(faces, views, -1).mean(1)
+        # in parts, so that views take no more of the device's memory than as many faces would
+        parts = images.flatten(0, 1).split(max(faces, VIEWS_AT_ONCE))
+        return torch.cat([logits_of(model, part) for part in parts]).view(faces, views, -1).mean(1)
     logits: Tensor = model(images)["logits"]
     return logits.float()
 

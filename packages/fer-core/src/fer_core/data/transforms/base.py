@@ -35,11 +35,15 @@ class Transform(ABC):
     for a value that makes no sense.
 
     Attributes:
-        raw: Whether `batch` also takes uint8 [N, C, H, W] with 1 or 3 channels and keeps it so. Others get
+        raw: Whether `batch` also takes uint8 [N, C, H, W] with 1 or 3 channels and keeps it uint8. Others get
             float32 [N, 3, H, W], in 0..1 before `normalize`.
+        pixels: Whether it is defined for pixels only, and therefore has to stand before `normalize`.
+        sizes: Whether it gives pictures of any sizes one size. Such a transform never writes to what it is given.
     """
 
     raw: bool = False
+    pixels: bool = False
+    sizes: bool = False
 
     @abstractmethod
     def batch(self, images: Tensor, rng: SampleRandom) -> Tensor:
@@ -51,6 +55,26 @@ class Transform(ABC):
     def image(self, image: Picture, rng: SampleRandom) -> Picture:
         """Transform one picture, with a stream of one sample. By default `batch` with a batch of one."""
         return self.batch(to_tensor(image)[None], rng)[0]
+
+
+class Views(ABC):
+    """A step that makes several pictures of one; what follows treats each of them as a picture of its own.
+
+    Attributes:
+        count: Number of views.
+        sizes: As for `Transform`.
+    """
+
+    count: int
+    sizes: bool = False
+
+    @abstractmethod
+    def batch(self, images: Tensor) -> Tensor:
+        """Views of [N, C, H, W]: [N, V, C, h, w], uint8 if the images are."""
+
+    @abstractmethod
+    def image(self, image: Picture) -> list[Picture]:
+        """The same views of one picture."""
 
 
 def to_tensor(image: Picture) -> Tensor:
@@ -65,6 +89,21 @@ def to_tensor(image: Picture) -> Tensor:
 def chosen_rows(rng: SampleRandom, p: float) -> Tensor:
     """Rows for which an event of probability p happens, int64 [n] on the CPU. One draw."""
     return torch.nonzero(rng.uniform()[:, 0] < p)[:, 0]
+
+
+def put_rows(images: Tensor, rows: Tensor, part: Tensor) -> Tensor:
+    """`images` with `part` in these rows (on the CPU), in place unless `part` alone has three channels."""
+    if part.shape[1] > images.shape[1]:
+        images = images.repeat(1, part.shape[1], 1, 1)
+    images[rows.to(images.device)] = part
+    return images
+
+
+def check_size(option: str, value: object) -> int:
+    """The value of an option, if it is a number of pixels; FerError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise FerError(f"{option} is {value!r}: it must be a whole number of pixels, 1 or more")
+    return value
 
 
 def check_number(option: str, value: object, low: float, high: float = float("inf")) -> float:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -13,138 +11,125 @@ from PIL import Image
 from torch import Tensor
 
 from fer_core.data.random import SampleRandom
-from fer_core.data.transforms.base import Picture, Transform, TransformInfo, check_number, chosen_rows, to_tensor
+from fer_core.data.transforms.base import Picture, Transform, TransformInfo, Views, to_tensor
+from fer_core.data.transforms.compose import Item, build_transform
 from fer_core.data.transforms.normalize import Normalize
-from fer_core.data.transforms.resize import Resize
-from fer_core.errors import FerError, nearest
-from fer_core.registry import find
+from fer_core.errors import FerError
 
-Item = str | Mapping[str, Any]
-"""`name`, or `{name: {option: value}}`."""
 Pixels = Tensor | NDArray[np.uint8]
 
 
-def _parse(item: object) -> tuple[str, dict[str, Any]]:
-    """Name and options of one item of the list."""
-    if isinstance(item, str):
-        return item, {}
-    if isinstance(item, Mapping) and len(item) == 1:
-        name, options = next(iter(item.items()))
-        if isinstance(name, str) and isinstance(options, Mapping):
-            return name, dict(options)
-    raise FerError(f"transform {item!r} is not understood: write `name` or `name: {{option: value}}`")
-
-
-def build_transform(item: Item, info: TransformInfo) -> Transform:
-    """One transform of the registry. FerError for an unknown name, an unknown or a missing option."""
-    name, options = _parse(item)
-    factory = find("transforms", name)
-    parameters = list(inspect.signature(factory).parameters.values())[1:]
-    named = {parameter.name: parameter for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
-    unknown = [option for option in options if option not in named]
-    if unknown and len(named) == len(parameters):
-        hint = nearest(str(unknown[0]), named) if named else "it takes none"
-        raise FerError(f"transform {name} has no option {unknown[0]!r}: {hint}")
-    missing = [
-        key for key, parameter in named.items() if parameter.default is parameter.empty and key not in options
-    ]
-    if missing:
-        raise FerError(f"transform {name} needs the option {missing[0]!r}: write `{name}: {{{missing[0]}: ...}}`")
-    return cast(Transform, factory(info, **options))
-
-
-class RandomApply(Transform):
-    """Apply a list of transforms together with probability `p`.
-
-    Args:
-        info: Handed on.
-        transforms: As in the pipeline; all must keep the size and kind of the picture.
-        p: Probability.
-    """
-
-    def __init__(self, info: TransformInfo, transforms: Sequence[Item], p: float = 0.5) -> None:
-        self.p = check_number("random_apply: p", p, 0, 1)
-        if not isinstance(transforms, Sequence) or isinstance(transforms, str) or not transforms:
-            raise FerError(f"random_apply: transforms is {transforms!r}: give a list of one transform or more")
-        self.transforms = [build_transform(item, info) for item in transforms]
-        for transform in self.transforms:
-            if isinstance(transform, Resize | Normalize):
-                raise FerError(
-                    "random_apply cannot hold resize or normalize, which every picture needs: move them out"
-                )
-        self.raw = all(transform.raw for transform in self.transforms)
-
-    def image(self, image: Picture, rng: SampleRandom) -> Picture:
-        """Apply all to one picture, or none."""
-        chosen = len(chosen_rows(rng, self.p)) > 0
-        inner = rng.branch()
-        if chosen:
-            for transform in self.transforms:
-                image = transform.image(image, inner)
-        return image
-
-    def batch(self, images: Tensor, rng: SampleRandom) -> Tensor:
-        """Apply all to the chosen samples, in place."""
-        rows = chosen_rows(rng, self.p)
-        inner = rng.branch().select(rows)
-        if len(rows):
-            at = rows.to(images.device)
-            part = images[at]
-            for transform in self.transforms:
-                part = transform.batch(part, inner)
-            images[at] = part
-        return images
-
-
 class Pipeline:
-    """Transforms in order, the first of which is `resize`. Made by `build_pipeline`."""
+    """Transforms in order, one of which gives every picture the same size. Made by `build_pipeline`."""
 
-    def __init__(self, transforms: Sequence[Transform]) -> None:
+    def __init__(self, transforms: Sequence[Transform | Views]) -> None:
         self.transforms = tuple(transforms)
+        self._head = 1 + next(i for i, transform in enumerate(transforms) if transform.sizes)
+        self.views = next((transform.count for transform in transforms if isinstance(transform, Views)), None)
 
     def image(self, image: Image.Image, rng: SampleRandom) -> Tensor:
-        """A PIL picture as float32 [3, H, W], as the papers' code does it; `rng` is a stream of one sample."""
-        picture: Picture = image if image.mode == "RGB" else image.convert("RGB")
+        """A PIL picture as the papers' code transforms it; `rng` is a stream of one sample.
+
+        Returns:
+            float32 [3, H, W], or [V, 3, H, W] where the pipeline makes V views.
+        """
+        pictures: list[Picture] = [image if image.mode == "RGB" else image.convert("RGB")]
+        streams = [rng]
         for transform in self.transforms:
-            picture = transform.image(picture, rng)
-        return to_tensor(picture)
+            if isinstance(transform, Views):
+                every = rng.views(transform.count)
+                pictures = transform.image(pictures[0])
+                streams = [every.select(torch.tensor([view])) for view in range(transform.count)]
+            else:
+                pictures = [
+                    transform.image(picture, stream) for picture, stream in zip(pictures, streams, strict=True)
+                ]
+        tensors = [to_tensor(picture) for picture in pictures]
+        return tensors[0] if self.views is None else torch.stack(tensors)
 
     def batch(self, images: Tensor | Sequence[Pixels], rng: SampleRandom) -> Tensor:
-        """A batch as float32 [N, 3, H, W], on the device where the pixels are.
+        """A batch, on the device where the pixels are.
 
         Args:
             images: uint8 [N, C, H, W] with C 1 (grey) or 3, or a list of uint8 [H, W, C] of any sizes. Neither
                 is changed.
             rng: Streams of the N samples.
+
+        Returns:
+            float32 [N, 3, H, W], or [N, V, 3, H, W] where the pipeline makes V views.
         """
-        resize, *others = self.transforms
+        head, tail = self.transforms[: self._head], self.transforms[self._head :]
         if isinstance(images, Tensor):
-            batch = resize.batch(images, rng)
-            if batch.data_ptr() == images.data_ptr():  # what follows may write to it
-                batch = batch.clone(memory_format=torch.contiguous_format)
+            batch, rng = _begin(head, images, rng)
+            if batch.untyped_storage().data_ptr() == images.untyped_storage().data_ptr():
+                batch = batch.clone(memory_format=torch.contiguous_format)  # what follows may write to it
         else:
-            batch = _stack([resize.batch(_planes(pixels), rng) for pixels in images])
+            batch, rng = _begin_each(head, images, rng)
         batch = batch.contiguous()  # packs hold channels last; cheapest to turn while it is uint8
-        for transform in others:
-            batch = transform.batch(batch if transform.raw else _to_float(batch), rng)
-        return _to_float(batch)
+        for transform in tail:
+            batch, rng = _step(transform, batch, rng)
+        batch = _to_float(batch)
+        return batch if self.views is None else batch.view(-1, self.views, *batch.shape[1:])
 
 
 def build_pipeline(items: Sequence[Item], info: TransformInfo) -> Pipeline:
     """The pipeline of a configured list, for example `["resize", {"horizontal_flip": {"p": 0.5}}, "normalize"]`.
 
     Raises:
-        FerError: For an unknown transform or option, a value that makes no sense, or a list that does not begin
-            with `resize`.
+        FerError: For an unknown transform or option, a value that makes no sense, or an order that does.
     """
     if isinstance(items, str) or not isinstance(items, Sequence):
         raise FerError(f"transforms are {items!r}: give a list, as in [resize, normalize]")
     transforms = [build_transform(item, info) for item in items]
-    if not transforms or not isinstance(transforms[0], Resize):
+    normalised = sized = False
+    for item, transform in zip(items, transforms, strict=True):
+        name = item if isinstance(item, str) else next(iter(item))
+        if normalised and (transform.sizes or (isinstance(transform, Transform) and transform.pixels)):
+            raise FerError(f"transform {name} works on pixels: put it before normalize")
+        normalised = normalised or isinstance(transform, Normalize)
+        sized = sized or transform.sizes
+    if not sized:
         raise FerError(
-            "the list of transforms does not begin with resize, so faces would differ in size: put it first"
+            "no transform of the list gives all faces one size: let it begin with resize (or random_resized_crop, "
+            "or a crop with its option resize)"
         )
+    if sum(isinstance(transform, Views) for transform in transforms) > 1:
+        raise FerError("the list makes views of views: keep one of five_crop and ten_crop")
     return Pipeline(transforms)
+
+
+def _step(transform: Transform | Views, images: Tensor, rng: SampleRandom) -> tuple[Tensor, SampleRandom]:
+    """A batch after a transform, views as rows of it, and the streams that go with it."""
+    if isinstance(transform, Views):
+        return transform.batch(images).flatten(0, 1), rng.views(transform.count)
+    return transform.batch(images if transform.raw else _to_float(images), rng), rng
+
+
+def _begin(head: Sequence[Transform | Views], images: Tensor, rng: SampleRandom) -> tuple[Tensor, SampleRandom]:
+    """All up to the transform that gives pictures their size, without writing to `images`."""
+    if head and not head[0].sizes:
+        images = images.clone(memory_format=torch.contiguous_format)
+    for transform in head:
+        images, rng = _step(transform, images, rng)
+    return images, rng
+
+
+def _begin_each(
+    head: Sequence[Transform | Views], images: Sequence[Pixels], rng: SampleRandom
+) -> tuple[Tensor, SampleRandom]:
+    """The same for pictures of several sizes, one by one, then together."""
+    parts: list[Tensor] = []
+    stream = rng
+    sizing = head[-1]
+    for row, pixels in enumerate(images):
+        stream = rng.select(torch.tensor([row]))
+        if isinstance(sizing, Views):
+            part, _ = _begin(head[:-1], _planes(pixels), stream)
+            parts.append(sizing.batch(part).flatten(0, 1))
+        else:
+            parts.append(_begin(head, _planes(pixels), stream)[0])
+    rng.follow(stream)
+    return _stack(parts), rng.views(sizing.count) if isinstance(sizing, Views) else rng
 
 
 def _planes(pixels: Pixels) -> Tensor:
@@ -153,12 +138,13 @@ def _planes(pixels: Pixels) -> Tensor:
     return tensor.permute(2, 0, 1)[None]
 
 
-def _stack(pictures: list[Tensor]) -> Tensor:
-    """Pictures [1, C, H, W] of one size as one new batch; grey ones get three channels if any has."""
-    channels = max(picture.shape[1] for picture in pictures)
-    batch = pictures[0].new_empty((len(pictures), channels, *pictures[0].shape[2:]))
-    for place, picture in zip(batch, pictures, strict=True):
-        place.copy_(picture[0])
+def _stack(parts: list[Tensor]) -> Tensor:
+    """Batches [n, C, H, W] of one size as one new batch; grey ones get three channels if any has."""
+    channels = max(part.shape[1] for part in parts)
+    count = parts[0].shape[0]
+    batch = parts[0].new_empty((len(parts) * count, channels, *parts[0].shape[2:]))
+    for place, part in zip(torch.split(batch, count), parts, strict=True):
+        place.copy_(part)
     return batch
 
 

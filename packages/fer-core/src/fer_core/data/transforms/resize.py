@@ -8,10 +8,27 @@ from PIL import Image
 from torch import Tensor
 
 from fer_core.data.random import SampleRandom
-from fer_core.data.transforms.base import Picture, Transform, TransformInfo
+from fer_core.data.transforms.base import Picture, Transform, TransformInfo, check_size
 from fer_core.errors import FerError, nearest
 
-_METHODS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+METHODS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+def check_filter(transform: str, value: object) -> str:
+    """The value of the option `interpolation`, if it is `bilinear` or `bicubic`; FerError otherwise."""
+    if not isinstance(value, str) or value not in METHODS:
+        raise FerError(f"{transform}: unknown interpolation {value!r}, {nearest(str(value), METHODS)}")
+    return value
+
+
+def resize_batch(images: Tensor, size: tuple[int, int], method: str) -> Tensor:
+    """Images [N, C, H, W], uint8 or float, in this height and width; returned as they are if they have them."""
+    if images.shape[-2:] == size:
+        return images
+    native = images.is_floating_point() or images.device.type == "cpu"
+    given = images if native else images.float()  # only the CPU interpolates uint8
+    resized = F.interpolate(given, size, mode=method, antialias=True)
+    return resized if native else resized.round_().clamp_(0, 255).to(torch.uint8)
 
 
 class Resize(Transform):
@@ -24,28 +41,18 @@ class Resize(Transform):
     """
 
     raw: bool = True
+    sizes: bool = True
 
     def __init__(self, info: TransformInfo, size: int | None = None, interpolation: str = "bilinear") -> None:
-        self.size = info.input_size if size is None else size
-        if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 1:
-            raise FerError(f"resize: size is {size!r}: it must be a whole number of pixels, 1 or more")
-        if interpolation not in _METHODS:
-            raise FerError(
-                f"resize: unknown interpolation {interpolation!r}, {nearest(str(interpolation), _METHODS)}"
-            )
-        self.interpolation = interpolation
+        self.size = check_size("resize: size", info.input_size if size is None else size)
+        self.interpolation = check_filter("resize", interpolation)
 
     def image(self, image: Picture, rng: SampleRandom) -> Picture:
         """Resize one picture; PIL's filter for PIL pictures."""
         if isinstance(image, Tensor):
             return self.batch(image[None], rng)[0]
-        return image.resize((self.size, self.size), _METHODS[self.interpolation])
+        return image.resize((self.size, self.size), METHODS[self.interpolation])
 
     def batch(self, images: Tensor, rng: SampleRandom) -> Tensor:
         """Resize uint8 or float [N, C, H, W]; images that have the size already are returned as they are."""
-        if images.shape[-2:] == (self.size, self.size):
-            return images
-        native = images.is_floating_point() or images.device.type == "cpu"
-        given = images if native else images.float()  # only the CPU interpolates uint8
-        resized = F.interpolate(given, (self.size, self.size), mode=self.interpolation, antialias=True)
-        return resized if native else resized.round_().clamp_(0, 255).to(torch.uint8)
+        return resize_batch(images, (self.size, self.size), self.interpolation)

@@ -1,0 +1,148 @@
+"""Transforms by name, and those that hold others."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from fer_core.data.random import SampleRandom
+from fer_core.data.transforms.base import (
+    Picture,
+    Transform,
+    TransformInfo,
+    Views,
+    check_number,
+    chosen_rows,
+    put_rows,
+)
+from fer_core.data.transforms.normalize import Normalize
+from fer_core.errors import FerError, nearest
+from fer_core.registry import find
+
+Item = str | Mapping[str, Any]
+"""`name`, or `{name: {option: value}}`."""
+
+
+def _parse(item: object) -> tuple[str, dict[str, Any]]:
+    """Name and options of one item of the list."""
+    if isinstance(item, str):
+        return item, {}
+    if isinstance(item, Mapping) and len(item) == 1:
+        name, options = next(iter(item.items()))
+        if isinstance(name, str) and isinstance(options, Mapping):
+            return name, dict(options)
+    raise FerError(f"transform {item!r} is not understood: write `name` or `name: {{option: value}}`")
+
+
+def build_transform(item: Item, info: TransformInfo) -> Transform | Views:
+    """One transform of the registry. FerError for an unknown name, an unknown or a missing option."""
+    name, options = _parse(item)
+    factory = find("transforms", name)
+    parameters = list(inspect.signature(factory).parameters.values())[1:]
+    named = {parameter.name: parameter for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
+    unknown = [option for option in options if option not in named]
+    if unknown and len(named) == len(parameters):
+        hint = nearest(str(unknown[0]), named) if named else "it takes none"
+        raise FerError(f"transform {name} has no option {unknown[0]!r}: {hint}")
+    missing = [
+        key for key, parameter in named.items() if parameter.default is parameter.empty and key not in options
+    ]
+    if missing:
+        raise FerError(f"transform {name} needs the option {missing[0]!r}: write `{name}: {{{missing[0]}: ...}}`")
+    return cast(Transform | Views, factory(info, **options))
+
+
+def _build_inner(name: str, items: object, info: TransformInfo) -> list[Transform]:
+    """The transforms that `name` holds, which must keep the size and the kind of a picture."""
+    if not isinstance(items, Sequence) or isinstance(items, str) or not items:
+        raise FerError(f"{name}: transforms is {items!r}: give a list of one transform or more")
+    inner = []
+    for item in items:
+        transform = build_transform(item, info)
+        if isinstance(transform, Views | Normalize) or transform.sizes:
+            raise FerError(f"{name} cannot hold {_parse(item)[0]}, which every picture needs: move it out")
+        inner.append(transform)
+    return inner
+
+
+class _Holder(Transform):
+    """Transforms inside a transform."""
+
+    def __init__(self, transforms: list[Transform]) -> None:
+        self.transforms = transforms
+        self.raw = all(transform.raw for transform in transforms)
+        self.pixels = any(transform.pixels for transform in transforms)
+
+
+class RandomApply(_Holder):
+    """Apply a list of transforms together with probability `p`.
+
+    Args:
+        info: Handed on.
+        transforms: As in the pipeline; all must keep the size and kind of the picture.
+        p: Probability.
+    """
+
+    def __init__(self, info: TransformInfo, transforms: Sequence[Item], p: float = 0.5) -> None:
+        self.p = check_number("random_apply: p", p, 0, 1)
+        super().__init__(_build_inner("random_apply", transforms, info))
+
+    def image(self, image: Picture, rng: SampleRandom) -> Picture:
+        """Apply all to one picture, or none."""
+        chosen = len(chosen_rows(rng, self.p)) > 0
+        inner = rng.branch()
+        if chosen:
+            for transform in self.transforms:
+                image = transform.image(image, inner)
+        return image
+
+    def batch(self, images: Tensor, rng: SampleRandom) -> Tensor:
+        """Apply all to the chosen samples, in place."""
+        rows = chosen_rows(rng, self.p)
+        inner = rng.branch().select(rows)
+        if len(rows):
+            part = images[rows.to(images.device)]
+            for transform in self.transforms:
+                part = transform.batch(part, inner)
+            images = put_rows(images, rows, part)
+        return images
+
+
+class OneOf(_Holder):
+    """Apply one transform of a list, each equally likely, with probability `p`.
+
+    Args:
+        info: Handed on.
+        transforms: As in the pipeline; all must keep the size and kind of the picture.
+        p: Probability that one of them is applied.
+    """
+
+    def __init__(self, info: TransformInfo, transforms: Sequence[Item], p: float = 0.5) -> None:
+        self.p = check_number("one_of: p", p, 0, 1)
+        super().__init__(_build_inner("one_of", transforms, info))
+
+    def _choose(self, rng: SampleRandom) -> Tensor:
+        """Draws the decision and the choice: number of each sample's transform, -1 for none, int64 [N]."""
+        happens = rng.uniform()[:, 0] < self.p
+        return torch.where(happens, rng.integers(len(self.transforms))[:, 0], -1)
+
+    def image(self, image: Picture, rng: SampleRandom) -> Picture:
+        """Apply one to a picture, or none."""
+        choice = int(self._choose(rng)[0])
+        inner = rng.branch()
+        return image if choice < 0 else self.transforms[choice].image(image, inner)
+
+    def batch(self, images: Tensor, rng: SampleRandom) -> Tensor:
+        """Apply each to the samples that chose it, in place."""
+        choice = self._choose(rng)
+        inner = rng.branch()
+        for number, transform in enumerate(self.transforms):
+            rows = torch.nonzero(choice == number)[:, 0]
+            if len(rows):
+                part = transform.batch(images[rows.to(images.device)], inner.select(rows))
+                images = put_rows(images, rows, part)
+        return images

@@ -1,0 +1,135 @@
+"""The operations of the augmentation policies, each for one PIL picture and for a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from PIL import Image, ImageEnhance, ImageOps
+from torch import Tensor
+
+from fer_core.data.transforms import tones
+from fer_core.data.transforms.geometry import affine_matrices
+from fer_core.data.transforms.resample import METHODS, resample
+from fer_core.errors import FerError, nearest
+
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    """How pictures are warped: interpolation, and the colour (0..255) of what comes from outside."""
+
+    method: str = "nearest"
+    fill: tuple[int, int, int] = (0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation; `strength` is an angle in degrees, pixels, a threshold, a factor..., one number a sample."""
+
+    picture: Callable[[Image.Image, float, Style], Image.Image]
+    tensor: Callable[[Tensor, Tensor, Style], Tensor]
+
+
+def _affine(coefficients: Callable[[float], tuple[float, ...]]) -> Operation:
+    """An operation whose strength fills the matrix from output to input coordinates, row by row."""
+
+    def picture(image: Image.Image, strength: float, style: Style) -> Image.Image:
+        data = coefficients(strength)
+        fill: int | tuple[int, ...] = style.fill if image.mode == "RGB" else style.fill[0]
+        return image.transform(image.size, Image.Transform.AFFINE, data, _FILTERS[style.method], fillcolor=fill)
+
+    def tensor(images: Tensor, strength: Tensor, style: Style) -> Tensor:
+        matrices = torch.tensor([coefficients(float(value)) for value in strength]).view(-1, 2, 3)
+        return resample(images, matrices, style.method, style.fill)
+
+    return Operation(picture, tensor)
+
+
+def _rotate_picture(image: Image.Image, degrees: float, style: Style) -> Image.Image:
+    fill: int | tuple[int, ...] = style.fill if image.mode == "RGB" else style.fill[0]
+    return image.rotate(degrees, _FILTERS[style.method], fillcolor=fill)
+
+
+def _rotate_tensor(images: Tensor, degrees: Tensor, style: Style) -> Tensor:
+    angle, (height, width) = degrees.float(), images.shape[-2:]
+    still = torch.zeros_like(angle)
+    matrices = affine_matrices(-angle, torch.zeros(len(angle), 2), torch.ones_like(angle), still, (height, width))
+    return resample(images, matrices, style.method, style.fill)
+
+
+def _points(table: Callable[[int, int], int], tensor: Callable[[Tensor, Tensor], Tensor]) -> Operation:
+    """An operation on single values: `table(value, strength)`."""
+
+    def picture(image: Image.Image, strength: float, style: Style) -> Image.Image:
+        return image.point([table(value, int(strength)) for value in range(256)] * len(image.getbands()))
+
+    return Operation(picture, lambda images, strength, style: tensor(images, strength))
+
+
+def _enhance(kind: Callable[[Image.Image], object], tensor: Callable[[Tensor, Tensor], Tensor]) -> Operation:
+    """One of PIL's enhancements, whose strength is a factor: 1 changes nothing."""
+
+    def picture(image: Image.Image, strength: float, style: Style) -> Image.Image:
+        enhanced: Image.Image = kind(image).enhance(strength)  # type: ignore[attr-defined]
+        return enhanced
+
+    return Operation(picture, lambda images, strength, style: tensor(images, strength))
+
+
+def _plain(picture: Callable[[Image.Image], Image.Image], tensor: Callable[[Tensor], Tensor]) -> Operation:
+    """An operation without a strength."""
+    return Operation(lambda image, strength, style: picture(image), lambda images, strength, style: tensor(images))
+
+
+def _turn_hue(image: Image.Image, strength: float, style: Style) -> Image.Image:
+    if image.mode == "L":
+        return image
+    hue, saturation, value = image.convert("HSV").split()
+    turned = hue.point([(step + int(strength)) % 256 for step in range(256)])
+    return Image.merge("HSV", (turned, saturation, value)).convert("RGB")
+
+
+OPERATIONS: dict[str, Operation] = {
+    "auto_contrast": _plain(ImageOps.autocontrast, tones.autocontrast),
+    "equalize": _plain(ImageOps.equalize, tones.equalize),
+    "invert": _plain(ImageOps.invert, tones.invert),
+    "rotate": Operation(_rotate_picture, _rotate_tensor),
+    "posterize": _points(lambda value, bits: value & (256 - 2 ** (8 - bits)), tones.posterize),
+    "solarize": _points(lambda value, threshold: value if value < threshold else 255 - value, tones.solarize),
+    "solarize_add": _points(
+        lambda value, amount: min(255, value + amount) if value < 128 else value, tones.solarize_add
+    ),
+    "color": _enhance(ImageEnhance.Color, tones.color),
+    "contrast": _enhance(ImageEnhance.Contrast, tones.contrast),
+    "brightness": _enhance(ImageEnhance.Brightness, tones.brightness),
+    "sharpness": _enhance(ImageEnhance.Sharpness, tones.sharpness),
+    "shear_x": _affine(lambda slant: (1, slant, 0, 0, 1, 0)),
+    "shear_y": _affine(lambda slant: (1, 0, 0, slant, 1, 0)),
+    "translate_x": _affine(lambda pixels: (1, 0, pixels, 0, 1, 0)),
+    "translate_y": _affine(lambda pixels: (1, 0, 0, 0, 1, pixels)),
+    "hue": Operation(_turn_hue, lambda images, strength, style: tones.hue(images, strength)),
+}
+
+
+def check_method(option: str, value: object, *more: str) -> str:
+    """The value of an option, if it names an interpolation or is one of `more`; FerError otherwise."""
+    known = (*METHODS, *more)
+    if not isinstance(value, str) or value not in known:
+        raise FerError(f"{option}: unknown interpolation {value!r}, {nearest(str(value), known)}")
+    return value
+
+
+def check_fill(option: str, value: object) -> tuple[int, int, int]:
+    """The value of an option, if it is a colour in 0..255, in the channel order of `data.color`."""
+    if isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 3:
+        red, green, blue = value
+        if all(isinstance(part, int) and 0 <= part <= 255 for part in value):
+            return red, green, blue
+    raise FerError(f"{option} is {value!r}: give three whole numbers from 0 to 255, as in [124, 116, 104]")
