@@ -35,7 +35,7 @@ class Frozen(Generic[Output]):
         self._output: Output | None = None
         self._moves: list[tuple[BatchNorm, Tensor, Tensor]] = []
 
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def __call__(self, images: Tensor) -> Output:
         """The part's output for `images`, computed only where these are not those of the last call."""
         if not self.part.training or any(p.requires_grad for p in self.part.parameters()):
