@@ -29,7 +29,7 @@ class AdaDFInference(nn.Module):
         self.feature = fold_resnet(nn.Sequential(*model.feature, *stages))
         self.classifier = copy.deepcopy(model.branch_2_classifier)
         self.alpha = copy.deepcopy(model.alpha_2)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(memory_format=torch.channels_last)
         self.requires_grad_(False).eval()
 
     def forward(self, images: Tensor) -> Output:

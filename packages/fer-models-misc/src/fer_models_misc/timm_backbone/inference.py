@@ -30,7 +30,7 @@ def inference(model: nn.Module) -> nn.Module:
         assert isinstance(after, nn.BatchNorm2d)
         network.set_submodule(convolution, fold_batch_norm(layer, after))
         network.set_submodule(norm, _what_remains(after))
-    return TimmClassifier(network, model.name).requires_grad_(False).eval()
+    return TimmClassifier(network).to(memory_format=torch.channels_last).requires_grad_(False).eval()
 
 
 class _Tracer(torch.fx.Tracer):

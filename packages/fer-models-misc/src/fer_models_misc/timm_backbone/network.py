@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-import torch
 from fer_core.errors import FerError, nearest
-from fer_core.weights import check_state, unwrap
+from fer_core.weights import unwrap
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
@@ -19,20 +18,11 @@ PREFIX = "network."
 
 
 class TimmClassifier(nn.Module):
-    """Puts the logits of a network of timm into a dict.
+    """Puts the logits of a network from `timm.create_model` into a dict."""
 
-    A state dict that lacks the classifier is taken for a backbone's, and has to hold everything else.
-
-    Args:
-        network: From `timm.create_model`.
-        name: What it is called there.
-    """
-
-    def __init__(self, network: nn.Module, name: str) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        self.name = name
-        self.register_load_state_dict_pre_hook(_check_backbone)
 
     def forward(self, images: Tensor) -> Output:
         """Images [N, 3, H, W] to `logits` [N, C]."""
@@ -82,14 +72,14 @@ def build_timm(
             f"model.pretrained is true, but timm's weights of {backbone} cannot be had ({_line(error)}): connect "
             "to the network, or give a file by model.backbone_weights and leave model.pretrained false"
         ) from error
-    return TimmClassifier(network, backbone)
+    return TimmClassifier(network)
 
 
 def backbone(state: Mapping[str, Any]) -> dict[str, Tensor]:
     """Turn a state dict with timm's names, which for ResNets are torchvision's, into a part of ours.
 
-    Whatever timm calls a classifier in any of its networks is left out. That the rest fits the configured
-    backbone, name by name, is checked where it is loaded into `TimmClassifier`.
+    Whatever timm calls a classifier in any of its networks is left out. The rest is not compared here, since the
+    state does not say which network it is of; who fills the model with it refuses what does not fit.
 
     Raises:
         FerError: There is no tensor but a classifier's.
@@ -123,23 +113,6 @@ def _check_name(name: str) -> None:
         raise FerError(
             f"model.backbone is {name}, but timm has no weights {tag} of {architecture}: {nearest(tag, tags)}"
         )
-
-
-def _check_backbone(model: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
-    assert isinstance(model, TimmClassifier)
-    heads = tuple(f"{PREFIX}{name}." for name in _names(model.network.pretrained_cfg["classifier"]))
-    own = model.state_dict()
-    if not heads or any(prefix + name in state for name in own if name.startswith(heads)):
-        return
-    expected = {name: tensor for name, tensor in own.items() if not name.startswith(heads)}
-    for name, tensor in expected.items():
-        if name.endswith("num_batches_tracked"):  # absent from files older than PyTorch 0.4.1
-            state.setdefault(prefix + name, torch.zeros_like(tensor))
-    found = {name.removeprefix(prefix + PREFIX): tensor for name, tensor in state.items()}
-    wanted = {name.removeprefix(PREFIX): tensor for name, tensor in expected.items()}
-    fitting = sum(name in found and found[name].shape == tensor.shape for name, tensor in wanted.items())
-    what = f"model.backbone_weights: {fitting} of {len(wanted)} tensors fit, so it is no {model.name} of timm"
-    check_state(found, wanted, what)
 
 
 def _classifiers() -> frozenset[str]:
