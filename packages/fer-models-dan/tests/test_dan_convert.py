@@ -1,12 +1,16 @@
-"""Bringing the authors' checkpoints in."""
+"""Bringing the authors' checkpoints, and the backbone they start from, in."""
 
 from __future__ import annotations
 
+import fer_core
 import pytest
 import torch
 from fer_core.errors import FerError
-from fer_models_dan.convert import convert
+from fer_models_dan.convert import convert, describe, load_backbone
 from fer_models_dan.dan import DAN
+from safetensors.torch import save_file
+from torch.testing import assert_close
+from torchvision.models import resnet18, resnet34
 
 
 @pytest.fixture
@@ -23,9 +27,9 @@ def test_wrapped_and_prefixed_checkpoints_load_strictly(state):
     assert list(convert(prefixed)) == list(state)
 
 
-def refusal(state):
+def refusal(state, read=convert):
     with pytest.raises(FerError) as caught:
-        convert(state)
+        read(state)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -52,3 +56,35 @@ def test_another_network_is_recognised_as_such(state):
     del state["fc.weight"]
     state["fc.weight"] = torch.zeros(3, 512, 1)
     assert "fc.weight [3, 512, 1] instead of [3, 512]" in refusal(state)
+
+
+def test_a_checkpoint_says_what_it_was_made_with(state):
+    assert describe(convert(state)) == (3, {"num_heads": 2})
+
+
+@pytest.mark.parametrize("form", ["nested.pth", "plain.pth", "plain.safetensors", "old.pth", "module.pth"])
+def test_backbone_weights_take_the_place_of_random_ones(tmp_path, form):
+    donor = resnet18(weights=None, num_classes=1000)
+    state, path = donor.state_dict(), tmp_path / form
+    if form == "old.pth":  # PyTorch before 0.4.1 counted no batches
+        state = {name: tensor for name, tensor in state.items() if "num_batches" not in name}
+    if form == "module.pth":
+        torch.save(torch.nn.DataParallel(donor), path)
+    elif path.suffix == ".safetensors":
+        save_file(state, path)
+    else:
+        torch.save({"epoch": 1, "state_dict": state} if form == "nested.pth" else dict(state), path)
+    network = fer_core.create_model("dan", backbone_weights=path).eval()
+    assert_close(network.features[0].weight, donor.conv1.weight, atol=0, rtol=0)
+    donor.avgpool, donor.fc = torch.nn.Identity(), torch.nn.Identity()
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert_close(network(images)["features"].flatten(1), donor.eval()(images))
+
+
+def test_another_backbone_is_refused_and_counted():
+    message = refusal(resnet34(weights=None).state_dict(), load_backbone)
+    assert "not part of it (layer1.2.conv1.weight" in message
+    message = refusal({"encoder.weight": torch.zeros(3)}, load_backbone)
+    assert "fits 0 of the 100 tensors of DAN's backbone" in message
+    assert "1 not part of it (encoder.weight)" in message

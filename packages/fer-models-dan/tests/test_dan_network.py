@@ -1,4 +1,4 @@
-"""Shapes, sizes, initialisation, number formats and pretrained backbones of the network."""
+"""Shapes, sizes, initialisation and number formats of the network."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import torch
 from fer_core.errors import FerError
 from fer_core.types import TaskInfo, class_names
 from fer_models_dan.dan import DAN, build_dan
-from safetensors.torch import save_file
 from torch.testing import assert_close
-from torchvision.models import resnet18, resnet34
 
 INFO = TaskInfo(class_names(7))
 
@@ -91,49 +89,3 @@ def test_initialisation_of_the_heads(model):
 def test_no_head_is_refused():
     with pytest.raises(FerError, match="num_heads is 0"):
         build_dan(INFO, num_heads=0)
-
-
-@pytest.mark.parametrize("form", ["nested.pth", "plain.pth", "plain.safetensors", "old.pth"])
-def test_backbone_weights_take_the_place_of_random_ones(tmp_path, form):
-    donor = resnet18(weights=None, num_classes=1000)
-    state, path = donor.state_dict(), tmp_path / form
-    if form == "old.pth":  # PyTorch before 0.4.1 counted no batches
-        state = {name: tensor for name, tensor in state.items() if "num_batches" not in name}
-    if path.suffix == ".safetensors":
-        save_file(state, path)
-    else:
-        torch.save({"epoch": 1, "state_dict": state} if form == "nested.pth" else dict(state), path)
-    network = build_dan(INFO, backbone_weights=str(path)).eval()
-    assert_close(network.features[0].weight, donor.conv1.weight, atol=0, rtol=0)
-    donor.avgpool, donor.fc = torch.nn.Identity(), torch.nn.Identity()
-    images = torch.randn(1, 3, 64, 64)
-    with torch.no_grad():
-        assert_close(network(images)["features"].flatten(1), donor.eval()(images))
-
-
-def refusal(path):
-    with pytest.raises(FerError) as caught:
-        build_dan(INFO, backbone_weights=str(path))
-    assert "\n" not in str(caught.value)
-    assert str(path) in str(caught.value)
-    return str(caught.value)
-
-
-def test_unusable_backbone_weights_are_refused_in_one_line(tmp_path):
-    assert "there is no file" in refusal(tmp_path / "absent.pth")
-    for name in ("text.pth", "text.safetensors"):
-        (tmp_path / name).write_text("not weights")
-        assert "holds no state dict" in refusal(tmp_path / name)
-    torch.save([1, 2], tmp_path / "list.pth")
-    assert "it holds a list" in refusal(tmp_path / "list.pth")
-    torch.save({"state_dict": resnet34(weights=None).state_dict()}, tmp_path / "resnet34.pth")
-    assert "not part of it (layer1.2.conv1.weight" in refusal(tmp_path / "resnet34.pth")
-    torch.save({"encoder.weight": torch.zeros(3)}, tmp_path / "other.pth")
-    message = refusal(tmp_path / "other.pth")
-    assert "100 missing (conv1.weight, bn1.weight, bn1.bias, ...)" in message
-    assert "1 not part of it (encoder.weight)" in message
-
-
-def test_weights_that_run_code_are_refused(tmp_path):
-    torch.save({"state_dict": {}, "args": TaskInfo(("a",))}, tmp_path / "code.pth")
-    assert "holds no state dict" in refusal(tmp_path / "code.pth")

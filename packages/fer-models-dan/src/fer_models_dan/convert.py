@@ -1,4 +1,4 @@
-"""The authors' checkpoints, in our form."""
+"""The authors' checkpoints, and the ResNet-18 they start from, in our form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from fer_core.errors import FerError
 from fer_core.weights import check_state, unwrap
 from torch import Tensor
 
-from fer_models_dan.dan import DAN
+from fer_models_dan.dan import DAN, build_backbone
+
+PARTS = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
+"""torchvision's name of each part of the sequence that has weights (2 and 3 are ReLU and max-pooling)."""
 
 
 def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -36,3 +39,39 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
         expected = DAN(tensors["fc.weight"].shape[0], len(heads)).state_dict()
     check_state(tensors, expected, f"this state dict is no DAN with {len(heads)} heads")
     return {name: tensors[name] for name in expected}
+
+
+def describe(state: Mapping[str, Tensor]) -> tuple[int, dict[str, Any]]:
+    """Number of classes and options of a state dict of ours."""
+    heads = {name.partition(".")[0] for name in state if name.startswith("cat_head")}
+    return state["fc.weight"].shape[0], {"num_heads": len(heads)}
+
+
+def load_backbone(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Turn a ResNet-18 with torchvision's names, such as `resnet18_msceleb.pth`, into the part of ours it fills.
+
+    Its classifier `fc` is left out. Files older than PyTorch 0.4.1 count no batches, which is accepted.
+
+    Raises:
+        FerError: It is another network.
+    """
+    tensors = {name: tensor for name, tensor in unwrap(state).items() if not name.startswith("fc.")}
+    with torch.device("meta"):  # names and shapes alone
+        own = build_backbone().state_dict()
+    ours = {}
+    for name in own:
+        position, _, rest = name.partition(".")
+        ours[f"{PARTS[position]}.{rest}"] = name
+    expected = {
+        theirs: own[name]
+        for theirs, name in ours.items()
+        if theirs in tensors or not theirs.endswith("num_batches_tracked")
+    }
+    fit = sum(name in tensors and tensors[name].shape == like.shape for name, like in expected.items())
+    check_state(
+        tensors,
+        expected,
+        f"model.backbone_weights fits {fit} of the {len(expected)} tensors of DAN's backbone, a ResNet-18 with "
+        "torchvision's names",
+    )
+    return {f"features.{ours[name]}": tensors[name] for name in expected}

@@ -9,8 +9,6 @@ import torch
 from fer_core.errors import FerError
 from torch import Tensor, nn
 
-from fer_models_dan.backbone import build_backbone, load_backbone
-
 if TYPE_CHECKING:
     from fer_core.types import Output, TaskInfo
 
@@ -62,7 +60,7 @@ class CrossAttentionHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Map [N, 512, h, w] to the head's vector [N, 512]."""
         pooled = (features * self.sa(features)).mean((2, 3))
-        with _no_autocast(features.device):
+        with no_autocast(features.device):
             vector: Tensor = self.ca(pooled.to(self.ca.attention[0].weight.dtype))
         return vector
 
@@ -100,34 +98,40 @@ class DAN(nn.Module):
         heads = torch.stack([self.get_submodule(f"cat_head{h}")(features) for h in range(self.num_heads)], dim=1)
         if self.num_heads > 1:
             heads = heads.log_softmax(dim=1)
-        with _no_autocast(images.device):  # log-probabilities reach -1e4; the cost is nil
+        with no_autocast(images.device):  # log-probabilities reach -1e4; the cost is nil
             logits = self.bn(self.fc(heads.sum(dim=1)))
         return {"logits": logits, "features": features, "heads": heads}
 
 
-def build_dan(info: TaskInfo, *, num_heads: int = 4, backbone_weights: str | None = None) -> DAN:
+def build_dan(info: TaskInfo, *, num_heads: int = 4) -> DAN:
     """Make a DAN for `info`.
 
     Args:
         info: The task; only its number of classes matters, any input size works.
         num_heads: Number of attention heads; 4 in the paper.
-        backbone_weights: File of ResNet-18 weights to start from, such as the authors' `resnet18_msceleb.pth`:
-            torchvision's names, as `.pth` (also nested under `state_dict`) or `.safetensors`. None: random.
 
     Raises:
-        FerError: `num_heads` is not positive, or the file cannot be used.
+        FerError: `num_heads` is not positive.
     """
     if num_heads < 1:
         raise FerError(
             f"model.num_heads is {num_heads}, but DAN needs an attention head at least: the paper has 4"
         )
-    model = DAN(info.num_classes, num_heads)
-    if backbone_weights is not None:
-        load_backbone(model.features, backbone_weights)
-    return model
+    return DAN(info.num_classes, num_heads)
 
 
-def _no_autocast(device: torch.device) -> AbstractContextManager[object]:
+def build_backbone() -> nn.Sequential:
+    """ResNet-18 without pooling and classifier, from torchvision's random initialisation.
+
+    It takes images [N, 3, H, W] to a map [N, 512, H/32, W/32].
+    """
+    from torchvision.models import resnet18
+
+    return nn.Sequential(*list(resnet18(weights=None).children())[:-2])
+
+
+def no_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """A context in which autocast does not change number formats."""
     known = torch.amp.is_autocast_available(device.type)  # not so for meta, on which operations are counted
     return torch.autocast(device.type, enabled=False) if known else nullcontext()
 

@@ -51,6 +51,10 @@ DAN = ModelSpec(
         ),
     ),
     converter="fer_models_dan.convert:convert",
+    describe="fer_models_dan.convert:describe",
+    backbone="fer_models_dan.convert:load_backbone",
+    pretrained="a ResNet-18 trained on MS-Celeb-1M (resnet18_msceleb.pth)",
+    inference="fer_models_dan.inference:build_inference",
 )
 
 
