@@ -68,6 +68,7 @@ class Setup:
     info: TaskInfo
     engine: Engine
     task: Task
+    wrapped: torch.nn.Module
     loss: Loss
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler
@@ -181,6 +182,7 @@ def build_setup(
     task = Task(model, loss)
     engine.prepare(model)
     loss.to(engine.device)
+    wrapped = engine.wrap(task, sync_batch_norm=config.train.sync_batch_norm)
     parameters = [parameter for parameter in task.parameters() if parameter.requires_grad]
     optimizer = _component("optimizers", "optimizer", config.optimizer.name, config.optimizer.options, parameters)
     train_loader = make_loader(data, data.split.train, config, engine, training=True)
@@ -194,6 +196,7 @@ def build_setup(
         info=info,
         engine=engine,
         task=task,
+        wrapped=wrapped,
         loss=loss,
         optimizer=optimizer,
         scheduler=_scheduler(config, optimizer, epochs, total_steps, per_epoch),
