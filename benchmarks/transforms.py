@@ -1,4 +1,4 @@
-"""Images per second of the two forms of a transform list, on one thread.
+"""Images per second of the two forms of a transform list, on one thread; of ten views, faces per second.
 
 Run: python benchmarks/transforms.py
 """
@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms import Pipeline, TransformInfo, build_pipeline
-from fer_core.data.transforms.pipeline import Item
+from fer_core.data.transforms.compose import Item
 from numpy.typing import NDArray
 from PIL import Image
 
-BATCH = 256
+BATCH = 64
 TURN_AND_CROP = [{"rotation": {"degrees": 20}}, {"random_crop": {"padding": 1 / 7}}]
 LISTS: dict[str, list[Item]] = {
     "evaluation": ["resize", "normalize"],
@@ -28,6 +28,40 @@ LISTS: dict[str, list[Item]] = {
         "normalize",
         {"random_erasing": {"p": 0.5, "scale": [0.02, 0.25], "ratio": [0.3, 3.3]}},
     ],
+    "training (Ada-DF)": [
+        "resize",
+        {"rand_augment": {"num_ops": 3, "magnitude": 5, "increasing": False, "fill": [124, 116, 104]}},
+        {"horizontal_flip": {"p": 0.5}},
+        "normalize",
+        {"random_erasing": {"p": 0.5, "scale": [0.02, 0.25], "ratio": [0.3, 3.3]}},
+    ],
+    "training (LNSU-Net)": [
+        {"random_resized_crop": {"scale": [1, 1], "ratio": [1, 1], "interpolation": "bicubic"}},
+        {"horizontal_flip": {"p": 0.5}},
+        {"rand_augment": {"interpolation": "bicubic"}},
+        "normalize",
+        {"random_erasing": {"p": 0.25, "value": "noise"}},
+    ],
+    "training (POSTER)": [
+        {
+            "one_of": {
+                "p": 0.5,
+                "transforms": [{"horizontal_flip": {"p": 1}}, {"gaussian_noise": {"variance": 30}}],
+            }
+        },
+        {"horizontal_flip": {"p": 0.5}},
+        "resize",
+        "normalize",
+        {"random_erasing": {"p": 0.5, "scale": [0.02, 0.1]}},
+    ],
+    "auto_augment": ["resize", "auto_augment", "normalize"],
+    "color_jitter": [
+        "resize",
+        {"color_jitter": {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}},
+        "normalize",
+    ],
+    "random_resized_crop": ["random_resized_crop", "normalize"],
+    "ten_crop": [{"resize": {"size": 256}}, "ten_crop", "normalize"],
 }
 FACES = {"100 x 100 RGB -> 224": (100, 3, 224), "48 x 48 grey -> 64": (48, 1, 64)}
 

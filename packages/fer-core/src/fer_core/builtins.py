@@ -90,7 +90,7 @@ def fer_commands() -> list[CommandSpec]:
         ),
         CommandSpec(name="list", ref="fer_core.cli.list_:list_", help="List what is installed"),
         CommandSpec(name="info", ref="fer_core.cli.info:info", help="Describe a model, a dataset or a component"),
-        CommandSpec(name="data", ref="fer_core.cli.data:data", help="Check or pack a dataset"),
+        CommandSpec(name="data", ref="fer_core.cli.data:data", help="Check or preview a dataset"),
         CommandSpec(
             name="doctor", ref="fer_core.cli.doctor:doctor", help="Examine the installation and its plugins"
         ),

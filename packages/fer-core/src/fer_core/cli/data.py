@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fer_core.cli.options import data_option, dataset_options, json_option, override_option
+from fer_core.cli.options import config_option, data_option, dataset_options, json_option, override_option
+from fer_core.errors import FerError
 
 if TYPE_CHECKING:
     from fer_core.data.check import Report
@@ -46,6 +47,71 @@ def check(dataset: str, data: Path | None, overrides: tuple[str, ...], as_json: 
         _show(report)
     if strict and report.incomplete:
         sys.exit(1)
+
+
+@data.command()
+@click.argument("dataset")
+@click.option("--model", required=True, metavar="MODEL", help="Model whose recipe is carried out.")
+@data_option
+@config_option
+@override_option
+@click.option("--faces", type=click.IntRange(1, 32), default=8, show_default=True, help="Number of faces.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("preview.png"),
+    show_default=True,
+    help="Where the picture goes.",
+)
+def preview(
+    dataset: str,
+    model: str,
+    data: Path | None,
+    configs: tuple[Path, ...],
+    overrides: tuple[str, ...],
+    faces: int,
+    out: Path,
+) -> None:
+    """Draw faces of DATASET as MODEL would see them: original, evaluated, and in the first epochs of training."""
+    from fer_core import registry
+    from fer_core.api import resolve_run
+    from fer_core.data.preview import choose_faces, make_sheet, save_sheet
+    from fer_core.data.random import derive_seed
+    from fer_core.data.transforms import TransformInfo, build_pipeline
+    from fer_core.training.build import open_data
+
+    config = resolve_run(model, dataset, data=data, config=configs, overrides=overrides).config
+    section = config.data
+    info = TransformInfo(section.input_size, tuple(section.mean), tuple(section.std))
+    training, evaluation = (
+        build_pipeline(items, info) for items in (section.train_transforms, section.eval_transforms)
+    )
+    opened = open_data(config, click.echo)
+    labels = opened.dataset.table["label"].to_numpy()
+    rows = choose_faces(labels, opened.rows("train"), faces)
+    sheet = make_sheet(
+        opened.pack,
+        rows,
+        training=training,
+        evaluation=evaluation,
+        info=info,
+        mode=section.pipeline,
+        color=section.color,
+        seed=derive_seed(config.train.seed, 2),
+    )
+    own = registry.find("datasets", dataset).name in registry.find("models", model).recipes
+    title = (
+        f"{config.model.name} on {section.name}: recipe {config.model.name}/{section.name if own else 'default'}"
+    )
+    note = (
+        f"input {section.input_size} pixels, {section.color}, {section.pipeline}, seed {config.train.seed}; "
+        "normalisation taken out again"
+    )
+    try:
+        save_sheet(out, sheet, [opened.dataset.classes[labels[row]] for row in rows], title, note)
+    except OSError as error:
+        raise FerError(f"cannot write {out}: {error}; name another file with --out") from error
+    click.echo(f"{len(rows)} faces drawn in {out}")
 
 
 def _show(report: Report) -> None:

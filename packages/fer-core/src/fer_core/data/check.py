@@ -84,7 +84,7 @@ def check_dataset(dataset: FERDataset, spec: DatasetSpec, progress: bool = False
 
     Args:
         dataset: Opened.
-        spec: Gives the expected counts.
+        spec: Gives the expected counts, unless the dataset has counts of its own.
         progress: Show progress on stderr when it takes long.
 
     Raises:
@@ -118,7 +118,8 @@ def check_dataset(dataset: FERDataset, spec: DatasetSpec, progress: bool = False
     across = [rows for rows in groups if len({splits[row] for row in rows}) > 1]
     within = [rows for rows in groups if len({splits[row] for row in rows}) == 1]
     conflicts = [rows for rows in groups if len({labels[row] for row in rows}) > 1]
-    expected = {split: dict(classes) for split, classes in spec.expected_counts.items()}
+    wanted = getattr(dataset, "expected_counts", spec.expected_counts)
+    expected = {split: dict(classes) for split, classes in wanted.items()}
     return Report(
         dataset.name,
         counts,
@@ -146,12 +147,12 @@ def _differences(counts: Counts, expected: Counts, classes: Iterable[str]) -> li
     for split, wanted in expected.items():
         found = counts.get(split, {})
         if not found:
-            lines.append(f"the split {split} with {sum(wanted.values())} samples is absent")
+            lines.append(f"the split {split or '(none)'} with {sum(wanted.values())} samples is absent")
             continue
         for name in classes:
             if name in wanted and found.get(name, 0) != wanted[name]:
                 number, wish = found.get(name, 0), wanted[name]
-                lines.append(f"{split}: {number} samples of {name}, not {wish} ({number - wish:+d})")
+                lines.append(f"{split or 'all'}: {number} samples of {name}, not {wish} ({number - wish:+d})")
     return lines
 
 

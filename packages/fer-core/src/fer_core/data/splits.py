@@ -1,7 +1,7 @@
 """Which samples train, which choose the epoch, which are reported: one grammar of protocols.
 
-`official`, `official+holdout`, `kfold:N:K`, `stratified-shuffle:K`, `seed-shuffle:K`, `file:PATH`.
-K counts from 0.
+`official`, `official+holdout`, `kfold:N:K`, `kfold:N:K:sorted`, `stratified-shuffle:K`, `seed-shuffle:K`,
+`file:PATH`. K counts from 0.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     Rows = NDArray[np.int64]
     Parts = tuple[Rows, Rows, Rows]
 
-GRAMMAR = "official, official+holdout, kfold:N:K, stratified-shuffle:K, seed-shuffle:K or file:PATH"
+GRAMMAR = "official, official+holdout, kfold:N:K[:sorted], stratified-shuffle:K, seed-shuffle:K or file:PATH"
 HOLDOUT = "+holdout"
+SORTED = ":sorted"
+"""Ending of `kfold` with which groups are dealt out in the order of their names."""
 UNUSED = "unused"
 """Role in a split file for a sample that is left out on purpose."""
 
@@ -67,7 +69,8 @@ def make_split(
         select: `last`, `best:val` or `best:test`.
 
     Raises:
-        FerError: The protocol is unknown or impossible for this dataset.
+        FerError: The protocol is unknown, impossible for this dataset, or one that it refuses
+            (`FERDataset`, attribute `refused`).
     """
     if protocol.removesuffix(HOLDOUT) == "official" and (dataset.table["split"] == "").all():
         protocol = "stratified-shuffle:0"
@@ -91,9 +94,14 @@ def _divide(dataset: FERDataset, roles: Mapping[str, Role], name: str, argument:
         return _official(dataset, roles)
     if name == "file" and argument:
         return _from_file(dataset, Path(argument))
-    numbers = [int(number) for number in argument.split(":")] if re.fullmatch(r"\d+(:\d+)?", argument) else []
+    refused = getattr(dataset, "refused", {}).get(name)
+    if refused:
+        raise FerError(f"{name} on {dataset.name}: {refused}")
+    in_order = name == "kfold" and argument.endswith(SORTED)
+    numeral = argument.removesuffix(SORTED) if in_order else argument
+    numbers = [int(number) for number in numeral.split(":")] if re.fullmatch(r"\d+(:\d+)?", numeral) else []
     if name == "kfold" and len(numbers) == 2:
-        return _kfold(dataset, numbers[0], numbers[1], seed)
+        return _kfold(dataset, numbers[0], numbers[1], None if in_order else seed)
     if name == "stratified-shuffle" and len(numbers) == 1:
         return _stratified_shuffle(dataset, numbers[0], seed)
     if name == "seed-shuffle" and len(numbers) == 1:
@@ -164,18 +172,30 @@ def _from_file(dataset: FERDataset, path: Path) -> Parts:
     return train, val, test
 
 
-def _kfold(dataset: FERDataset, folds: int, fold: int, seed: int) -> Parts:
-    """Fold `fold` of `folds` is the test part; stratified, and whole groups where the table has them."""
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+def _kfold(dataset: FERDataset, folds: int, fold: int, seed: int | None) -> Parts:
+    """Fold `fold` of `folds` is the test part; stratified, and whole groups where the table has them.
 
+    Without a seed the groups are dealt out in the order of their names, group k to fold k mod `folds`: the custom
+    of CK+ with its subjects.
+    """
     if folds < 2 or fold >= folds:
         raise FerError(f"kfold:{folds}:{fold} does not exist: N is at least 2 and K one of 0..N-1")
     labels, groups = _labels(dataset), _groups(dataset)
+    if groups is None and seed is None:
+        raise FerError(
+            f"kfold:{folds}:{fold}{SORTED} on {dataset.name}: its groups are unknown, and only groups can be dealt "
+            f"out in order; use kfold:{folds}:{fold}"
+        )
     rows = np.arange(len(labels))
     units = len(np.unique(groups)) if groups is not None else int(np.bincount(labels)[np.unique(labels)].min())
     if units < folds:
         what = "groups" if groups is not None else "samples in the smallest class"
         raise FerError(f"kfold:{folds}:{fold} on {dataset.name}: only {units} {what}; use fewer folds")
+    if seed is None:
+        tested = _member(groups) % folds == fold
+        return rows[~tested], rows[:0], rows[tested]
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
     splitter = (StratifiedKFold if groups is None else StratifiedGroupKFold)(
         folds, shuffle=True, random_state=seed
     )
@@ -184,6 +204,18 @@ def _kfold(dataset: FERDataset, folds: int, fold: int, seed: int) -> Parts:
         warnings.simplefilter("ignore", UserWarning)
         train, test = list(splitter.split(rows, labels, groups))[fold]
     return train, rows[:0], test
+
+
+def _member(groups: NDArray[np.object_] | None) -> Rows:
+    """Place of every row's group among all groups, sorted by name with numbers by their value (S9 before S10)."""
+    names, member = np.unique(np.asarray(groups), return_inverse=True)
+    key = [
+        [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", name)]
+        for name in names
+    ]
+    place = np.empty(len(names), dtype=np.int64)
+    place[sorted(range(len(names)), key=key.__getitem__)] = np.arange(len(names))
+    return place[member]
 
 
 def _stratified_shuffle(dataset: FERDataset, repetition: int, seed: int) -> Parts:

@@ -36,7 +36,7 @@ def logits_of(model: nn.Module, images: Tensor) -> Tensor:
     if images.dim() == 5:
         faces, views = images.shape[:2]
         # in parts, so that views take no more of the device's memory than as many faces would
-        parts = images.flatten(0, 1).split(max(faces, VIEWS_AT_ONCE))
+        parts = torch.split(images.flatten(0, 1), max(faces, VIEWS_AT_ONCE))
         return torch.cat([logits_of(model, part) for part in parts]).view(faces, views, -1).mean(1)
     logits: Tensor = model(images)["logits"]
     return logits.float()
