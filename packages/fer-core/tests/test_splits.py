@@ -222,3 +222,27 @@ def test_impossible_protocols_are_explained(dataset, protocol, words):
 def test_holdout_must_be_a_fraction():
     with pytest.raises(FerError, match=r"data\.holdout"):
         divide(official(), "official+holdout", holdout=1.5)
+
+
+def test_sorted_folds_deal_out_groups_by_name():
+    names = ["S10", "S9", "S505", "S11", "S100"]  # by number: S9 S10 S11 S100 S505
+    dataset = Toy([i % 2 for i in range(20)], group=[names[i % 5] for i in range(20)])
+    tested = [set(dataset.table["group"][divide(dataset, f"kfold:2:{k}:sorted", seed=k).test]) for k in range(2)]
+    assert tested == [{"S9", "S11", "S505"}, {"S10", "S100"}]
+    assert divide(dataset, "kfold:2:1:sorted").protocol == "kfold:2:1:sorted"
+    chosen = divide(dataset, "kfold:2:1:sorted", select="best:val")
+    assert chosen.protocol == "kfold:2:1:sorted+holdout"
+    assert set(dataset.table["group"][chosen.test]) == tested[1]
+    with pytest.raises(FerError, match="groups are unknown"):
+        divide(Toy([0, 1] * 5), "kfold:2:0:sorted")
+    for wrong in ("stratified-shuffle:0:sorted", "kfold:2:sorted"):
+        with pytest.raises(FerError, match="unknown split protocol"):
+            divide(dataset, wrong)
+
+
+def test_a_dataset_refuses_a_protocol():
+    dataset = Toy([0, 1] * 20)
+    dataset.refused = {"kfold": "subjects are unknown; use stratified-shuffle:0"}
+    with pytest.raises(FerError, match="kfold on toy: subjects are unknown; use"):
+        divide(dataset, "kfold:5:0+holdout")
+    assert len(divide(dataset, "stratified-shuffle:0").test) == 8

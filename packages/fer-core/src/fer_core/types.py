@@ -173,6 +173,10 @@ class FERDataset(Protocol):
     `classes`), `split` (str, the authors' name, empty where there is none) and `source` (str, where the pixels
     come from, relative to the root), and optionally `group` (str: subject, film...), and `votes_<class>`
     (annotators' votes).
+
+    Three attributes may be there besides: `layout` (str: which layout was found, and what that means),
+    `expected_counts` (as in `DatasetSpec`, where they depend on the layout or the options), and `refused`
+    (mapping from the name of a split protocol, such as `kfold`, to why this copy cannot serve it and what to do).
     """
 
     name: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,22 @@ class ImageFiles:
         classes: Class names in the dataset's order.
         root: Folder of the dataset.
         table: Sample table.
+        layout: Which layout was found, and what the user should know about it.
     """
 
-    def __init__(self, name: str, classes: tuple[str, ...], root: Path, table: pd.DataFrame) -> None:
+    expected_counts: Mapping[str, Mapping[str, int]]
+    """Only where they depend on the layout or the options."""
+    refused: Mapping[str, str]
+    """Only where the layout cannot serve every split protocol."""
+
+    def __init__(
+        self, name: str, classes: tuple[str, ...], root: Path, table: pd.DataFrame, layout: str = ""
+    ) -> None:
         self.name = name
         self.classes = classes
         self.root = root
         self.table = table
+        self.layout = layout
         self._paths: list[str] = table["source"].tolist()
         self._fingerprint: str | None = None
 

@@ -183,8 +183,8 @@ def _kfold(dataset: FERDataset, folds: int, fold: int, seed: int | None) -> Part
     labels, groups = _labels(dataset), _groups(dataset)
     if groups is None and seed is None:
         raise FerError(
-            f"kfold:{folds}:{fold}{SORTED} on {dataset.name}: its groups are unknown, and only groups can be dealt "
-            f"out in order; use kfold:{folds}:{fold}"
+            f"kfold:{folds}:{fold}{SORTED} on {dataset.name}: its groups are unknown, and only groups can be "
+            f"dealt out in order; use kfold:{folds}:{fold}"
         )
     rows = np.arange(len(labels))
     units = len(np.unique(groups)) if groups is not None else int(np.bincount(labels)[np.unique(labels)].min())
