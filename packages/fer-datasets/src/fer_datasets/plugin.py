@@ -5,10 +5,19 @@ from __future__ import annotations
 from fer_core import hookimpl
 from fer_core.types import DatasetSpec
 
-from fer_datasets.specs import fer2013, ferplus, folder, rafdb, synthetic
+from fer_datasets.specs import affectnet, caers, fer2013, ferplus, folder, jaffe, rafdb, synthetic
 
 
 @hookimpl
 def fer_datasets() -> tuple[DatasetSpec, ...]:
     """Specs of every dataset here."""
-    return (rafdb.SPEC, ferplus.SPEC, fer2013.SPEC, folder.SPEC, synthetic.SPEC)
+    return (
+        rafdb.SPEC,
+        ferplus.SPEC,
+        fer2013.SPEC,
+        folder.SPEC,
+        synthetic.SPEC,
+        affectnet.SPEC,
+        caers.SPEC,
+        jaffe.SPEC,
+    )
