@@ -5,7 +5,19 @@ from __future__ import annotations
 from fer_core import hookimpl
 from fer_core.types import DatasetSpec
 
-from fer_datasets.specs import affectnet, caers, fer2013, ferplus, folder, jaffe, rafdb, synthetic
+from fer_datasets.specs import (
+    affectnet,
+    caers,
+    ckplus,
+    expw,
+    fer2013,
+    ferplus,
+    folder,
+    jaffe,
+    rafdb,
+    sfew,
+    synthetic,
+)
 
 
 @hookimpl
@@ -15,6 +27,9 @@ def fer_datasets() -> tuple[DatasetSpec, ...]:
         rafdb.SPEC,
         ferplus.SPEC,
         fer2013.SPEC,
+        expw.SPEC,
+        sfew.SPEC,
+        ckplus.SPEC,
         folder.SPEC,
         synthetic.SPEC,
         affectnet.SPEC,
