@@ -11,6 +11,8 @@ import numpy as np
 from fer_core.errors import FerError
 from PIL import Image, ImageOps
 
+from fer_datasets.markers import recognise
+
 if TYPE_CHECKING:
     from fer_core.types import DatasetSpec
     from numpy.typing import NDArray
@@ -64,7 +66,11 @@ def layout_error(spec: DatasetSpec, root: Path, problem: str) -> FerError:
         root: The folder that was given.
         problem: What is missing or wrong.
     """
-    message = f"{spec.name}: {problem}, in {root} ({_found(root)}): give the dataset's folder with --data DIR"
+    other = recognise(root)
+    hint = f", or take the dataset {other}, which this looks like" if other not in (None, spec.name) else ""
+    message = (
+        f"{spec.name}: {problem}, in {root} ({_found(root)}): give the dataset's folder with --data DIR{hint}"
+    )
     return FerError(message, details=_help(spec))
 
 
