@@ -25,10 +25,9 @@ def fer_models() -> Iterable[ModelSpec]:
         `ModelSpec.factory(info: TaskInfo, **options) -> nn.Module`; the module's `forward(images)` takes float32
         images [N, C, H, W] and returns a dict whose `logits` [N, classes] are the ones to predict with.
 
-    Weights:
         `ModelSpec.converter` and `describe` let `fer-run import` read the authors' checkpoints; `backbone` lets
-        `model.backbone_weights` fill a part of the model, and `pretrained` says what the paper starts from. They get
-        plain mappings of tensors: the core reads the files. `ModelSpec.inference` makes the form that predicts.
+        `model.backbone_weights` fill a part of the model, and `pretrained` says what the paper starts from. They
+        get plain mappings of tensors: the core reads the files. `inference` makes the form that predicts.
 
     Called:
         The hook once in a process, when plugins are loaded. The factory once for each model that is built,
@@ -177,7 +176,8 @@ def fer_fetch(uri: str, cache: Path) -> Path | None:
         None: the implementation does the work itself.
 
     Called:
-        Whenever a file of weights (`fer-run import`, `model.backbone_weights`) is given as a URI. Raise `FerError` for what the user can correct.
+        Whenever a file of weights (`fer-run import`, `model.backbone_weights`) is given as a URI. Raise `FerError`
+        for what the user can correct.
 
     Example:
         ```python
