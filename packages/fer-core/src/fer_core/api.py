@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from fer_core import registry
 from fer_core.config import check_options, resolve_config
+from fer_core.data.classes import describe_classes
 from fer_core.data.open import open_dataset
 from fer_core.data.packs import cache_root, open_pack
 from fer_core.data.splits import make_split
+from fer_core.data.union import PLUS, find_dataset
 from fer_core.engine import Engine
 from fer_core.errors import FerError
+from fer_core.evaluation.classes import read_rule
 from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
 from fer_core.evaluation.run import resume_run, start_run
 from fer_core.inference import Predictor, import_weights, inference_form
@@ -141,7 +144,7 @@ def resolve_run(
     flags = {"data.root": None if data is None else str(data), "train.seed": seed, "run.device": device}
     return resolve_config(
         registry.find("models", model),
-        registry.find("datasets", dataset),
+        find_dataset(dataset),
         files=[Path(file) for file in config],
         overrides=overrides,
         flags=flags,
@@ -196,6 +199,8 @@ def evaluate(
     options: Mapping[str, Any] | None = None,
     device: str = "auto",
     batch_size: int = 128,
+    classes: str | Path | Mapping[str, str | None] | None = None,
+    restrict: bool = False,
     show: Callable[[str], None] = print,
 ) -> Evaluation:
     """Evaluate a checkpoint on one part of a dataset, classes matched by name.
@@ -204,26 +209,57 @@ def evaluate(
 
     Args:
         checkpoint: A `.safetensors` file.
-        dataset: Name of a dataset.
-        data: The dataset's folder.
+        dataset: Name of a dataset, or of several as `a+b`.
+        data: The dataset's folder; of several, `a=DIR1,b=DIR2`.
         split: `train`, `val`, `test`, or `all`.
         options: Options of the dataset.
         device: `auto`, or the name of a device.
         batch_size: Faces at once.
+        classes: What to do where dataset and checkpoint have different classes: `shared` evaluates the faces of
+            those that both have; a mapping, or a YAML file with one, renames, merges or leaves out (null) first.
+        restrict: Choose only among classes that the dataset has.
         show: Called with remarks on what was chosen.
 
     Raises:
-        FerError: Unusable checkpoint, other classes, an empty part.
+        FerError: Unusable checkpoint, other classes and no rule for them, an empty part.
     """
+    rule = read_rule(classes)
     header = read_header(Path(checkpoint))
     own = header.get("dataset", {})
-    same = registry.find("datasets", dataset).name == own.get("name")
+    wanted = find_dataset(dataset)
+    same = wanted.name == own.get("name")
     chosen = dict(own["options"]) if same and options is None else dict(options or {})
-    spec, opened = open_dataset(dataset, None if data is None else Path(data), chosen)
+    root = None if data is None else Path(data)
+    spec, opened = open_dataset(dataset, root, chosen, own.get("classes") if same else None)
+    for line in describe_classes(opened):
+        show(f"classes  {line}")
+    if not same:
+        _warn_of_overlap(wanted, header, show)
     rows = _rows(spec, opened, header if same else {}, split, show)
     engine = Engine.start(device)
     pack = open_pack(opened, cache_root(), progress=True)
-    return evaluate_checkpoint(Path(checkpoint), opened, pack, rows, engine, batch_size=batch_size)
+    return evaluate_checkpoint(
+        Path(checkpoint),
+        opened,
+        pack,
+        rows,
+        engine,
+        batch_size=batch_size,
+        rule=rule,
+        restrict=restrict,
+        show=show,
+    )
+
+
+def _warn_of_overlap(spec: DatasetSpec, header: Mapping[str, Any], show: Callable[[str], None]) -> None:
+    """A part of a union keeps its official test faces only where the training was official, too."""
+    trained = str(header.get("dataset", {}).get("name", "")).split(PLUS)
+    protocol = str(header.get("split", {}).get("protocol", "official"))
+    common = [name for name in spec.name.split(PLUS) if name in trained]
+    if common and not protocol.startswith("official"):
+        show(
+            f"warning: {', '.join(common)} was in the training, divided by {protocol}, so faces may be known to it"
+        )
 
 
 def _rows(

@@ -99,7 +99,7 @@ def preview(
         color=section.color,
         seed=derive_seed(config.train.seed, 2),
     )
-    own = registry.find("datasets", dataset).name in registry.find("models", model).recipes
+    own = section.name in registry.find("models", model).recipes
     title = (
         f"{config.model.name} on {section.name}: recipe {config.model.name}/{section.name if own else 'default'}"
     )

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 @click.option("--split", default="test", show_default=True, help="train, val, test or all.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for predictions and confusion matrix.")
 @click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True, help="Faces at once.")
+@click.option(
+    "--classes",
+    metavar="shared|FILE",
+    help="Where classes differ: evaluate the shared ones, or map names as a YAML file says.",
+)
+@click.option("--restrict", is_flag=True, help="Choose only among classes that the dataset has.")
 @data_option
 @override_option
 @device_option
@@ -31,6 +37,8 @@ def evaluate(
     split: str,
     out: Path | None,
     batch_size: int,
+    classes: str | None,
+    restrict: bool,
     data: Path | None,
     overrides: tuple[str, ...],
     device: str,
@@ -51,12 +59,16 @@ def evaluate(
         options=options or None,
         device=device,
         batch_size=batch_size,
+        classes=classes,
+        restrict=restrict,
         show=lambda line: click.echo(line, err=True),
     )
     if out is not None:
         _save(found, out, split)
     if as_json:
         content: dict[str, Any] = {"dataset": dataset, "split": split, "faces": len(found.ids), **found.metrics}
+        if found.label_space:
+            content["label_space"] = found.label_space
         click.echo(json.dumps({**content, "classes": found.classes}, indent=2, sort_keys=True))
         return
     _print(found, dataset, split)

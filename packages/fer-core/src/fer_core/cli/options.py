@@ -16,7 +16,7 @@ data_option = click.option(
     "--data",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Folder of the dataset (else $FER_DATA/NAME, else ./data/NAME).",
+    help="Folder of the dataset (else $FER_DATA/NAME, else ./data/NAME); of a+b: a=DIR1,b=DIR2.",
 )
 """`data: Path | None`."""
 

@@ -36,6 +36,7 @@ def train(
     \b
     fer-run train dan synthetic
     fer-run train dan rafdb --data ~/RAF-DB/basic -o train.epochs=10
+    fer-run train dan rafdb+ferplus --data rafdb=~/RAF-DB/basic,ferplus=~/FERPlus
     fer-run train --resume runs/dan-rafdb/20260901-101500-s0
     """  # noqa: D301  # click reads \b
     if run is not None:
@@ -71,12 +72,15 @@ def train(
 
 def _check_installed(model: str, dataset: str) -> None:
     """Name every missing package at once, and before torch is loaded."""
+    from functools import partial
+
     from fer_core import registry
+    from fer_core.data.union import find_dataset
 
     problems = []
-    for kind, name in (("models", model), ("datasets", dataset)):
+    for find, name in ((partial(registry.find, "models"), model), (find_dataset, dataset)):
         try:
-            registry.find(kind, name)
+            find(name)
         except FerError as error:
             problems.append(str(error))
     if problems:

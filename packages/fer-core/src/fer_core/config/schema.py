@@ -102,6 +102,11 @@ class Data(Section):
         None, "a folder or null", "Folder of the dataset (`--data`); null: `$FER_DATA/NAME`, else `./data/NAME`."
     )
     options: dict[str, Any] = _key({}, "a mapping", "Options of the dataset's factory, see `fer-run info NAME`.")
+    classes: list[_Text] | dict[_Text, _Text | None] | None = _key(
+        None,
+        "a list of class names, a mapping from class names to class names or null, or null",
+        "Classes to keep, in this order; or the class that each becomes, null: left out; null: all as they are.",
+    )
     split: str = _key(
         "official",
         "a protocol",

@@ -9,35 +9,51 @@ from typing import TYPE_CHECKING, Any
 
 from fer_core import registry
 from fer_core.config import check_options
+from fer_core.data.classes import select_classes
 from fer_core.data.table import check_table
+from fer_core.data.union import UnionSpec, find_dataset, part_options, part_roots, unite
 from fer_core.errors import FerError
 from fer_core.refs import resolve
 from fer_core.types import data_root
 
 if TYPE_CHECKING:
+    from fer_core.data.classes import ClassTable
     from fer_core.types import DatasetSpec, FERDataset
 
 
 def open_dataset(
-    name: str | DatasetSpec, root: Path | None, options: Mapping[str, Any]
+    name: str | DatasetSpec, root: Path | None, options: Mapping[str, Any], classes: ClassTable | None = None
 ) -> tuple[DatasetSpec, FERDataset]:
     """Open a dataset and check its table.
 
     Args:
-        name: Name or alias of an installed dataset, or a spec.
-        root: Its folder; None for `$FER_DATA/NAME`, else `./data/NAME`.
-        options: Of the dataset's factory.
+        name: Name or alias of an installed dataset, or several as `a+b`, or a spec.
+        root: Its folder; None for `$FER_DATA/NAME`, else `./data/NAME`. Of a union, `a=DIR1,b=DIR2`.
+        options: Of the dataset's factory. Of a union, `{a: {...}, b: {...}}`.
+        classes: The classes to keep, in this order, or a mapping from their names to new names or None.
 
     Raises:
-        FerError: Unknown name or option, no folder, or data that the dataset cannot read.
+        FerError: Unknown name or option, no folder, data that the dataset cannot read, or classes it lacks.
     """
-    spec: DatasetSpec = registry.find("datasets", name) if isinstance(name, str) else name
+    spec = find_dataset(name) if isinstance(name, str) else name
+    if isinstance(spec, UnionSpec):
+        roots, settings = part_roots(spec, root), part_options(spec, options)
+        parts = [open_dataset(part.name, roots[part.name], settings[part.name])[1] for part in spec.parts]
+        return spec, unite(spec, parts, classes)
+    dataset = _open_one(name, spec, root, options)
+    return spec, dataset if classes is None else select_classes(dataset, classes)
+
+
+def _open_one(
+    name: str | DatasetSpec, spec: DatasetSpec, root: Path | None, options: Mapping[str, Any]
+) -> FERDataset:
     make = registry.factory("datasets", name) if isinstance(name, str) else resolve(spec.factory)
     check_options("data.options", spec.name, make, options, skip={"root"})
     folder = data_root(spec.name, root, os.environ).expanduser()
     if spec.needs_root and not folder.exists():
         raise FerError(
-            f"{spec.name}: {folder} does not exist; get the data from {spec.homepage} and give its folder with --data DIR",
+            f"{spec.name}: {folder} does not exist; get the data from {spec.homepage} and give its folder with "
+            "--data DIR",
             details=_layouts(spec),
         )
     try:
@@ -48,7 +64,7 @@ def open_dataset(
             details=_layouts(spec),
         ) from error
     check_table(dataset)
-    return spec, dataset
+    return dataset
 
 
 def _layouts(spec: DatasetSpec) -> str:

@@ -162,7 +162,8 @@ def open_pack(dataset: FERDataset, cache: Path, progress: bool) -> Pack:
     """The pack of a dataset, built at its first use.
 
     Args:
-        dataset: Decides the pack by its fingerprint and the order of its rows.
+        dataset: Decides the pack by its fingerprint and the order of its rows; one that is made of others gives
+            theirs by a method `open_pack(cache, progress)`.
         cache: `cache_root()`.
         progress: Show progress on stderr when building takes long.
 
@@ -173,6 +174,10 @@ def open_pack(dataset: FERDataset, cache: Path, progress: bool) -> Pack:
     Raises:
         FerError: An image cannot be read, or the pack cannot be written. Nothing half-written remains.
     """
+    made_of_others = getattr(dataset, "open_pack", None)
+    if made_of_others is not None:
+        own: Pack = made_of_others(cache, progress)
+        return own
     final = cache / "packs" / _pack_name(dataset)
     pack = _open(final)
     if pack is not None:

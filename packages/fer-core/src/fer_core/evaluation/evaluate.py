@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,14 +15,13 @@ from fer_core import distributed
 from fer_core.data.loader import Loader
 from fer_core.data.transforms import TransformInfo, build_pipeline
 from fer_core.errors import FerError
+from fer_core.evaluation.classes import Rule, match_classes
 from fer_core.metrics import compute_metrics, save_confusion
 from fer_core.training.checkpoint import build_from_checkpoint
 from fer_core.training.files import write_text
 from fer_core.training.predictions import predict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from fer_core.data.packs import Pack
@@ -34,11 +34,12 @@ class Evaluation:
     """Predictions of one checkpoint on some faces.
 
     Attributes:
-        classes: The checkpoint's class names, in its order.
+        classes: The checkpoint's class names, in its order; merged or fewer where a rule says so.
         ids: Sample ids [N].
         labels: Indices into `classes` [N].
         probabilities: float32 [N, C].
         metrics: What `compute_metrics` gives.
+        label_space: Which rule brought different classes together; empty where they were the same.
     """
 
     classes: tuple[str, ...]
@@ -46,6 +47,7 @@ class Evaluation:
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float32]
     metrics: dict[str, Any]
+    label_space: dict[str, Any] = field(default_factory=dict)
 
     def save(self, folder: Path, name: str) -> list[Path]:
         """Write `predictions-NAME.csv` and `confusion-NAME.png`; returns both paths."""
@@ -74,21 +76,40 @@ def evaluate_checkpoint(
     *,
     batch_size: int,
     workers: int | Literal["auto"] = "auto",
+    rule: Rule = None,
+    restrict: bool = False,
+    show: Callable[[str], None] = print,
 ) -> Evaluation:
     """Predict `rows` of `dataset` with the weights in `checkpoint`, prepared as its header says.
 
+    Args:
+        checkpoint: A weight file.
+        dataset: Opened.
+        pack: Its images.
+        rows: Rows of its table.
+        engine: Where it runs.
+        batch_size: Faces at once.
+        workers: Processes that read images, where the checkpoint was trained with the per-image pipeline.
+        rule: What to do where the classes differ (`fer_core.evaluation.classes`).
+        restrict: Choose only among classes that the dataset has.
+        show: Called with lines on what `rule` does.
+
     Raises:
-        FerError: The checkpoint is unusable, or the dataset has a class that it does not know.
+        FerError: The checkpoint is unusable, the classes differ and no rule is given, or no face is left.
     """
     model, header = build_from_checkpoint(checkpoint)
-    classes = tuple(header["classes"])
     engine.prepare(model)
-    labels = match_labels(dataset, classes, checkpoint)
+    match = match_classes(dataset, header["classes"], checkpoint, rule, restrict=restrict)
+    for line in match.describe(rows):
+        show(line)
+    rows = rows[match.labels[rows] >= 0]
+    if not len(rows):
+        raise FerError(f"{dataset.name} has no face of {', '.join(match.present)} here: use another --split")
     info = TransformInfo(header["input_size"], tuple(header["mean"]), tuple(header["std"]))
     loader = Loader(
         pack,
         rows,
-        labels,
+        match.labels,
         pipeline=build_pipeline(header["eval_transforms"], info),
         mode=header.get("eval_pipeline", "batched"),
         batch_size=batch_size,
@@ -101,22 +122,6 @@ def evaluate_checkpoint(
     )
     found = predict(model, loader, engine)
     ids = dataset.table["id"].to_numpy()[found.rows].tolist()
-    metrics = compute_metrics(found.labels, found.probabilities, classes)
-    return Evaluation(classes, ids, found.labels, found.probabilities, metrics)
-
-
-def match_labels(dataset: FERDataset, classes: Sequence[str], checkpoint: Path) -> NDArray[np.int64]:
-    """The dataset's labels [N] as indices into the checkpoint's `classes`, matched by name.
-
-    Raises:
-        FerError: The dataset has a class that the checkpoint lacks.
-    """
-    unknown = [name for name in dataset.classes if name not in classes]
-    if unknown:
-        raise FerError(
-            f"{dataset.name} has the classes {', '.join(unknown)}, which {checkpoint.name} was not trained on "
-            f"({', '.join(classes)}): evaluate on a dataset with the same classes"
-        )
-    order = np.array([classes.index(name) for name in dataset.classes], dtype=np.int64)
-    labels: NDArray[np.int64] = order[dataset.table["label"].to_numpy()]
-    return labels
+    probabilities = match.probabilities(found.probabilities)
+    metrics = compute_metrics(found.labels, probabilities, match.classes)
+    return Evaluation(match.classes, ids, found.labels, probabilities, metrics, match.record)

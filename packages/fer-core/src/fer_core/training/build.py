@@ -12,12 +12,14 @@ import torch
 
 from fer_core import distributed, registry
 from fer_core.config.options import check_options
+from fer_core.data.classes import describe_classes
 from fer_core.data.loader import Loader
 from fer_core.data.open import open_dataset
 from fer_core.data.packs import cache_root, open_pack
 from fer_core.data.random import derive_seed
 from fer_core.data.splits import make_split
 from fer_core.data.transforms import TransformInfo, build_pipeline
+from fer_core.data.union import UnitedDataset
 from fer_core.engine import Engine
 from fer_core.errors import FerError
 from fer_core.training.start import load_backbones
@@ -95,9 +97,12 @@ def open_data(config: Config, say: Say) -> Data:
         FerError: Anything wrong with the data, in one line.
     """
     section = config.data
-    spec, dataset = open_dataset(
-        section.name, None if section.root is None else Path(section.root), section.options
-    )
+    root = None if section.root is None else Path(section.root)
+    spec, dataset = open_dataset(section.name, root, section.options, section.classes)
+    if layout := getattr(dataset, "layout", ""):
+        say(f"layout   {layout}")
+    for line in describe_classes(dataset):
+        say(f"classes  {line}")
     split = make_split(
         dataset,
         spec.splits,
@@ -108,6 +113,10 @@ def open_data(config: Config, say: Say) -> Data:
     )
     if split.protocol != section.split:
         say(f"split {section.split} is carried out as {split.protocol}: {spec.name} has no split for every role")
+    if isinstance(dataset, UnitedDataset):
+        shares = {role: dataset.shares(getattr(split, role)) for role in ("train", "val", "test")}
+        for role, counts in shares.items():
+            say(f"{role:<8} {', '.join(f'{count:,} of {name}' for name, count in counts.items())}")
     return Data(spec, dataset, split, dataset.fingerprint(), open_pack(dataset, cache_root(), progress=True))
 
 
@@ -254,7 +263,14 @@ def _header(config: Config, data: Data) -> dict[str, Any]:
         "color": section.color,
         "eval_transforms": section.eval_transforms,
         "eval_pipeline": section.pipeline,
-        "dataset": {"name": data.spec.name, "fingerprint": data.fingerprint, "options": dict(section.options)},
+        "dataset": {
+            "name": data.spec.name,
+            "fingerprint": data.fingerprint,
+            "options": dict(section.options),
+            "classes": section.classes,
+            "layout": getattr(data.dataset, "layout", ""),
+            **getattr(data.dataset, "record", {}),
+        },
         "split": {
             "protocol": data.split.protocol,
             "holdout": section.holdout,

@@ -48,7 +48,7 @@ DIR/
         "val": _counts(500, 500, 500, 500, 500, 500, 500, 499),
     },
     summary="AffectNet: 291,650 faces from the web, eight expressions (or seven); papers report its val split",
-    licence="research only, no redistribution; requested by a form that a principal investigator signs",
+    licence="research only, no redistribution; requested by a form on its page",
     homepage="http://mohammadmahoor.com/affectnet/",
     options={"classes": 8},
 )

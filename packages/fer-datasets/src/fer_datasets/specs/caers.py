@@ -20,7 +20,7 @@ DIR/                      # or DIR/CAER-S/
     },
     expected_counts={},
     summary="CAER-S: frames of television series, seven expressions, no validation split",
-    licence="non-commercial research only, no redistribution; requested from the authors",
+    licence="research only; the terms stand on its page",
     homepage="https://caer-dataset.github.io/",
     aliases=("caer-s",),
 )

@@ -1,0 +1,235 @@
+"""Several datasets as one: `a+b` holds the faces of both that belong to classes which both have, by name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fer_core import registry
+from fer_core.errors import FerError, nearest
+from fer_core.plugins import load_plugins, normalize
+from fer_core.types import DatasetSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from fer_core.data.classes import ClassTable
+    from fer_core.data.packs import Pack
+    from fer_core.types import FERDataset
+
+PLUS = "+"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnionSpec(DatasetSpec):
+    """Spec of `a+b`. Its `splits` are those of the parts behind the part's name (`a/train`), with their roles."""
+
+    parts: tuple[DatasetSpec, ...] = ()
+
+
+def find_dataset(name: str) -> DatasetSpec:
+    """The spec of a dataset, or of a union `a+b`.
+
+    Raises:
+        FerError: An unknown name, or a union of a dataset with itself.
+    """
+    if PLUS not in name or load_plugins().claims("datasets", name):
+        spec: DatasetSpec = registry.find("datasets", name)
+        return spec
+    parts = tuple(registry.find("datasets", part) for part in _part_names(name))
+    names = [part.name for part in parts]
+    if len(set(names)) < len(names):
+        raise FerError(f"{name} names one dataset twice: name different ones, or one alone")
+    return UnionSpec(
+        name=PLUS.join(names),
+        factory="fer_core.data.union:UnitedDataset",
+        classes=tuple(c for c in parts[0].classes if all(c in part.classes for part in parts)),
+        splits={f"{part.name}/{split}": role for part in parts for split, role in part.splits.items()},
+        layouts={},
+        expected_counts={},
+        summary=f"{' and '.join(names)} as one dataset, by classes that all have",
+        licence="; ".join(f"{part.name}: {part.licence}" for part in parts),
+        homepage=", ".join(part.homepage for part in parts if part.homepage),
+        options={part.name: dict(part.options) for part in parts},
+        needs_root=False,
+        parts=parts,
+    )
+
+
+def _part_names(name: str) -> list[str]:
+    """`fer++rafdb` -> `fer+`, `rafdb`: a name may itself end with the sign."""
+    names: list[str] = []
+    for part in name.split(PLUS):
+        if part:
+            names.append(part)
+        elif names:
+            names[-1] += PLUS
+    return names
+
+
+def part_roots(spec: UnionSpec, root: Path | None) -> dict[str, Path | None]:
+    """Folder of each part from `a=DIR1,b=DIR2`; None for a part that is not named there.
+
+    Raises:
+        FerError: The text is of another form.
+    """
+    found: dict[str, Path | None] = {part.name: None for part in spec.parts}
+    for entry in re.split(r",(?=[^,=/\\]+=)", str(root)) if root is not None else ():
+        name, equals, folder = entry.partition("=")
+        if not equals or not folder:
+            form = ",".join(f"{part.name}=DIR" for part in spec.parts)
+            raise FerError(
+                f"--data {root} gives no folder for each part of {spec.name}: write --data {form}, "
+                f"or set FER_DATA to the folder that holds {' and '.join(found)}"
+            )
+        found[_part_of(spec, name.strip(), "--data")] = Path(folder)
+    return found
+
+
+def part_options(spec: UnionSpec, options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Options of each part from `{a: {...}, b: {...}}`. Raises FerError on another name, or another form."""
+    found: dict[str, dict[str, Any]] = {part.name: {} for part in spec.parts}
+    for name, value in options.items():
+        part = _part_of(spec, name, "data.options")
+        if not isinstance(value, Mapping):
+            raise FerError(f"data.options.{name} is {value!r}: expected the options of {part}, as a mapping")
+        found[part] = dict(value)
+    return found
+
+
+def _part_of(spec: UnionSpec, name: str, where: str) -> str:
+    for part in spec.parts:
+        if normalize(name) in map(normalize, (part.name, *part.aliases)):
+            return part.name
+    known = [part.name for part in spec.parts]
+    raise FerError(f"{where} names {name}, which is no part of {spec.name}: {nearest(name, known)}")
+
+
+def unite(spec: UnionSpec, parts: Sequence[FERDataset], table: ClassTable | None) -> UnitedDataset:
+    """One dataset from the opened parts.
+
+    Args:
+        spec: Of the union.
+        parts: In its order.
+        table: Applied to the classes of every part first; then the classes that all parts have are kept.
+
+    Raises:
+        FerError: Fewer than two classes are shared, or the table names a class that is not there.
+    """
+    from fer_core.data.classes import check_names, order_of, target_names, with_targets
+
+    table = {} if table is None else table
+    every = dict.fromkeys(name for part in parts for name in part.classes)
+    check_names(every, table, f"{spec.name} does not have", "data.classes")
+    targets = [target_names(part.classes, table) for part in parts]
+    orders = [order_of(target) for target in targets]
+    shared = tuple(name for name in orders[0] if all(name in order for order in orders))
+    if not isinstance(table, Mapping):
+        for part, order in zip(parts, orders, strict=True):
+            if missing := [name for name in table if name not in order]:
+                raise FerError(
+                    f"data.classes names {missing[0]}, which {part.name} lacks: leave it out of the list"
+                )
+        shared = tuple(table)
+    if len(shared) < 2:
+        own = "; ".join(f"{part.name}: {', '.join(order)}" for part, order in zip(parts, orders, strict=True))
+        raise FerError(
+            f"{spec.name} share {' and '.join(shared) or 'no class'} ({own}): at least two are needed; "
+            "map names with -o 'data.classes={OLD: NEW}'"
+        )
+    kept = [{old: new if new in shared else None for old, new in target.items()} for target in targets]
+    views = [with_targets(part, target, shared) for part, target in zip(parts, kept, strict=True)]
+    return UnitedDataset(spec, views, shared)
+
+
+class UnitedDataset:
+    """The rows of several datasets with equal classes, one after another; implements `FERDataset`.
+
+    Ids, sources, splits and groups stand behind the name of their part (`a/ID`). Votes are there where every part
+    has them.
+
+    Args:
+        spec: Of the union.
+        parts: Datasets of the classes `classes`.
+        classes: Class names.
+
+    Attributes:
+        record: Changed classes and fingerprint of each part, for the record of a run.
+    """
+
+    def __init__(self, spec: UnionSpec, parts: Sequence[FERDataset], classes: tuple[str, ...]) -> None:
+        import numpy as np
+        import pandas as pd
+
+        from fer_core.data.classes import SelectedClasses
+
+        self.name, self.classes, self.parts = spec.name, classes, tuple(parts)
+        self._ends = np.cumsum([len(part.table) for part in parts])
+        votes = [f"votes_{name}" for name in classes]
+        has_votes = all(set(votes) <= set(part.table.columns) for part in parts)
+        has_groups = any("group" in part.table.columns for part in parts)
+        tables = [_rows(part, votes if has_votes else [], has_groups) for part in parts]
+        self.table = pd.concat(tables, ignore_index=True)
+        self.layout = "; ".join(
+            f"{part.name}: {layout}" for part in parts if (layout := getattr(part, "layout", ""))
+        )
+        self.refused = {
+            protocol: f"{part.name}: {reason}"
+            for part in parts
+            for protocol, reason in getattr(part, "refused", {}).items()
+        }
+        self.expected_counts = {
+            f"{part.name}/{split}": dict(counts)
+            for part, own in zip(parts, spec.parts, strict=True)
+            if not isinstance(part, SelectedClasses)
+            for split, counts in getattr(part, "expected_counts", own.expected_counts).items()
+        }
+        spaces = [getattr(part, "record", {}).get("label_space", {}) for part in parts]
+        self.record: dict[str, Any] = {
+            "label_space": {key: value for space in spaces for key, value in space.items()}
+        }
+
+    def read(self, row: int) -> NDArray[np.uint8]:
+        """Pixels of one row."""
+        part = int(self._ends.searchsorted(row, side="right"))
+        first = int(self._ends[part - 1]) if part else 0
+        return self.parts[part].read(row - first)
+
+    def fingerprint(self) -> str:
+        """sha256 over the names and fingerprints of the parts."""
+        text = json.dumps([[part.name, part.fingerprint()] for part in self.parts])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def open_pack(self, cache: Path, progress: bool) -> Pack:
+        """The packs of the parts, one behind another."""
+        from fer_core.data.packs import open_pack
+        from fer_core.data.view_packs import JoinedPack
+
+        return JoinedPack([open_pack(part, cache, progress) for part in self.parts])
+
+    def shares(self, rows: NDArray[np.int64]) -> dict[str, int]:
+        """How many of `rows` belong to each part."""
+        import numpy as np
+
+        counts = np.bincount(self._ends.searchsorted(rows, side="right"), minlength=len(self.parts))
+        return {part.name: int(count) for part, count in zip(self.parts, counts, strict=True)}
+
+
+def _rows(part: FERDataset, votes: list[str], with_groups: bool) -> Any:
+    """The rows of a part, with its name before whatever could be another part's, too."""
+    prefix, table = f"{part.name}/", part.table
+    columns = table[["id", "label", "split", "source"]].assign(
+        id=prefix + table["id"],
+        source=prefix + table["source"],
+        split=(prefix + table["split"]).where(table["split"] != "", ""),
+    )
+    if with_groups:
+        known = "group" in table.columns
+        columns["group"] = (prefix + table["group"]).where(table["group"] != "", "") if known else ""
+    return columns.join(table[votes])
