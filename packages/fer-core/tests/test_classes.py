@@ -200,7 +200,21 @@ def test_votes_only_where_all_have_them(known):
     known("c", Toy("c", FOUR, 8))
     assert "votes_anger" in open_dataset("a+b", None, {})[1].table
     assert open_dataset("a+b", None, {})[1].table["votes_anger"].notna().all()
-    assert "votes_anger" not in open_dataset("a+b+c", None, {})[1].table
+    _, mixed = open_dataset("a+b+c", None, {})
+    assert "votes_anger" not in mixed.table
+    assert describe_classes(mixed) == ["votes of a, b are not used, since not every part of a+b+c has them"]
+
+
+def test_labels_are_drawn_from_the_votes_of_all_or_of_none(known):
+    a, b = Toy("a", FOUR, 8, votes=True), Toy("b", FOUR, 8, votes=True)
+    known("a", a)
+    known("b", b)
+    a.draw_labels = True
+    assert select_classes(a, ["anger", "fear"]).draw_labels
+    with pytest.raises(FerError, match=r"a\+b: a is to draw its labels from votes, but b has one label a face"):
+        open_dataset("a+b", None, {})
+    b.draw_labels = True
+    assert open_dataset("a+b", None, {})[1].draw_labels
 
 
 def test_a_table_comes_before_the_sharing(known):

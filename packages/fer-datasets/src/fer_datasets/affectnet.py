@@ -29,12 +29,6 @@ Frame = pd.DataFrame
 """Columns id, label (as the file numbers it), split, source (below the base)."""
 
 
-class AffectNet(ImageFiles):
-    """Its expected counts depend on the number of classes, and a little on the release."""
-
-    expected_counts: dict[str, dict[str, int]]
-
-
 def load(root: Path, *, classes: int = 8) -> FERDataset:
     """Read AffectNet. No image is opened.
 
@@ -78,7 +72,7 @@ def _dataset(root: Path, base: Path, frame: Frame, classes: int, layout: str, re
     below = base.relative_to(root).as_posix()
     sources = frame["source"] if below == "." else below + "/" + frame["source"]
     table = make_table(frame["id"].tolist(), frame["label"].to_numpy(), frame["split"].tolist(), sources.tolist())
-    dataset = AffectNet(SPEC.name, CLASSES[:classes], root, table, "; ".join(said))
+    dataset = ImageFiles(SPEC.name, CLASSES[:classes], root, table, "; ".join(said))
     # Only the public release lacks one face of contempt.
     known = CLASSES[: 7 if layout == "full" else classes]
     dataset.expected_counts = {

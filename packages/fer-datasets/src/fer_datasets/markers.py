@@ -17,7 +17,9 @@ MARKERS = {
         "ckextended.csv",
         "ckplus_labels.csv",
     ),
-    "affectnet": ("train_set/annotations", "train_set/images"),
+    "affectnet": ("train_set/annotations", "train_set/images", "Manually_Annotated_Images", "affectnet.csv"),
+    "caers": ("CAER-S",),
+    "jaffe": ("KA.AN1.39.tiff", "jaffe/KA.AN1.39.tiff"),
 }
 """Paths below the root; one is enough. More particular datasets come first: FERPlus has a `fer2013.csv`, too."""
 

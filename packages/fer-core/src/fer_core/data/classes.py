@@ -96,7 +96,7 @@ class SelectedClasses:
         self.name = dataset.name
         self.classes = tuple(order)
         self.targets = dict(targets)
-        for attribute in ("layout", "refused"):
+        for attribute in ("layout", "refused", "draw_labels"):
             if hasattr(dataset, attribute):
                 setattr(self, attribute, getattr(dataset, attribute))
         place = {name: number for number, name in enumerate(self.classes)}
@@ -128,9 +128,15 @@ class SelectedClasses:
 
 
 def describe_classes(dataset: FERDataset) -> list[str]:
-    """One line a dataset on classes that were merged, renamed or left out, with numbers of faces."""
-    space = getattr(dataset, "record", {}).get("label_space", {})
-    return [f"{name}: {'; '.join(_in_words(changes))}" for name, changes in space.items() if any(changes.values())]
+    """One line a dataset on classes that were merged, renamed or left out, with numbers of faces; one on votes."""
+    record = getattr(dataset, "record", {})
+    space = record.get("label_space", {})
+    lines = [
+        f"{name}: {'; '.join(_in_words(changes))}" for name, changes in space.items() if any(changes.values())
+    ]
+    if unused := record.get("votes_unused"):
+        lines.append(f"votes of {', '.join(unused)} are not used, since not every part of {dataset.name} has them")
+    return lines
 
 
 def _in_words(changes: Mapping[str, Any]) -> list[str]:

@@ -172,7 +172,9 @@ class UnitedDataset:
         self.name, self.classes, self.parts = spec.name, classes, tuple(parts)
         self._ends = np.cumsum([len(part.table) for part in parts])
         votes = [f"votes_{name}" for name in classes]
-        has_votes = all(set(votes) <= set(part.table.columns) for part in parts)
+        voted = [part.name for part in parts if set(votes) <= set(part.table.columns)]
+        has_votes = len(voted) == len(parts)
+        self.draw_labels = _draws(spec, parts)
         has_groups = any("group" in part.table.columns for part in parts)
         tables = [_rows(part, votes if has_votes else [], has_groups) for part in parts]
         self.table = pd.concat(tables, ignore_index=True)
@@ -192,7 +194,8 @@ class UnitedDataset:
         }
         spaces = [getattr(part, "record", {}).get("label_space", {}) for part in parts]
         self.record: dict[str, Any] = {
-            "label_space": {key: value for space in spaces for key, value in space.items()}
+            "label_space": {key: value for space in spaces for key, value in space.items()},
+            "votes_unused": [] if has_votes else voted,
         }
 
     def read(self, row: int) -> NDArray[np.uint8]:
@@ -219,6 +222,18 @@ class UnitedDataset:
 
         counts = np.bincount(self._ends.searchsorted(rows, side="right"), minlength=len(self.parts))
         return {part.name: int(count) for part, count in zip(self.parts, counts, strict=True)}
+
+
+def _draws(spec: UnionSpec, parts: Sequence[FERDataset]) -> bool:
+    """Whether labels are drawn from the votes at every visit: all parts ask for it, or none."""
+    draw = {part.name: bool(getattr(part, "draw_labels", False)) for part in parts}
+    if any(draw.values()) and not all(draw.values()):
+        one, other = max(draw, key=lambda name: draw[name]), min(draw, key=lambda name: draw[name])
+        raise FerError(
+            f"{spec.name}: {one} is to draw its labels from votes, but {other} has one label a face: "
+            f"choose another mode in data.options.{one}"
+        )
+    return all(draw.values())
 
 
 def _rows(part: FERDataset, votes: list[str], with_groups: bool) -> Any:
