@@ -221,3 +221,14 @@ def test_center_crop_form_of_tensors():
     image = planes(faces(1, 44, 60)).float()
     rng = SampleRandom(0, 0, [0])
     assert torch.equal(crop.image(image[0], rng), crop.batch(image, rng)[0])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("items", [POSTER, TEN, ["random_resized_crop", "normalize"]], ids=["poster", "ten", "crop"])
+def test_device_gives_the_same_pictures(items):
+    pictures, pipeline = planes(faces(16)), build_pipeline(items, INFO)
+    here = pipeline.batch(pictures, SampleRandom(0, 0, range(16)))
+    there = pipeline.batch(pictures.cuda(), SampleRandom(0, 0, range(16)))
+    assert there.is_cuda
+    assert (levels(here - there.cpu()) < 3).float().mean() > 0.97

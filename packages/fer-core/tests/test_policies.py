@@ -253,3 +253,14 @@ def test_jitter_draws_torchvisions_factors():
     image = pil(faces(1)[0])
     turned = array(OPERATIONS["hue"].picture(image, 30, Style()))
     assert (turned == array(functional.adjust_hue(image, 30 / 255))).all()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("policy", POLICIES)
+def test_device_gives_the_same_pictures(policy):
+    pictures = planes(faces(32))
+    here = POLICIES[policy].batch(pictures.clone(), SampleRandom(0, 0, range(32)))
+    there = POLICIES[policy].batch(pictures.cuda(), SampleRandom(0, 0, range(32)))
+    assert there.is_cuda
+    assert ((here.int() - there.cpu().int()).abs() <= 2).float().mean() > 0.99

@@ -99,10 +99,9 @@ def preview(
         color=section.color,
         seed=derive_seed(config.train.seed, 2),
     )
-    own = section.name in registry.find("models", model).recipes
-    title = (
-        f"{config.model.name} on {section.name}: recipe {config.model.name}/{section.name if own else 'default'}"
-    )
+    recipe = section.name if section.name in registry.find("models", model).recipes else "default"
+    changes = "".join(f", {change}" for change in (*(file.name for file in configs), *overrides))
+    title = f"{section.name}: recipe {config.model.name}/{recipe}{changes}"
     note = (
         f"input {section.input_size} pixels, {section.color}, {section.pipeline}, seed {config.train.seed}; "
         "normalisation taken out again"
