@@ -225,7 +225,9 @@ def test_center_crop_form_of_tensors():
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("items", [POSTER, TEN, ["random_resized_crop", "normalize"]], ids=["poster", "ten", "crop"])
+@pytest.mark.parametrize(
+    "items", [POSTER, TEN, ["random_resized_crop", "normalize"]], ids=["poster", "ten", "crop"]
+)
 def test_device_gives_the_same_pictures(items):
     pictures, pipeline = planes(faces(16)), build_pipeline(items, INFO)
     here = pipeline.batch(pictures, SampleRandom(0, 0, range(16)))
