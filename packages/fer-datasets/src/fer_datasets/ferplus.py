@@ -1,7 +1,7 @@
-"""Reader of FERPlus: generated folders with `label.csv`, or `fer2013new.csv` beside `fer2013.csv`.
+"""Reader of FERPlus: its two label files with their votes, and copies in which the votes are gone.
 
-The two sets of labels are not interchangeable: 1,602 images have other votes in `label.csv`. The figures that
-papers quote (25,045 / 3,191 / 3,137) come from `label.csv`, so the folders win where both are present.
+The two label files are not interchangeable: 1,602 images have other votes in `label.csv`. The figures that papers
+quote (25,045 / 3,191 / 3,137) come from `label.csv` and the rule `majority`, which are the defaults.
 """
 
 from __future__ import annotations
@@ -9,123 +9,123 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from fer_core.errors import FerError, nearest
 from fer_core.types import FERDataset
-from numpy.typing import NDArray
 
-from fer_datasets.files import images_in, layout_error, require_folder, safe_relative
+from fer_datasets.copies import leave_out
+from fer_datasets.ferplus_copies import from_class_folders, from_modified
+from fer_datasets.ferplus_votes import FOLDERS, Voted, from_folders, from_names, from_rows
+from fer_datasets.files import layout_error, require_folder
 from fer_datasets.image_files import ImageFiles
-from fer_datasets.pixel_rows import PixelRows, open_pixel_file
-from fer_datasets.specs.ferplus import CLASSES, SPEC
-from fer_datasets.tables import integers, make_table, read_csv, require_columns
-from fer_datasets.votes import EMOTIONS, majority, remove_outliers
+from fer_datasets.listing import child
+from fer_datasets.pixel_rows import PixelRows
+from fer_datasets.specs.ferplus import CLASSES, SPEC, counts_of
+from fer_datasets.tables import make_table
+from fer_datasets.votes import RULES, labels_of, majority
 
-FOLDERS = {"train": "FER2013Train", "valid": "FER2013Valid", "test": "FER2013Test"}
-USAGES = {"Training": "train", "PublicTest": "valid", "PrivateTest": "test"}
-VOTE_COLUMNS = (*CLASSES, "unknown", "NF")
-MODES = ("majority",)
+NAMES = {name.lower(): name for name in ("FER2013Train", "FER2013Valid", "FER2013Test")}
+LABELS = ("label.csv", "fer2013new.csv")
 
 
-def load(root: Path, *, mode: str = "majority") -> FERDataset:
+def load(
+    root: Path,
+    *,
+    mode: str = "majority",
+    labels: str | None = None,
+    dedup: bool = False,
+    drop_constant: bool = False,
+) -> FERDataset:
     """Read FERPlus.
 
     Args:
-        root: Folder that holds `FER2013Train`, `FER2013Valid`, `FER2013Test`, or `data/` with these, or the
-            two csv files.
-        mode: Rule from votes to labels; `majority` drops images without an absolute majority.
+        root: Folder with one of the layouts of the spec.
+        mode: Rule from votes to targets of the training part, one of `fer_datasets.votes.RULES`. The other parts
+            always follow `majority`, as in the reference reader.
+        labels: `label.csv` or `fer2013new.csv`; None takes `label.csv` where it is there.
+        dedup: Keep one of several images with equal pixels (`fer_datasets.copies`).
+        drop_constant: Leave out images all of one value.
 
     Returns:
-        Dataset with the columns `votes_<class>`: counts without single votes, not normalised.
+        Dataset whose columns `votes_<class>`, divided by their sum, are the target of the mode. With the mode
+        `probability` it asks (`draw_labels`) that labels be drawn from them at every visit.
 
     Raises:
-        FerError: Unknown mode, unknown layout, or a damaged label file.
+        FerError: Unknown option, unknown layout, or a damaged label file.
     """
-    if mode not in MODES:
-        raise FerError(f"ferplus: there is no mode {mode!r}: {nearest(mode, MODES)}")
+    if mode not in RULES:
+        raise FerError(f"ferplus: there is no mode {mode!r}: {nearest(mode, RULES)}")
+    if labels is not None and labels not in LABELS:
+        raise FerError(f"ferplus: there is no label file {labels!r}: {nearest(labels, LABELS)}")
     require_folder(SPEC, root)
-    for base in (root, root / "data"):
-        present = [folder for folder in FOLDERS.values() if (base / folder).is_dir()]
-        if present:
-            missing = [folder for folder in FOLDERS.values() if folder not in present]
-            if missing:
-                raise layout_error(SPEC, base, f"{' and '.join(missing)} missing beside {' and '.join(present)}")
-            return _from_folders(root, base)
-    if (root / "fer2013new.csv").is_file():
-        return _from_csv(root)
-    raise layout_error(SPEC, root, "neither FER2013Train, FER2013Valid, FER2013Test nor fer2013new.csv stand")
+    voted = _find_votes(root, labels)
+    dataset = _with_votes(root, voted, mode) if voted else _without_votes(root, mode, labels)
+    leave_out(dataset, SPEC.splits, dedup=dedup, drop_constant=drop_constant)
+    return dataset
 
 
-def _from_folders(root: Path, base: Path) -> FERDataset:
-    ids: list[str] = []
-    splits: list[str] = []
-    sources: list[str] = []
-    votes = []
-    for split, folder in FOLDERS.items():
-        path = base / folder / "label.csv"
-        if not path.is_file():
-            raise layout_error(SPEC, base, f"{folder}/label.csv is missing")
-        if not images_in(base / folder):
-            hint = "run the authors' src/generate_training_data.py, which draws them from fer2013.csv"
-            raise layout_error(SPEC, base, f"{folder} has labels but no images ({hint})")
-        cells = read_csv(path, columns=("name", "box", *VOTE_COLUMNS))
-        for row, name in enumerate(cells["name"]):
-            name = safe_relative(name, f"{path}, row {row + 1}")
-            ids.append(name.removesuffix(".png"))
-            sources.append((base / folder / name).relative_to(root).as_posix())
-        votes.append(_votes(cells, path))
-        splits += [split] * len(votes[-1])
-    counts = np.concatenate(votes)
-    labels = majority(counts)
-    keep = np.flatnonzero(labels >= 0)
-    table = _table(keep, ids, labels, splits, sources, counts)
-    return ImageFiles(SPEC.name, CLASSES, root, table)
+def _find_votes(root: Path, labels: str | None) -> Voted | None:
+    """The samples of the label file that was asked for, or else of the first that is there."""
+    places = [place for place in (root, child(root, "data")) if place]
+    base = next((place for place in places if child(place, *FOLDERS.values())), None)
+    if base is not None:
+        missing = [name for lower, name in NAMES.items() if child(base, lower) is None]
+        if missing:
+            present = [name for name in NAMES.values() if name not in missing]
+            raise layout_error(SPEC, base, f"{' and '.join(missing)} missing beside {' and '.join(present)}")
+    if base is not None and labels != LABELS[1]:
+        return from_folders(root, base)
+    if labels == LABELS[0]:
+        raise layout_error(SPEC, root, "label.csv was asked for, but FER2013Train, FER2013Valid, FER2013Test miss")
+    if not (root / LABELS[1]).is_file():
+        if labels:
+            raise layout_error(SPEC, root, "fer2013new.csv, which was asked for, is missing")
+        return None
+    files = (root / "fer2013.csv", root / "fer2013" / "fer2013.csv")
+    pixels = next((path for path in files if path.is_file()), None)
+    if pixels is not None:
+        return from_rows(root, pixels)
+    if base is not None:
+        return from_names(root, base)
+    raise layout_error(SPEC, root, "fer2013.csv, which holds the images, is missing beside fer2013new.csv")
 
 
-def _from_csv(root: Path) -> FERDataset:
-    path, pixel_path = root / "fer2013new.csv", root / "fer2013.csv"
-    if not pixel_path.is_file():
-        raise layout_error(SPEC, root, "fer2013.csv, which holds the images, is missing beside fer2013new.csv")
-    cells = read_csv(path)
-    require_columns(cells, ("Usage", "Image name", *VOTE_COLUMNS), path)
-    pixels = open_pixel_file(pixel_path, ("Usage",))
-    usages = cells["Usage"]
-    if usages != pixels.cells["Usage"]:
-        what = f"{path} ({len(usages)} rows) and {pixel_path} ({len(pixels.spans)} rows) do not belong together"
-        raise FerError(f"{what}: their rows and Usage must agree one by one, take both from the original sources")
-    unknown = set(usages) - set(USAGES)
-    if unknown:
-        raise FerError(f"{path}: Usage {min(unknown)!r} is none of {', '.join(USAGES)}: restore the file")
-    counts = _votes(cells, path)
-    labels = majority(counts)
-    named = np.array([bool(name.strip()) for name in cells["Image name"]], dtype=bool)
-    keep = np.flatnonzero((labels >= 0) & named)
-    ids = [f"row-{row:05d}" for row in range(len(counts))]  # names repeat in this file, rows do not
-    splits = [USAGES[usage] for usage in usages]
-    table = _table(keep, ids, labels, splits, [f"fer2013.csv#{row}" for row in range(len(counts))], counts)
-    return PixelRows(SPEC.name, CLASSES, pixels, keep, table)
-
-
-def _votes(cells: dict[str, list[str]], path: Path) -> NDArray[np.int64]:
-    columns = [integers(cells[name], 0, 10, f"the votes for {name}", path) for name in VOTE_COLUMNS]
-    return np.stack(columns, axis=1)
-
-
-def _table(
-    keep: NDArray[np.int64],
-    ids: list[str],
-    labels: NDArray[np.int64],
-    splits: list[str],
-    sources: list[str],
-    counts: NDArray[np.int64],
-) -> pd.DataFrame:
+def _with_votes(root: Path, voted: Voted, mode: str) -> ImageFiles | PixelRows:
+    train = np.array([split == "train" for split in voted.splits], dtype=bool)
+    weights = np.where(train[:, None], RULES[mode](voted.votes), majority(voted.votes))
+    numbers = labels_of(voted.votes, weights)
+    keep = np.flatnonzero((numbers >= 0) & voted.usable)
     if not len(keep):
-        raise FerError("ferplus: no image has a majority for an emotion: are these the original label files?")
+        raise FerError(
+            f"ferplus: no image has a majority for an emotion ({mode}): are these the original label files?"
+        )
     rows = keep.tolist()
     table = make_table(
-        [ids[row] for row in rows], labels[keep], [splits[row] for row in rows], [sources[row] for row in rows]
+        [voted.ids[row] for row in rows],
+        numbers[keep],
+        [voted.splits[row] for row in rows],
+        [voted.sources[row] for row in rows],
     )
-    kept = remove_outliers(counts[keep])
-    for column in range(EMOTIONS):
-        table[f"votes_{CLASSES[column]}"] = kept[:, column]
-    return table
+    for column, name in enumerate(CLASSES):
+        table[f"votes_{name}"] = weights[keep, column]
+    layout = f"{voted.layout}; {mode}" + ("" if mode == "majority" else " for training, majority for the rest")
+    dataset = (
+        ImageFiles(SPEC.name, CLASSES, root, table, layout)
+        if voted.pixels is None
+        else PixelRows(SPEC.name, CLASSES, voted.pixels, keep, table, layout)
+    )
+    dataset.expected_counts = counts_of(voted.source, mode)
+    dataset.draw_labels = mode == "probability"
+    return dataset
+
+
+def _without_votes(root: Path, mode: str, labels: str | None) -> ImageFiles:
+    dataset = from_modified(root) or from_class_folders(root)
+    if dataset is None:
+        what = "neither FER2013Train, FER2013Valid, FER2013Test nor fer2013new.csv nor class folders stand there"
+        raise layout_error(SPEC, root, what)
+    if mode != "majority" or labels is not None:
+        asked = f"labels={labels}" if labels else f"mode={mode}"
+        hint = "drop the option, or take label.csv or fer2013new.csv from the authors"
+        raise FerError(f"ferplus: {asked} needs the votes, which {dataset.layout} do not hold: {hint}")
+    dataset.expected_counts = {}
+    return dataset

@@ -27,6 +27,8 @@ class ImageFiles:
     """Only where they depend on the layout or the options."""
     refused: Mapping[str, str]
     """Only where the layout cannot serve every split protocol."""
+    draw_labels = False
+    """Whether a training label is drawn from the votes at every visit."""
 
     def __init__(
         self, name: str, classes: tuple[str, ...], root: Path, table: pd.DataFrame, layout: str = ""
@@ -59,3 +61,9 @@ class ImageFiles:
             hashes = hash_files(self.root / path for path in self._paths)
             self._fingerprint = make_fingerprint(self.table["id"].tolist(), self.table["label"].tolist(), hashes)
         return self._fingerprint
+
+    def keep(self, rows: NDArray[np.int64]) -> None:
+        """Drop every row of the table but these."""
+        self.table = self.table.iloc[rows].reset_index(drop=True)
+        self._paths = self.table["source"].tolist()
+        self._fingerprint = None

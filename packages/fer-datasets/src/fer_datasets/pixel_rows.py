@@ -133,6 +133,8 @@ class PixelRows:
     """Only where they depend on the layout or the options."""
     refused: Mapping[str, str]
     """Only where the layout cannot serve every split protocol."""
+    draw_labels = False
+    """Whether a training label is drawn from the votes at every visit."""
 
     def __init__(
         self,

@@ -1,0 +1,143 @@
+"""The label files of FERPlus: who voted for what, joined with where the images are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from fer_core.errors import FerError
+from numpy.typing import NDArray
+
+from fer_datasets.files import images_in, layout_error, safe_relative
+from fer_datasets.listing import child
+from fer_datasets.pixel_rows import PixelFile, open_pixel_file
+from fer_datasets.specs.ferplus import CLASSES, SPEC
+from fer_datasets.tables import integers, read_csv, require_columns
+
+FOLDERS = {"train": "fer2013train", "valid": "fer2013valid", "test": "fer2013test"}
+"""Split -> its folder of generated images, lower case."""
+USAGES = {"Training": "train", "PublicTest": "valid", "PrivateTest": "test"}
+VOTE_COLUMNS = (*CLASSES, "unknown", "NF")
+
+
+@dataclass(frozen=True)
+class Voted:
+    """Every row of a label file.
+
+    Attributes:
+        source: `label.csv`, or `fer2013new.csv` with its rows or joined by names.
+        layout: The same in words.
+        ids: Unique names.
+        splits: `train`, `valid` or `test`.
+        sources: Where the pixels come from.
+        votes: int64 [N, 10], as in the file.
+        usable: bool [N], false for rows that name no image.
+        pixels: The file of pixel rows, row i for row i; None where `sources` are image files.
+    """
+
+    source: str
+    layout: str
+    ids: list[str]
+    splits: list[str]
+    sources: list[str]
+    votes: NDArray[np.int64]
+    usable: NDArray[np.bool_]
+    pixels: PixelFile | None = None
+
+
+def from_folders(root: Path, base: Path) -> Voted:
+    """The generated folders, each with its `label.csv`."""
+    ids: list[str] = []
+    splits: list[str] = []
+    sources: list[str] = []
+    votes = []
+    for split, folder in _folders(base).items():
+        path = folder / "label.csv"
+        if not path.is_file():
+            raise layout_error(SPEC, base, f"{folder.name}/label.csv is missing")
+        if not images_in(folder):
+            hint = "run the authors' src/generate_training_data.py, which draws them from fer2013.csv"
+            raise layout_error(SPEC, base, f"{folder.name} has labels but no images ({hint})")
+        cells = read_csv(path, columns=("name", "box", *VOTE_COLUMNS))
+        below = folder.relative_to(root).as_posix()
+        for row, name in enumerate(cells["name"]):
+            name = safe_relative(name.strip(), f"{path}, row {row + 1}")
+            ids.append(name.removesuffix(".png"))
+            sources.append(f"{below}/{name}")
+        votes.append(_votes(cells, path))
+        splits += [split] * len(votes[-1])
+    usable = np.ones(len(ids), dtype=bool)
+    return Voted(
+        "label.csv", "generated images, votes of label.csv", ids, splits, sources, np.concatenate(votes), usable
+    )
+
+
+def from_rows(root: Path, pixel_path: Path) -> Voted:
+    """`fer2013new.csv` with `fer2013.csv`: row i of one belongs to row i of the other."""
+    path, cells = _read_new(root)
+    pixels = open_pixel_file(pixel_path, ("Usage",))
+    usages = cells["Usage"]
+    if usages != pixels.cells["Usage"]:
+        what = f"{path} ({len(usages)} rows) and {pixel_path} ({len(pixels.spans)} rows) do not belong together"
+        raise FerError(f"{what}: their rows and Usage must agree one by one, take both from the original sources")
+    below = pixel_path.relative_to(root).as_posix()
+    return Voted(
+        "fer2013new.csv",
+        "rows of fer2013.csv, votes of fer2013new.csv",
+        [f"row-{row:05d}" for row in range(len(usages))],  # names repeat in this file, rows do not
+        [USAGES[usage] for usage in usages],
+        [f"{below}#{row}" for row in range(len(usages))],
+        _votes(cells, path),
+        _named(cells),
+        pixels,
+    )
+
+
+def from_names(root: Path, base: Path) -> Voted:
+    """`fer2013new.csv` with the generated images, joined by name.
+
+    Four names occur twice; the authors' generator let the later row overwrite the image, so that row counts.
+    """
+    path, cells = _read_new(root)
+    folders = {split: folder.relative_to(root).as_posix() for split, folder in _folders(base).items()}
+    splits = [USAGES[usage] for usage in cells["Usage"]]
+    named = _named(cells)
+    names = [
+        safe_relative(name.strip(), f"{path}, row {row + 1}") if named[row] else ""
+        for row, name in enumerate(cells["Image name"])
+    ]
+    last = {name: row for row, name in enumerate(names)}
+    return Voted(
+        "fer2013new.csv by name",
+        "generated images, votes of fer2013new.csv",
+        [name.removesuffix(".png") for name in names],
+        splits,
+        [f"{folders[split]}/{name}" for split, name in zip(splits, names, strict=True)],
+        _votes(cells, path),
+        named & np.array([last[name] == row for row, name in enumerate(names)], dtype=bool),
+    )
+
+
+def _folders(base: Path) -> dict[str, Path]:
+    found = {split: child(base, name) for split, name in FOLDERS.items()}
+    return {split: folder for split, folder in found.items() if folder is not None}
+
+
+def _read_new(root: Path) -> tuple[Path, dict[str, list[str]]]:
+    path = root / "fer2013new.csv"
+    cells = read_csv(path)
+    require_columns(cells, ("Usage", "Image name", *VOTE_COLUMNS), path)
+    unknown = set(cells["Usage"]) - set(USAGES)
+    if unknown:
+        raise FerError(f"{path}: Usage {min(unknown)!r} is none of {', '.join(USAGES)}: restore the file")
+    return path, cells
+
+
+def _named(cells: dict[str, list[str]]) -> NDArray[np.bool_]:
+    return np.array([bool(name.strip()) for name in cells["Image name"]], dtype=bool)
+
+
+def _votes(cells: dict[str, list[str]], path: Path) -> NDArray[np.int64]:
+    columns = [integers(cells[name], 0, 10, f"the votes for {name}", path) for name in VOTE_COLUMNS]
+    return np.stack(columns, axis=1)
