@@ -39,8 +39,8 @@ def align_face(image: NDArray[np.uint8], landmarks: ArrayLike) -> NDArray[np.uin
 
     Args:
         image: The picture, uint8 [H, W, channels], in any order of channels.
-        landmarks: x and y in pixels of left eye, right eye, nose, left and right corner of the mouth (left as seen in
-            the picture), [5, 2] or the ten numbers in a row.
+        landmarks: x and y in pixels of left eye, right eye, nose, left and right corner of the mouth (left as seen
+            in the picture), [5, 2] or the ten numbers in a row.
 
     Returns:
         The face, uint8 [112, 112, channels], black where it lies outside of the picture.
@@ -61,8 +61,8 @@ def choose_template(landmarks: ArrayLike) -> tuple[int, Points, float]:
         landmarks: As in `align_face`; taken as they are.
 
     Returns:
-        The index in `TEMPLATES`, the matrix [2, 3] of `fit_similarity`, and the sum of the five distances in pixels
-        that remain, by which the template is chosen.
+        The index in `TEMPLATES`, the matrix [2, 3] of `fit_similarity`, and the sum of the five distances in
+        pixels that remain, by which the template is chosen.
 
     Raises:
         FerError: The landmarks have another form or are one point.
@@ -100,8 +100,8 @@ def fit_similarity(points: Points, template: Points) -> Points:
 def warp(image: NDArray[np.uint8], matrix: Points) -> NDArray[np.uint8]:
     """Move an image by a matrix and cut out the square of 112 x 112 pixels at the origin; bilinear, black outside.
 
-    A pixel lies at its whole-number coordinates. OpenCV, which the authors use, does the same on a grid of 1/32 pixel,
-    so values may differ by a few units at sharp edges.
+    A pixel lies at its whole-number coordinates. OpenCV, which the authors use, does the same on a grid of 1/32
+    pixel, so values may differ by a few units at sharp edges.
 
     Args:
         image: uint8 [H, W, channels].
@@ -112,7 +112,7 @@ def warp(image: NDArray[np.uint8], matrix: Points) -> NDArray[np.uint8]:
     source = np.linalg.solve(matrix[:, :2], np.stack((x, y)) - matrix[:, 2:])
     low = np.floor(source)
     share = source - low
-    # The frame of zeros is what lies outside; far coordinates are moved onto it, where all four neighbours are black.
+    # The frame of zeros is what lies outside; far coordinates are moved onto it, where all neighbours are black.
     framed = np.zeros((height + 3, width + 3, channels), np.float64)
     framed[1:-2, 1:-2] = image
     column = np.clip(low[0], -1, width).astype(np.intp) + 1
@@ -128,8 +128,8 @@ def _points(landmarks: ArrayLike) -> Points:
     points = np.asarray(landmarks, dtype=np.float64)
     if points.size != 10 or not np.isfinite(points).all():
         raise FerError(
-            f"the landmarks have the shape {list(points.shape)}, or are no numbers: pass x and y of left eye, right "
-            "eye, nose, left and right corner of the mouth"
+            f"the landmarks have the shape {list(points.shape)}, or are no numbers: pass x and y of left eye, "
+            "right eye, nose, left and right corner of the mouth"
         )
     points = points.reshape(5, 2)
     if np.ptp(points, axis=0).max() == 0:

@@ -31,8 +31,8 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
     """Turn a checkpoint of https://github.com/SainingZhang/DDAMFN into the state dict of `DDAMFN`.
 
     The names are equal already; the work is to unwrap (`model_state_dict`, `state_dict`, `module.`), to drop the
-    tensors that the authors' network never reads (`NEVER_USED`), and to check every other name and shape. The class
-    order stays the file's own.
+    tensors that the authors' network never reads (`NEVER_USED`), and to check every other name and shape. The
+    class order stays the file's own.
 
     Raises:
         FerError: Tensors are missing, surplus or of another shape; the first of each are named.
@@ -42,8 +42,8 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
     if "fc.weight" not in tensors or not heads:
         lacking = "fc.weight" if "fc.weight" not in tensors else "cat_head0"
         raise FerError(
-            f"this state dict has {len(tensors)} tensors but no {lacking}, so it is no DDAMFN: give a checkpoint of "
-            "https://github.com/SainingZhang/DDAMFN"
+            f"this state dict has {len(tensors)} tensors but no {lacking}, so it is no DDAMFN: give a checkpoint "
+            "of https://github.com/SainingZhang/DDAMFN"
         )
     expected = _expected(tensors["fc.weight"].shape[0], heads)
     check_state(tensors, expected, f"this state dict is no DDAMFN with {heads} heads")

@@ -112,6 +112,6 @@ def check_size(images: Tensor) -> None:
     if images.shape[-2:] != (INPUT_SIZE, INPUT_SIZE):
         height, width = images.shape[-2:]
         raise FerError(
-            f"DDAMFN was given images of {height} x {width} pixels, but its kernels fit {INPUT_SIZE} x {INPUT_SIZE} "
-            f"alone: set data.input_size={INPUT_SIZE}, or resize them"
+            f"DDAMFN was given images of {height} x {width} pixels, but its kernels fit {INPUT_SIZE} x "
+            f"{INPUT_SIZE} alone: set data.input_size={INPUT_SIZE}, or resize them"
         )

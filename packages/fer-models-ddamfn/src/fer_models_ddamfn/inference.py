@@ -1,8 +1,8 @@
 """The form of DDAMFN that only predicts: the same logits in less time.
 
-Batch normalisations are folded into the convolutions. Maps lie channels-last, where a 1x1 convolution is one matrix
-product, and the mixed depthwise convolutions become one each, their kernels framed with zeros to the largest size:
-the additional products cost less than taking the map apart and joining it again.
+Batch normalisations are folded into the convolutions. Maps lie channels-last, where a 1x1 convolution is one
+matrix product, and the mixed depthwise convolutions become one each, their kernels framed with zeros to the largest
+size: the additional products cost less than taking the map apart and joining it again.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class _Gates(nn.Module):
 
     def forward(self, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
         y = F.hardswish(self.squeeze(torch.cat((rows, columns), dim=1)))
-        h, w = y.split((rows.shape[1], columns.shape[1]), dim=1)
+        h, w = torch.split(y, [rows.shape[1], columns.shape[1]], dim=1)
         a_h = self.of_rows(h).sigmoid().transpose(1, 2)
         a_w = self.of_columns(w).sigmoid().transpose(1, 2)
         return a_h.unsqueeze(3), a_w.unsqueeze(2)
@@ -115,7 +115,8 @@ class _MDW(nn.Module):
         last = y.permute(0, 2, 3, 1)
         a_h, a_w = self.gates(last.mean(2), last.mean(1))
         y = self.down((y * a_w * a_h).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        return x + y if self.residual else y
+        out: Tensor = x + y if self.residual else y
+        return out
 
 
 class _Head(nn.Module):
@@ -128,7 +129,8 @@ class _Head(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         rows, columns = self.rows(features).squeeze(3), self.columns(features).squeeze(2)
         a_h, a_w = self.gates(rows.transpose(1, 2), columns.transpose(1, 2))
-        return a_h * a_w
+        attention: Tensor = a_h * a_w
+        return attention
 
 
 def _fast(block: nn.Module) -> nn.Module:

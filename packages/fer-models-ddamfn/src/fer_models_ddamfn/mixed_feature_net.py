@@ -1,7 +1,7 @@
 """Mixed Feature Network, the backbone of DDAMFN: inverted bottlenecks with kernels of several sizes.
 
-Zhang et al., Electronics 12(17), 3595 (2023). The names in the state dict are the authors' own. Their mixed depthwise
-convolutions also own a batch normalisation and a PReLU that nothing calls; those are left out.
+Zhang et al., Electronics 12(17), 3595 (2023). The names in the state dict are the authors' own. Their mixed
+depthwise convolutions also own a batch normalisation and a PReLU that nothing calls; those are left out.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class MixedDepthwise(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, sum(split), h, w] to the same with h and w divided by the stride."""
-        parts = x.split(self.split, dim=1)
+        parts = torch.split(x, self.split, dim=1)
         return torch.cat([conv(p) for conv, p in zip(self.mixed_depthwise_conv, parts, strict=True)], dim=1)
 
 
@@ -88,7 +88,7 @@ class AxisGates(nn.Module):
         """Descriptors [N, C, h] and [N, C, w] to gates [N, C, h, 1] and [N, C, 1, w], all in (0, 1)."""
         y = pointwise(self.conv1, torch.cat((rows, columns), dim=2))
         y = F.hardswish(self.bn1(y.unsqueeze(3)).squeeze(3))
-        of_rows, of_columns = y.split((rows.shape[2], columns.shape[2]), dim=2)
+        of_rows, of_columns = torch.split(y, [rows.shape[2], columns.shape[2]], dim=2)
         a_h = pointwise(self.conv2, of_rows).sigmoid()
         a_w = pointwise(self.conv3, of_columns).sigmoid()
         return a_h.unsqueeze(3), a_w.unsqueeze(2)

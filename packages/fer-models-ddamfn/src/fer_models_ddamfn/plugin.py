@@ -1,4 +1,4 @@
-"""What this package brings: the models `ddamfn` and `ddamfn_pp`, one network with two sets of recipes, and its loss."""
+"""What this package brings: the models `ddamfn` and `ddamfn_pp`, one network and two sets of recipes; its loss."""
 
 from __future__ import annotations
 
@@ -23,12 +23,18 @@ _BACKBONE = Weights(
 
 
 def _make_spec(
-    name: str, datasets: Iterable[str], summary: str, aliases: tuple[str, ...] = (), checkpoints: tuple[Weights, ...] = ()
+    name: str,
+    datasets: tuple[str, ...],
+    summary: str,
+    aliases: tuple[str, ...] = (),
+    checkpoints: tuple[Weights, ...] = (),
 ) -> ModelSpec:
     return ModelSpec(
         name=name,
         factory="fer_models_ddamfn.ddamfn:build_ddamfn",
-        recipes={data: f"fer_models_ddamfn.recipes:{name}-{data}.yaml" for data in ("default", *datasets, "synthetic")},
+        recipes={
+            data: f"fer_models_ddamfn.recipes:{name}-{data}.yaml" for data in ("default", *datasets, "synthetic")
+        },
         summary=summary,
         paper=_PAPER,
         licence="not stated",
