@@ -284,3 +284,34 @@ def test_logits_of_views_are_averaged_in_parts():
     assert torch.allclose(logits_of(Mean(), views), views.mean((1, 3, 4)))
     assert max(sizes) == 40
     assert sum(sizes) == 400
+
+
+@pytest.mark.parametrize("mode", ["batched", "per-image"])
+def test_labels_are_drawn_from_votes_anew_at_every_visit(colour, mode):
+    votes = np.tile([[1.0, 3.0, 0.0]], (COUNT, 1))
+    votes[7] = [0, 0, 5]
+
+    def labels(epoch, sampler=shuffle, start=0, **options):
+        loader = load(colour, sampler=sampler, mode=mode, votes=votes, **options)
+        batches = list(loader.epoch(epoch, start))
+        return {int(i): int(y) for batch in batches for i, y in zip(batch["index"], batch["label"], strict=True)}
+
+    epochs = [labels(epoch, draw_labels=True) for epoch in range(30)]
+    drawn = [label for epoch in epochs for row, label in epoch.items() if row != 7]
+    assert {epoch[7] for epoch in epochs} == {2}
+    assert set(drawn) == {0, 1}
+    spread = 4 * (0.75 * 0.25 / len(drawn)) ** 0.5
+    assert abs(np.mean(drawn) - 0.75) < spread
+    assert labels(3, draw_labels=True) == epochs[3] != epochs[4]
+    assert labels(3, start=2, draw_labels=True).items() <= epochs[3].items()
+    given = {row: int(label) for row, label in enumerate(LABELS)}
+    assert labels(3) == given
+    assert labels(3, sampler=None, draw_labels=True) == given  # evaluation is never drawn
+
+
+def test_drawing_labels_leaves_the_images_alone(colour):
+    votes = np.ones((COUNT, 3))
+    plain, drawn = (list(load(colour, votes=votes, draw_labels=draw).epoch(1)) for draw in (False, True))
+    assert all(torch.equal(a["image"], b["image"]) for a, b in zip(plain, drawn, strict=True))
+    with pytest.raises(ValueError, match="without votes"):
+        load(colour, draw_labels=True)

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from fer_core.data.packs import Pack
-from fer_core.data.random import SampleRandom
+from fer_core.data.random import SampleRandom, derive_seed
 from fer_core.data.samplers import Sampler
 from fer_core.data.transforms import Pipeline
 from fer_core.errors import FerError
@@ -49,6 +49,7 @@ class Loader:
         sampler: Order of a training epoch, as positions in `rows`; a remainder too small for two images in each
             part joins the previous batch. None: evaluation, every row once and in order.
         drop_last: Leave out the remainder of a training epoch instead.
+        draw_labels: Draw the label of a training sample from its votes, anew at every visit.
         seed: Of the run.
         color: Channel order that the network was made for, `rgb` or `bgr`.
         workers: Processes of the `per-image` mode; 0 works in this process, `auto` takes one less than the CPUs.
@@ -61,7 +62,7 @@ class Loader:
 
     Raises:
         FerError: One of `rows` has no votes at all, or `drop_last` would leave no batch.
-        ValueError: `labels` or `votes` do not belong to the pack.
+        ValueError: `labels` or `votes` do not belong to the pack, or `draw_labels` lacks votes.
     """
 
     def __init__(
@@ -80,11 +81,15 @@ class Loader:
         device: torch.device | str,
         votes: NDArray[np.floating] | None = None,
         drop_last: bool = False,
+        draw_labels: bool = False,
         process: tuple[int, int] = (0, 1),
         parts: int = 1,
     ) -> None:
         if len(labels) != len(pack) or (votes is not None and len(votes) != len(pack)):
             raise ValueError(f"{len(pack)} images, but {len(labels)} labels or another number of votes")
+        if draw_labels and votes is None:
+            raise ValueError("labels cannot be drawn without votes")
+        self._draw_labels = draw_labels and sampler is not None
         self._pack, self._pipeline, self._sampler = pack, pipeline, sampler
         self._process, self._parts = process, parts * process[1]
         rows = np.asarray(rows, dtype=np.int64)
@@ -163,11 +168,12 @@ class Loader:
     @torch.no_grad()
     def _transform(self, epoch: int, positions: Positions, streams: Streams) -> Batch:
         images = self._pack.images(self._rows[positions])
-        random = SampleRandom(self._seed, epoch, streams)
+        random, labels = SampleRandom(self._seed, epoch, streams), self._draw(epoch, positions, streams)
         if isinstance(images, list):
-            return self._batch(self._pipeline.batch(self._move(images), random), positions)
+            return self._batch(self._pipeline.batch(self._move(images), random), positions, labels)
         pixels = torch.from_numpy(images).to(self._device).permute(0, 3, 1, 2)
-        return self._batch(self._pipeline.batch(pixels.flip(1) if self._bgr else pixels, random), positions)
+        pixels = pixels.flip(1) if self._bgr else pixels
+        return self._batch(self._pipeline.batch(pixels, random), positions, labels)
 
     def _move(self, images: list[NDArray[np.uint8]]) -> list[Tensor]:
         """Images of several sizes on the device, [H, W, C] each, by one transfer."""
@@ -192,16 +198,27 @@ class Loader:
                 persistent_workers=self._workers > 0,
                 generator=torch.Generator().manual_seed(0),
             )
-        for (positions, _), images in zip(batches, self._processes, strict=True):
-            yield self._batch(images.to(self._device), positions)
+        for (positions, streams), images in zip(batches, self._processes, strict=True):
+            yield self._batch(images.to(self._device), positions, self._draw(epoch, positions, streams))
 
-    def _batch(self, images: Tensor, positions: Positions) -> Batch:
+    def _draw(self, epoch: int, positions: Positions, streams: Streams) -> Tensor:
+        """Labels of a batch, int64 [n]: those of the table, or drawn from the votes."""
+        if not self._draw_labels or self._distributions is None:
+            return self._labels[positions]
+        shares = self._distributions[positions].double().cumsum(1)
+        # Random numbers of their own: what is drawn for the images stays the same.
+        numbers = SampleRandom(derive_seed(self._seed, 1), epoch, streams).uniform().double()
+        return (shares <= numbers * shares[:, -1:]).sum(1)
+
+    def _batch(self, images: Tensor, positions: Positions, labels: Tensor) -> Batch:
         if self._sampler is not None and images.dim() == 5:
-            positions, images = np.repeat(positions, images.shape[1]), images.flatten(0, 1)
+            views = images.shape[1]
+            positions, labels = np.repeat(positions, views), labels.repeat_interleave(views)
+            images = images.flatten(0, 1)
         at = torch.from_numpy(positions)
         batch = {
             "image": images,
-            "label": self._labels[at].to(self._device),
+            "label": labels.to(self._device),
             "index": torch.from_numpy(self._rows[positions]).to(self._device),
         }
         if self._distributions is not None:

@@ -1,10 +1,11 @@
-"""Cross-entropy, on labels or on the annotators' distribution."""
+"""Cross-entropy, on labels, on the annotators' distribution, or on the best of several labels."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fer_core.errors import FerError
@@ -13,27 +14,48 @@ from fer_core.losses.base import Loss
 if TYPE_CHECKING:
     from fer_core.types import Batch, Losses, Progress, TaskInfo
 
+TARGETS = ("label", "distribution", "any")
+OTHERS = 0.001
+"""Target of the classes without votes where any class with votes will do."""
+
 
 class CrossEntropy(Loss):
     """Mean cross-entropy over the batch.
 
+    The targets other than `label` are those of E. Barsoum and others, arXiv:1608.01041, section 3.
+
     Args:
         info: The task.
         label_smoothing: Weight of the uniform distribution in the target, 0 to 1.
-        target: `label`, or `distribution` to train on the annotators' votes (Barsoum et al. 2016).
+        target: `label`; `distribution`, the annotators' votes; or `any`, which asks for one of the classes with
+            votes, whichever is the likeliest: -log max(t p) with t = 1 for them and 0.001 for the others.
+
+    Raises:
+        FerError: Unknown target, or label smoothing together with `any`.
     """
 
     def __init__(self, info: TaskInfo, *, label_smoothing: float = 0.0, target: str = "label") -> None:
         super().__init__()
-        if target not in ("label", "distribution"):
-            raise FerError(f"loss.target is {target!r}, which does not exist: use label or distribution")
+        if target not in TARGETS:
+            raise FerError(f"loss.target is {target!r}, which does not exist: use label, distribution or any")
+        if target == "any" and label_smoothing:
+            raise FerError("loss.target=any has no smoothed form: set loss.label_smoothing=0, or use distribution")
         self.label_smoothing = label_smoothing
         self.target = target
 
     def forward(self, model: nn.Module, batch: Batch, progress: Progress) -> Losses:
         """Cross-entropy of the model's `logits` [N, C] against the chosen target."""
-        if self.target not in batch:
-            raise FerError("loss.target is distribution, but this dataset has no votes: use loss.target=label")
+        key = "label" if self.target == "label" else "distribution"
+        if key not in batch:
+            raise FerError(f"loss.target is {self.target}, but this dataset has no votes: use loss.target=label")
         logits = model(batch["image"])["logits"]
-        loss = F.cross_entropy(logits.float(), batch[self.target], label_smoothing=self.label_smoothing)
+        if self.target == "any":
+            loss = _any(logits.float(), batch[key])
+        else:
+            loss = F.cross_entropy(logits.float(), batch[key], label_smoothing=self.label_smoothing)
         return {"loss": loss, "logits": logits}
+
+
+def _any(logits: Tensor, distribution: Tensor) -> Tensor:
+    targets = torch.where(distribution > 0, 1.0, OTHERS)
+    return -(targets.log() + logits.log_softmax(1)).amax(1).mean()

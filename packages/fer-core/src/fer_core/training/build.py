@@ -148,6 +148,7 @@ def make_loader(data: Data, rows: NDArray[np.int64], config: Config, engine: Eng
         device=engine.device,
         votes=votes,
         drop_last=section.drop_last,
+        draw_labels=training and getattr(data.dataset, "draw_labels", False),
         process=(distributed.rank(), distributed.size()),
         parts=config.train.accumulate if training else 1,
     )
