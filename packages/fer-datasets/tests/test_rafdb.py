@@ -52,7 +52,7 @@ def test_full_size_label_file_is_read_without_images(tmp_path):
         counts = rows["label"].value_counts()
         assert {name: counts[label] for label, name in enumerate(dataset.classes)} == expected
     assert SPEC.expected_counts == OFFICIAL
-    assert "val" not in SPEC.splits.values()
+    assert set(dataset.table["split"]) == {"train", "test"}
 
 
 @pytest.mark.parametrize(
@@ -99,8 +99,11 @@ def test_missing_folder_and_wrong_layout(tmp_path):
         load(tmp_path / "absent")
     assert "list_patition_label.txt" in caught.value.details
     assert SPEC.homepage in str(caught.value)
+    (tmp_path / "holiday" / "1").mkdir(parents=True)
+    with pytest.raises(FerError, match=r"list_patition_label\.txt is missing.*found: holiday"):
+        load(tmp_path)
     (tmp_path / "train" / "1").mkdir(parents=True)
-    with pytest.raises(FerError, match=r"list_patition_label\.txt is missing.*found: train"):
+    with pytest.raises(FerError, match="neither test nor valid beside it"):
         load(tmp_path)
 
 

@@ -15,6 +15,7 @@ from fer_datasets.specs import (
     folder,
     jaffe,
     rafdb,
+    rafdb_compound,
     sfew,
     synthetic,
 )
@@ -25,6 +26,7 @@ def fer_datasets() -> tuple[DatasetSpec, ...]:
     """Specs of every dataset here."""
     return (
         rafdb.SPEC,
+        rafdb_compound.SPEC,
         ferplus.SPEC,
         fer2013.SPEC,
         expw.SPEC,

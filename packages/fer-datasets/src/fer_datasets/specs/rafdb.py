@@ -4,12 +4,21 @@ from fer_core.types import DatasetSpec
 
 CLASSES = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
 """In the order of the label file, which counts from 1."""
+CUSTOM = {"train": "custom-train", "val": "custom-val", "test": "custom-test"}
+"""Names of the parts of a copy that was divided anew."""
 
 SPEC = DatasetSpec(
     name="rafdb",
     factory="fer_datasets.rafdb:load",
     classes=CLASSES,
-    splits={"train": "train", "test": "test"},
+    splits={
+        "train": "train",
+        "valid": "val",
+        "test": "test",
+        "custom-train": "train",
+        "custom-val": "val",
+        "custom-test": "test",
+    },
     layouts={
         "official": """\
 DIR/                                  # or DIR/basic/
@@ -20,7 +29,19 @@ DIR/                                  # or DIR/basic/
       train_00001_aligned.jpg ...     # 100 x 100
       test_0001_aligned.jpg ...
     original/                         # only for -o data.options.images=original
-      train_00001.jpg ...""",
+      train_00001.jpg ...
+  Annotation/manual/                  # optional: gender, race and age""",
+        "plain names": """\
+DIR/
+  EmoLabel/list_patition_label.txt    # or DIR/list_patition_label.txt
+  RAF/
+    train_00001.jpg ...               # an alignment of one's own""",
+        "class folders": """\
+DIR/                                  # or DIR/DATASET/
+  train/                              # and test/, valid/ or val/
+    1/                                # 1 to 7, 0 to 6, or surprise, fear, disgust...
+      train_00002_aligned.jpg ...
+  train_labels.csv, test_labels.csv   # optional: image,label""",
     },
     expected_counts={
         "train": dict(zip(CLASSES, (1290, 281, 717, 4772, 1982, 705, 2524), strict=True)),
