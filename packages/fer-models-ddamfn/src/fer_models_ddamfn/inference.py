@@ -1,8 +1,8 @@
 """The form of DDAMFN that only predicts: the same logits in less time.
 
 Batch normalisations are folded into the convolutions. Maps lie channels-last, where a 1x1 convolution is one
-matrix product, and the mixed depthwise convolutions become one each, their kernels framed with zeros to the largest
-size: the additional products cost less than taking the map apart and joining it again.
+matrix product, and the mixed depthwise convolutions become one each, their kernels framed with zeros to the
+largest size: the additional products cost less than taking the map apart and joining it again.
 """
 
 from __future__ import annotations
@@ -114,8 +114,10 @@ class _MDW(nn.Module):
         y = self.depthwise(self.prelu(y))
         last = y.permute(0, 2, 3, 1)
         a_h, a_w = self.gates(last.mean(2), last.mean(1))
-        y = self.down((y * a_w * a_h).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        out: Tensor = x + y if self.residual else y
+        # Fresh memory costs more than the product, but with gradients the factors' own need the map as it was.
+        y = y * a_w * a_h if torch.is_grad_enabled() else y.mul_(a_w).mul_(a_h)
+        y = self.down(y.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        out: Tensor = y.add_(x) if self.residual else y
         return out
 
 
