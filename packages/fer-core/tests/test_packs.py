@@ -3,13 +3,14 @@
 import errno
 import pickle
 import shutil
+import signal
 import threading
 from collections import namedtuple
 
 import numpy as np
 import pandas as pd
 import pytest
-from fer_core.data import packs
+from fer_core.data import pack_build
 from fer_core.data.packs import DirectReader, MappedPack, cache_root, open_pack
 from fer_core.data.table import make_fingerprint
 from fer_core.errors import FerError
@@ -106,7 +107,7 @@ def test_full_disk_is_explained_and_leaves_nothing(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(packs.os, "fsync", refuse)
+    monkeypatch.setattr(pack_build.os, "fsync", refuse)
     with pytest.raises(FerError, match=r"disk is full.*FER_CACHE"):
         open_pack(Toy(GREY), tmp_path, progress=False)
     assert list((tmp_path / "packs").iterdir()) == []
@@ -135,37 +136,88 @@ def test_pack_too_large_for_the_disk_is_read_on_demand(tmp_path, monkeypatch, ca
 
 
 def test_builders_at_once_agree(tmp_path):
-    meet, found = threading.Barrier(4), []
+    meet, found, datasets = threading.Barrier(4), [], [Toy(MIXED) for _ in range(4)]
 
-    def build():
-        dataset = Toy(MIXED)
+    def build(dataset):
         meet.wait()
         found.append(open_pack(dataset, tmp_path, progress=False))
 
-    threads = [threading.Thread(target=build) for _ in range(4)]
+    threads = [threading.Thread(target=build, args=[dataset]) for dataset in datasets]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(found) == 4
+    assert sum(dataset.reads > 0 for dataset in datasets) == 1  # the others waited
     for pack in found:
         assert_same(pack, Toy(MIXED))
     assert len(list((tmp_path / "packs").iterdir())) == 1
 
 
-def test_leftovers_of_killed_builders_go(tmp_path, monkeypatch):
-    dataset = Toy(GREY)
-    name = open_pack(dataset, tmp_path, progress=False).folder.name
-    shutil.rmtree(tmp_path / "packs" / name)
-    old = tmp_path / "packs" / f".{name}-abc"
-    old.mkdir()
-    (old / "pixels.bin").write_bytes(b"half")
-    open_pack(dataset, tmp_path, progress=False)
-    assert old.exists()
-    shutil.rmtree(tmp_path / "packs" / name)
-    monkeypatch.setattr(packs, "ABANDONED", -1.0)
-    open_pack(dataset, tmp_path, progress=False)
-    assert not old.exists()
+class Interrupted(Toy):
+    """Ctrl-C when a row is read for the pack, after the estimate of its size has read all of them."""
+
+    def read(self, row):
+        if row == 6 and self.reads >= len(self.shapes):
+            raise KeyboardInterrupt
+        return super().read(row)
+
+
+@pytest.fixture
+def interrupted(tmp_path, monkeypatch):
+    """Folder of a pack of which five images are safe."""
+    monkeypatch.setattr(pack_build, "PART", 1)
+    monkeypatch.setattr(pack_build, "SAVED", 40)  # every second image
+    with pytest.raises(KeyboardInterrupt):
+        open_pack(Interrupted(MIXED * 2), tmp_path, progress=False)
+    (folder,) = (tmp_path / "packs").iterdir()
+    return folder
+
+
+def test_an_interrupted_pack_is_continued(tmp_path, interrupted):
+    assert interrupted.name.startswith(".")
+    dataset = Toy(MIXED * 2)
+    pack = open_pack(dataset, tmp_path, progress=False)
+    assert 10 <= dataset.reads < 16  # ten of the estimate, and those that were missing
+    assert_same(pack, dataset)
+    assert [folder.name for folder in (tmp_path / "packs").iterdir()] == [interrupted.name[1:]]
+    assert sorted(path.name for path in pack.folder.iterdir()) == [
+        "offsets.npy",
+        "pack.json",
+        "pixels.bin",
+        "sizes.npy",
+    ]
+
+
+@pytest.mark.parametrize("name", ["pixels.bin", "shapes.bin"])
+@pytest.mark.parametrize("kept", [0, 13, None])
+def test_what_an_interruption_left_half_is_read_again(tmp_path, interrupted, name, kept):
+    path = interrupted / name
+    content = path.read_bytes()
+    path.write_bytes(content + b"trailing" if kept is None else content[:kept])
+    assert_same(open_pack(Toy(MIXED * 2), tmp_path, progress=False), Toy(MIXED * 2))
+
+
+def test_changed_images_are_not_continued(tmp_path, interrupted):
+    changed = Toy([(2, 2, 1)] * 10)
+    changed.table["source"] = "other"
+    assert_same(open_pack(changed, tmp_path, progress=False), changed)
+
+
+def test_a_disk_that_fills_up_leaves_no_pack(tmp_path):
+    """The limit on file size stands for a full disk: the kernel refuses the same writes."""
+    resource = pytest.importorskip("resource")
+    dataset = Toy([(100, 100, 3)] * 8)
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(FerError, match=r"disk is full.*FER_CACHE"):
+            open_pack(dataset, tmp_path, progress=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert list((tmp_path / "packs").iterdir()) == []
+    assert_same(open_pack(dataset, tmp_path, progress=False), dataset)
 
 
 @pytest.mark.parametrize(

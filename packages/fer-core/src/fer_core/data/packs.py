@@ -1,33 +1,30 @@
 """Every image of a dataset, decoded once into one memory-mapped file.
 
 A pack is a folder `<fingerprint>-<order of rows>-v<version>` with `pixels.bin` (uint8, image after image, each
-[H, W, C] with C = 1 for grey), `sizes.npy` [N, 2], `offsets.npy` [N + 1], and `pack.json`, written last.
+[H, W, C] with C = 1 for grey), `sizes.npy` [N, 2], `offsets.npy` [N + 1], and `pack.json`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
-import itertools
 import json
 import os
 import shutil
 import sys
-import tempfile
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from fer_core.data.progress import show_progress
+from fer_core.data.pack_build import VERSION, build_pack, decode, read_image
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:
@@ -35,14 +32,11 @@ if TYPE_CHECKING:
 
     Image = NDArray[np.uint8]
 
-VERSION = 1
-"""Of the format and of the way pixels are read; a change makes every pack anew."""
 DISK_SHARE = 5
 """A pack may take one fifth of the free disk."""
-PART = 16
-"""Images that a thread decodes at a time: small ones take less time than handing them over one by one."""
-ABANDONED = 3600.0
-"""Seconds without a write after which an unfinished pack is taken for that of a killed process."""
+PATIENCE = 2.0
+"""Seconds to wait for another process that writes the same pack before saying so."""
+FULL = (errno.ENOSPC, errno.EFBIG, *([errno.EDQUOT] if hasattr(errno, "EDQUOT") else []))
 
 
 class Pack(ABC):
@@ -134,7 +128,7 @@ class DirectReader(Pack):
     @cached_property
     def sizes(self) -> NDArray[np.int64]:
         """Height and width of every image in pixels, [N, 2]: reads all of them, once."""
-        shapes = [image.shape[:2] for image in _decode(self._dataset, range(len(self)))]
+        shapes = [image.shape[:2] for image in decode(self._dataset, range(len(self)))]
         return np.array(shapes, dtype=np.int64)
 
     @property
@@ -144,7 +138,7 @@ class DirectReader(Pack):
 
     def images(self, rows: NDArray[np.int64]) -> Image | list[Image]:
         """Pixels of `rows`, decoded now."""
-        return [_read(self._dataset, int(row)) for row in rows]
+        return [read_image(self._dataset, int(row)) for row in rows]
 
 
 def cache_root() -> Path:
@@ -178,36 +172,42 @@ def open_pack(dataset: FERDataset, cache: Path, progress: bool) -> Pack:
     if made_of_others is not None:
         own: Pack = made_of_others(cache, progress)
         return own
-    final = cache / "packs" / _pack_name(dataset)
-    pack = _open(final)
+    final = cache / "packs" / pack_name(dataset)
+    pack = find_pack(final)
     if pack is not None:
         return pack
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        needed, free = _estimate(dataset), shutil.disk_usage(final.parent).free
-        if needed > free / DISK_SHARE:
-            click.echo(
-                f"{dataset.name}: a pack would take {_gigabytes(needed)} of {_gigabytes(free)} free in {cache}; "
-                f"images are read one by one (set FER_CACHE to a larger disk to avoid it)",
-                err=True,
-            )
-            return DirectReader(dataset)
-        return _build(dataset, final, progress)
+        with pack_lock(final, dataset.name):
+            pack = find_pack(final)  # another process may have written it meanwhile
+            if pack is not None:
+                return pack
+            needed, free = _estimate(dataset), shutil.disk_usage(final.parent).free
+            if needed > free / DISK_SHARE:
+                click.echo(
+                    f"{dataset.name}: a pack would take {gigabytes(needed)} of {gigabytes(free)} free in {cache}; "
+                    f"images are read one by one (set FER_CACHE to a larger disk to avoid it)",
+                    err=True,
+                )
+                return DirectReader(dataset)
+            build_pack(dataset, final, progress)
+            return MappedPack(final)
     except OSError as error:
-        reason = "the disk is full" if error.errno == errno.ENOSPC else str(error)
+        reason = "the disk is full" if error.errno in FULL else str(error)
         raise FerError(
             f"cannot write the pack of {dataset.name} in {cache}: {reason}; "
             f"free some space or set FER_CACHE to another folder"
         ) from error
 
 
-def _pack_name(dataset: FERDataset) -> str:
+def pack_name(dataset: FERDataset) -> str:
+    """Name of the folder of a dataset's pack: other content or another order of rows is another pack."""
     # The fingerprint ignores the order of rows, while a pack is addressed by row.
-    order = hashlib.sha256("\n".join(dataset.table["id"]).encode()).hexdigest()
+    order = hashlib.sha256("\n".join(dataset.table["id"]).encode("utf-8", "surrogateescape")).hexdigest()
     return f"{dataset.fingerprint()[:24]}-{order[:8]}-v{VERSION}"
 
 
-def _open(folder: Path) -> MappedPack | None:
+def find_pack(folder: Path) -> MappedPack | None:
     """The pack in `folder`, or None where it is absent or damaged."""
     try:
         return MappedPack(folder)
@@ -215,101 +215,33 @@ def _open(folder: Path) -> MappedPack | None:
         return None
 
 
-def _build(dataset: FERDataset, final: Path, progress: bool) -> Pack:
-    _sweep(final)
-    folder = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
+@contextmanager
+def pack_lock(final: Path, name: str) -> Iterator[None]:
+    """Hold the lock of the pack in folder `final` of dataset `name`; a process that dies lets go of it."""
+    folder = final.parents[1] / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"{final.name}.lock")
     try:
-        _write(dataset, folder, progress)
-        if _open(final) is None:
-            shutil.rmtree(final, ignore_errors=True)
-            # Refused when another process has put its pack there meanwhile: then that one serves.
-            with contextlib.suppress(OSError):
-                folder.rename(final)
-                _sync(final.parent)
-        return MappedPack(final)
-    except (EOFError, ValueError, KeyError, IndexError) as error:
-        raise FerError(f"the pack {final} cannot be replaced: {error}; delete the folder and try again") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _write(dataset: FERDataset, folder: Path, progress: bool) -> None:
-    rows = len(dataset.table)
-    sizes = np.zeros((rows, 2), dtype=np.int64)
-    offsets = np.zeros(rows + 1, dtype=np.int64)
-    with (
-        (folder / "pixels.bin").open("wb") as file,
-        show_progress(f"reading {rows} images of {dataset.name} once", rows, progress) as advance,
-    ):
-        for row, image in enumerate(_decode(dataset, range(rows))):
-            file.write(np.ascontiguousarray(image).data)
-            sizes[row] = image.shape[:2]
-            offsets[row + 1] = offsets[row] + image.size
-            advance(row + 1)
-        _flush(file.fileno(), file.flush)
-    for name, values in (("sizes.npy", sizes), ("offsets.npy", offsets)):
-        with (folder / name).open("wb") as file:
-            np.save(file, values)
-            _flush(file.fileno(), file.flush)
-    with (folder / "pack.json").open("w") as text:
-        json.dump({"version": VERSION, "dataset": dataset.name, "images": rows, "bytes": int(offsets[-1])}, text)
-        _flush(text.fileno(), text.flush)
-    _sync(folder)
-
-
-def _decode(dataset: FERDataset, rows: range) -> Iterator[Image]:
-    """Images of `rows` in order, decoded by a few threads, with a bounded number of them in memory."""
-    with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 1)) as threads:
-        for start in range(rows.start, rows.stop, 512):
-            stop = min(start + 512, rows.stop)
-            parts = [range(first, min(first + PART, stop)) for first in range(start, stop, PART)]
-            for images in threads.map(_read_part, itertools.repeat(dataset), parts):
-                yield from images
-
-
-def _read_part(dataset: FERDataset, rows: range) -> list[Image]:
-    return [_read(dataset, row) for row in rows]
-
-
-def _read(dataset: FERDataset, row: int) -> Image:
-    image = dataset.read(row)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3) or not image.size:
+        lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        click.echo(f"{name}: another process writes its pack; waiting for it ...", err=True)
+        lock.acquire()
+    except NotImplementedError as error:
         raise FerError(
-            f"{dataset.name}: '{dataset.table['id'].iloc[row]}' was read as {image.dtype} {list(image.shape)}, "
-            f"not as uint8 [height, width, 1 or 3]; correct the dataset's reader"
-        )
-    return image
+            f"{folder} lies on a file system without locks: set FER_CACHE to a folder on a local disk"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _estimate(dataset: FERDataset) -> int:
     """Bytes that the pack will take, from at most 32 images over the whole table."""
     rows = np.unique(np.linspace(0, len(dataset.table) - 1, 32).astype(int))
-    return int(np.mean([_read(dataset, int(row)).size for row in rows]) * len(dataset.table))
+    return int(np.mean([read_image(dataset, int(row)).size for row in rows]) * len(dataset.table))
 
 
-def _sweep(final: Path) -> None:
-    """Remove what killed processes left of this pack; one that still writes is left alone."""
-    for folder in final.parent.glob(f".{final.name}-*"):
-        with contextlib.suppress(OSError):
-            newest = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
-            if time.time() - newest > ABANDONED:
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _flush(descriptor: int, flush: Callable[[], None]) -> None:
-    flush()
-    os.fsync(descriptor)
-
-
-def _sync(folder: Path) -> None:
-    """Make a rename survive a power cut; folders cannot be opened for it on Windows."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"
+def gigabytes(size: int) -> str:
+    """A number of bytes for people."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
