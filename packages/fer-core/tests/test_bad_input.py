@@ -197,7 +197,7 @@ def test_a_full_disk_keeps_the_previous_checkpoint(tiny, quick) -> None:
     class Killed(BaseException):
         pass
 
-    original = Trainer._step
+    original = Trainer.train_step
 
     def dying(self, batch):
         if self.position.step == 6:
@@ -205,7 +205,7 @@ def test_a_full_disk_keeps_the_previous_checkpoint(tiny, quick) -> None:
         original(self, batch)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "_step", dying)
+        patch.setattr(Trainer, "train_step", dying)
         with pytest.raises(Killed):
             fer_core.train("tiny", "bars", device="cpu", show=lambda line: None, **quick, run={"dir": "r"})
     before = Path("r/last.state.pt").read_bytes()

@@ -116,7 +116,7 @@ def test_a_model_that_starts_from_random_weights_does_not_warn(tiny, quick) -> N
 
 def test_resuming_needs_the_files_no_more_and_ends_alike(based, quick, files, monkeypatch) -> None:
     whole = train(quick, folder="runs/whole", backbone_weights=files)
-    original = trainer.Trainer._step
+    original = trainer.Trainer.train_step
 
     def dying(self, batch):
         if self.position.step == 5:
@@ -124,7 +124,7 @@ def test_resuming_needs_the_files_no_more_and_ends_alike(based, quick, files, mo
         original(self, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer.Trainer, "_step", dying)
+        patch.setattr(trainer.Trainer, "train_step", dying)
         with pytest.raises(KeyboardInterrupt):
             train(quick, folder="runs/killed", backbone_weights=files)
     for file in files:

@@ -36,14 +36,14 @@ class Killed(BaseException):
 
 
 def kill_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    original = trainer.Trainer._step
+    original = trainer.Trainer.train_step
 
     def dying(self, batch):
         if self.position.step == step:
             raise Killed
         original(self, batch)
 
-    monkeypatch.setattr(trainer.Trainer, "_step", dying)
+    monkeypatch.setattr(trainer.Trainer, "train_step", dying)
 
 
 def test_a_run_learns_and_explains_itself(tiny, quick) -> None:

@@ -92,6 +92,11 @@ def fer_commands() -> list[CommandSpec]:
         CommandSpec(name="info", ref="fer_core.cli.info:info", help="Describe a model, a dataset or a component"),
         CommandSpec(name="data", ref="fer_core.cli.data:data", help="Check or preview a dataset"),
         CommandSpec(
+            name="benchmark",
+            ref="fer_core.cli.benchmark:benchmark",
+            help="Measure how fast models are evaluated and trained here",
+        ),
+        CommandSpec(
             name="doctor", ref="fer_core.cli.doctor:doctor", help="Examine the installation and its plugins"
         ),
     ]

@@ -102,7 +102,7 @@ class Trainer:
 
     def _epoch(self) -> None:
         for batch in self.setup.train_loader.epoch(self.position.epoch, start=self.position.batch):
-            self._step(self.engine.place(batch))
+            self.train_step(self.engine.place(batch))
             if self.position.step >= self.total_steps or self.position.batch == len(self.setup.train_loader):
                 break
             self._heed_signals()
@@ -122,7 +122,8 @@ class Trainer:
         if self.position.step < self.total_steps:
             self._heed_signals()
 
-    def _step(self, batch: Batch) -> None:
+    def train_step(self, batch: Batch) -> None:
+        """One optimizer step over a placed batch, in parts where the batch is to be accumulated."""
         self.task.train()
         progress = self.progress()
         micro_batches = _split(batch, self.config.train.accumulate)
@@ -140,7 +141,9 @@ class Trainer:
                     self.engine.backward(losses["loss"] / len(micro_batches))
                 _note(noted, losses, micro)
             passes += 1
-            if not self.engine.unscale(self.optimizer) or self.guard.rejects(noted, batch):
+            # A loss that is no number is none of the scale's doing, so the guard looks at it in either case.
+            kept = self.engine.unscale(self.optimizer)
+            if self.guard.rejects(noted, batch) or not kept:
                 # Optimizers leave alone what has no gradient, so this update does not happen.
                 self.optimizer.zero_grad(set_to_none=True)
                 return noted | {"skipped": torch.tensor(1.0)}

@@ -1,0 +1,6 @@
+"""How fast models are here: evaluation, training and data path, against what the device reaches."""
+
+from fer_core.benchmarking.ceiling import Ceiling, measure_ceiling
+from fer_core.benchmarking.model import Bench, Phase, measure_model
+
+__all__ = ["Bench", "Ceiling", "Phase", "measure_ceiling", "measure_model"]

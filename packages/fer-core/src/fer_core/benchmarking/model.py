@@ -1,0 +1,187 @@
+"""One model: what it computes, and how fast it is evaluated and trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fer_core import registry
+from fer_core.benchmarking.clock import Timing, repeat
+from fer_core.benchmarking.noise import NOISE, make_data
+from fer_core.config import resolve_config
+from fer_core.inference import inference_form
+from fer_core.training.build import build_setup
+from fer_core.training.predictions import logits_of
+
+if TYPE_CHECKING:
+    from fer_core.benchmarking.ceiling import Ceiling
+    from fer_core.data.loader import Loader
+    from fer_core.engine import Engine
+    from fer_core.training.trainer import Trainer
+    from fer_core.types import Batch
+
+SIDE = 100
+"""Pixels of the images that the data path reads: those of aligned RAF-DB."""
+BATCHES = 4
+"""Batches of an epoch."""
+STEPS = 1_000_000
+"""Of the run that the steps belong to: more than are ever made."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One kind of work.
+
+    Attributes:
+        images_per_second: From the median wall time of a call.
+        timing: Of a call.
+        flops: Operations of a call, a multiplication and an addition being two; None where no network runs.
+        flop_rate: Operations a second.
+        of_matmul: `flop_rate` as a share of what the device reached on a product of large matrices.
+        of_convolution: The same for a convolution of ResNet-50.
+    """
+
+    images_per_second: float
+    timing: Timing
+    flops: int | None = None
+    flop_rate: float | None = None
+    of_matmul: float | None = None
+    of_convolution: float | None = None
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A model's figures.
+
+    Attributes:
+        model: Registered name.
+        input_size: Pixels of the recipe.
+        batch: Images of a call.
+        parameters: Of the network.
+        macs: Multiplications with addition for one image, full network.
+        loss: Name of the recipe's loss.
+        optimizer: Name of the recipe's optimizer.
+        phases: By name: `evaluation` (full network), `inference form`, `training step` (loss, gradients, optimizer
+            and all), each on a batch that is on the device; `evaluation data` and `training data`, the data path
+            alone; `evaluation with data` (inference form) and `training with data`.
+    """
+
+    model: str
+    input_size: int
+    batch: int
+    parameters: int
+    macs: int
+    loss: str
+    optimizer: str
+    phases: dict[str, Phase]
+
+
+def make_trainer(model: str, engine: Engine, batch: int, folder: Path) -> Trainer:
+    """The trainer of a model's default recipe over noise.
+
+    Raises:
+        FerError: Unknown model.
+    """
+    overrides = [f"data.batch_size={batch}", f"train.steps={STEPS}", "callbacks=[]", "data.drop_last=true"]
+    config = resolve_config(registry.find("models", model), NOISE, overrides=overrides).config
+    data = make_data(4 * BATCHES * batch, SIDE)
+    setup = build_setup(config, data, engine, lambda line: None, start={})
+    trainer: Trainer = registry.find("trainers", config.train.trainer)(setup, folder)
+    return trainer
+
+
+def measure_model(model: str, engine: Engine, ceiling: Ceiling, *, batch: int, seconds: float) -> Bench:
+    """Measure every phase for about `seconds`.
+
+    Args:
+        model: Registered name; its default recipe says the input, the loss and the optimizer.
+        engine: Where and how it runs.
+        ceiling: What the device reaches, from the same run.
+        batch: Images of a call.
+        seconds: For each phase.
+
+    Raises:
+        FerError: Unknown model.
+    """
+    with TemporaryDirectory() as folder:
+        trainer = make_trainer(model, engine, batch, Path(folder))
+        return _Bench(model, trainer, ceiling, batch, seconds).measure()
+
+
+class _Bench:
+    """The phases of one model, in turn."""
+
+    def __init__(self, model: str, trainer: Trainer, ceiling: Ceiling, batch: int, seconds: float) -> None:
+        self.model, self.trainer, self.ceiling = model, trainer, ceiling
+        self.batch, self.seconds = batch, seconds
+        self.engine, self.network = trainer.engine, trainer.task.model
+
+    def measure(self) -> Bench:
+        trainer, config = self.trainer, self.trainer.config
+        evaluation, training = trainer.setup.loaders["val"], trainer.setup.train_loader
+        kept, taught = (self.engine.place(next(endless(loader))) for loader in (evaluation, training))
+        self.network.eval()
+        macs = count_flops(lambda: self._evaluate(self.network, kept)) // 2 // self.batch
+        phases = {"evaluation": self._compute(lambda: self._evaluate(self.network, kept), len(kept["label"]))}
+        self.network.train()
+        phases["training step"] = self._compute(lambda: trainer.train_step(taught), self.batch)
+        phases["training data"] = self._read(training, self.engine.place)
+        phases["training with data"] = self._read(
+            training, lambda batch: trainer.train_step(self.engine.place(batch))
+        )
+        form = inference_form(self.network, config.model.name)
+        self.engine.prepare(form)
+        phases["inference form"] = self._compute(lambda: self._evaluate(form, kept), len(kept["label"]))
+        phases["evaluation data"] = self._read(evaluation, self.engine.place)
+        phases["evaluation with data"] = self._read(
+            evaluation, lambda batch: self._evaluate(form, self.engine.place(batch))
+        )
+        return Bench(
+            model=config.model.name,
+            input_size=config.data.input_size,
+            batch=self.batch,
+            parameters=sum(parameter.numel() for parameter in self.network.parameters()),
+            macs=macs,
+            loss=config.loss.name,
+            optimizer=config.optimizer.name,
+            phases=phases,
+        )
+
+    @torch.inference_mode()
+    def _evaluate(self, network: torch.nn.Module, batch: Batch) -> None:
+        with self.engine.autocast():
+            logits_of(network, batch["image"])
+
+    def _compute(self, call: Callable[[], Any], images: int) -> Phase:
+        flops = count_flops(call)
+        timing = repeat(call, self.engine.device, self.seconds)
+        rate = flops / timing.seconds
+        of_matmul, of_convolution = rate / self.ceiling.matmul, rate / self.ceiling.convolution
+        return Phase(images / timing.seconds, timing, flops, rate, of_matmul, of_convolution)
+
+    def _read(self, loader: Loader, use: Callable[[Batch], Any]) -> Phase:
+        batches = endless(loader)
+        timing = repeat(lambda: use(next(batches)), self.engine.device, self.seconds)
+        return Phase(self.batch / timing.seconds, timing)
+
+
+def endless(loader: Loader) -> Iterator[Batch]:
+    """The batches of one epoch after another."""
+    epoch = 0
+    while True:
+        yield from loader.epoch(epoch)
+        epoch += 1
+
+
+def count_flops(call: Callable[[], Any]) -> int:
+    """Floating-point operations of a call in matrix products, convolutions and attention, uncompiled."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
+        call()
+    return int(counter.get_total_flops())

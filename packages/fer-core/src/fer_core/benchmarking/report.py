@@ -1,0 +1,124 @@
+"""The figures of a benchmark as a table, as JSON and as bars."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fer_core.errors import FerError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from fer_core.benchmarking.ceiling import Ceiling
+    from fer_core.benchmarking.model import Bench, Phase
+    from fer_core.engine import Engine
+
+PANELS = {
+    "evaluation": ("evaluation", "inference form", "evaluation with data", "evaluation data"),
+    "training": ("training step", "training with data", "training data"),
+}
+NETWORK = ("evaluation", "inference form", "training step")
+COLOURS = ("#0072B2", "#009E73", "#E69F00", "#BBBBBB")
+"""Distinguishable in all common kinds of colour blindness (Okabe and Ito 2008)."""
+
+
+def describe_hardware(engine: Engine) -> dict[str, Any]:
+    """What the figures hold for."""
+    device = engine.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    return {"hardware": name, "torch": torch.__version__, "system": platform.platform(), **engine.describe()}
+
+
+def as_plain(benches: Sequence[Bench], ceiling: Ceiling, engine: Engine) -> dict[str, Any]:
+    """Everything, in plain values."""
+    return {
+        "environment": describe_hardware(engine),
+        "ceiling": asdict(ceiling),
+        "models": [asdict(bench) for bench in benches],
+    }
+
+
+def table_rows(bench: Bench) -> list[list[str]]:
+    """A line for each phase that runs the network, and one for each that reads data."""
+    rows = []
+    for names in PANELS.values():
+        for name in names:
+            phase = bench.phases[name]
+            rows.append([bench.model, name, f"{phase.images_per_second:,.1f}", *_work(phase), _memory(phase)])
+    return rows
+
+
+HEADINGS = ("model", "phase", "images/s", "GFLOP/s", "of matmul", "of convolution", "peak MB")
+
+
+def draw(path: Path, benches: Sequence[Bench], environment: dict[str, Any]) -> None:
+    """Draw images a second as bars, one panel for evaluation and one for training.
+
+    Raises:
+        FerError: The picture cannot be written.
+    """
+    from matplotlib import style
+    from matplotlib.figure import Figure
+
+    try:
+        with style.context("default"):
+            figure = Figure(layout="constrained", dpi=150)
+            _draw(figure, benches, environment)
+            figure.savefig(path, format="png", metadata={"Software": None})
+    except OSError as error:
+        raise FerError(f"cannot write {path}: {error.strerror}; name another folder with --out") from error
+
+
+def _draw(figure: Figure, benches: Sequence[Bench], environment: dict[str, Any]) -> None:
+    figure.set_size_inches(11, 1.7 + 1.0 * len(benches))
+    precision, hardware = environment["precision"], environment["hardware"]
+    figure.suptitle(
+        f"Images a second, {hardware}, {environment['threads']} threads, {precision}, batch {benches[0].batch}",
+        fontsize=11,
+    )
+    for axes, (title, phases) in zip(figure.subplots(1, 2), PANELS.items(), strict=True):
+        height = 0.8 / len(phases)
+        for number, phase in enumerate(phases):
+            values = [bench.phases[phase].images_per_second for bench in benches]
+            places = [row + (number - (len(phases) - 1) / 2) * height for row in range(len(benches))]
+            bars = axes.barh(places, values, height=height * 0.9, label=phase, color=COLOURS[number])
+            axes.bar_label(bars, labels=[_short(value) for value in values], padding=3, fontsize=8)
+        axes.set_xscale("log")
+        low, high = axes.get_xlim()
+        axes.set_xlim(low / 1.5, high * 2.5)
+        axes.set_yticks(range(len(benches)), [bench.model for bench in benches])
+        axes.invert_yaxis()
+        axes.set_title(title, fontsize=11, loc="left")
+        axes.set_xlabel("images/s, logarithmic")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.5 / len(benches) ** 0.5))
+
+
+def _short(value: float) -> str:
+    return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def _work(phase: Phase) -> tuple[str, str, str]:
+    if phase.flop_rate is None or phase.of_matmul is None or phase.of_convolution is None:
+        return "", "", ""
+    return f"{phase.flop_rate / 1e9:,.1f}", f"{phase.of_matmul:.0%}", f"{phase.of_convolution:.0%}"
+
+
+def _memory(phase: Phase) -> str:
+    peak = phase.timing.peak_bytes
+    return "" if peak is None else f"{peak / 1e6:,.0f}"
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        for line in information.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,120 @@
+"""`fer-run benchmark`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fer_core.cli.options import device_option, json_option
+from fer_core.errors import FerError
+
+if TYPE_CHECKING:
+    from fer_core.benchmarking import Bench, Ceiling
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@device_option
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+    default="auto",
+    show_default=True,
+    help="Arithmetic; auto: what the device computes natively.",
+)
+@click.option("--compile", "compiled", is_flag=True, help="Compile the models with torch.compile.")
+@click.option(
+    "--batch", type=click.IntRange(2), default=None, help="Images of a call; else 8 on a CPU, 64 elsewhere."
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0),
+    default=2.0,
+    show_default=True,
+    help="Time for each measurement.",
+)
+@json_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write benchmark.json and benchmark.png into this folder.",
+)
+def benchmark(
+    models: tuple[str, ...],
+    device: str,
+    precision: str,
+    compiled: bool,
+    batch: int | None,
+    seconds: float,
+    as_json: bool,
+    out: Path | None,
+) -> None:
+    """Measure how fast MODELs are evaluated and trained here, with each one's own loss and optimizer.
+
+    Faces are noise, so no data are needed. Shares are of what this device reaches in the same run on a product of
+    large matrices and on a convolution of ResNet-50.
+    """
+    from fer_core import registry
+
+    for name in models:
+        registry.find("models", name)
+    if out is not None:
+        _make(out)
+    from fer_core.benchmarking import measure_ceiling, measure_model
+    from fer_core.benchmarking.report import as_plain, draw
+    from fer_core.engine import Engine
+
+    engine = Engine.start(device, precision, compile=compiled)
+    size = batch or (8 if engine.device.type == "cpu" else 64)
+    ceiling = measure_ceiling(engine, seconds)
+    benches = [measure_model(name, engine, ceiling, batch=size, seconds=seconds) for name in models]
+    content = as_plain(benches, ceiling, engine)
+    text = json.dumps(content, indent=2, sort_keys=True)
+    click.echo(text) if as_json else _show(benches, ceiling, content["environment"])
+    if out is not None:
+        from fer_core.training.files import write_text
+
+        write_text(out / "benchmark.json", text + "\n")
+        draw(out / "benchmark.png", benches, content["environment"])
+        click.echo(f"written  {out}: benchmark.json, benchmark.png", err=as_json)
+
+
+def _show(benches: list[Bench], ceiling: Ceiling, environment: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from fer_core.benchmarking.report import HEADINGS, table_rows
+
+    compiled = "compiled, " if environment["compile"] else ""
+    click.echo(
+        f"device   {environment['device']} ({environment['hardware']}), {environment['precision']}, "
+        f"{environment['threads']} threads, {compiled}batch {benches[0].batch}"
+    )
+    click.echo(
+        f"ceiling  {ceiling.matmul / 1e9:,.0f} GFLOP/s on a matrix product, "
+        f"{ceiling.convolution / 1e9:,.0f} on a convolution"
+    )
+    table = Table()
+    for number, heading in enumerate(HEADINGS):
+        table.add_column(heading, justify="left" if number < 2 else "right")
+    for bench in benches:
+        for row in table_rows(bench):
+            table.add_row(*row)
+        table.add_section()
+    Console(soft_wrap=True).print(table)
+    for bench in benches:
+        click.echo(
+            f"{bench.model}: {bench.parameters / 1e6:.1f} M parameters, {bench.macs / 1e9:.2f} G multiplications "
+            f"with addition an image at {bench.input_size} pixels; loss {bench.loss}, optimizer {bench.optimizer}"
+        )
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FerError(f"cannot make the folder {folder} ({error.strerror}): name another with --out") from error
