@@ -17,7 +17,7 @@ from fer_datasets.synthetic_identity import Identity, sample_identity
 from fer_datasets.synthetic_scene import draw_picture
 from fer_datasets.synthetic_units import sample_action
 
-VERSION = 2
+VERSION = 3
 """Goes up with every change of the drawing, so that packs and results of older drawings are not mixed up."""
 
 SIZES = range(32, 513)

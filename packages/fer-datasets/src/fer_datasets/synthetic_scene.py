@@ -15,8 +15,8 @@ from fer_datasets.synthetic_units import Action
 def sample_pose(rng: np.random.Generator) -> Pose:
     """Draws a pose as it remains after faces were found and aligned roughly."""
     yaw, pitch, roll, x, y = (rng.random(5) + rng.random(5) - 1.0).tolist()
-    scale = 0.52 * rng.uniform(0.92, 1.08)
-    return Pose(yaw * 0.3, pitch * 0.16, roll * 0.24, scale, 0.5 + x * 0.08, 0.43 + y * 0.08)
+    scale = 0.53 * rng.uniform(0.92, 1.08)
+    return Pose(yaw * 0.28, pitch * 0.15, roll * 0.22, scale, 0.5 + x * 0.08, 0.43 + y * 0.08)
 
 
 def draw_picture(rng: np.random.Generator, who: Identity, action: Action, size: int) -> NDArray[np.uint8]:

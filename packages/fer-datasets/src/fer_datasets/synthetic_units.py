@@ -86,13 +86,13 @@ def sample_action(rng: np.random.Generator, expression: str) -> Action:
     strength = rng.uniform(0.9, 1.0)
     twitch = rng.random(len(UNITS))
     takes_part = rng.random(len(UNITS))
-    amount = rng.random(len(UNITS))
+    amount = rng.uniform(0.5, 1.0, len(UNITS))
     level = {}
     planned = EXPRESSION_UNITS[expression]
     for i, unit in enumerate(UNITS):
         chance, low, high = planned.get(unit, (0.0, 0.0, 0.0))
         value = strength * (low + (high - low) * amount[i]) if takes_part[i] < chance else 0.0
-        spontaneous = 0.2 * (twitch[i] - 0.9) / 0.1 if twitch[i] > 0.9 and unit < 26 else 0.0
+        spontaneous = 0.15 * (twitch[i] - 0.9) / 0.1 if twitch[i] > 0.9 and unit < 26 else 0.0
         level[unit] = float(max(value, spontaneous))
     sides = 1.0 - 0.25 * rng.random(2)
     if expression == "contempt":

@@ -34,10 +34,10 @@ def train(
     """Train MODEL on DATASET, evaluate it and write a run folder.
 
     \b
-    fer-run train dan synthetic
-    fer-run train dan rafdb --data ~/RAF-DB/basic -o train.epochs=10
-    fer-run train dan rafdb+ferplus --data rafdb=~/RAF-DB/basic,ferplus=~/FERPlus
-    fer-run train --resume runs/dan-rafdb/20260901-101500-s0
+    fer-run train MODEL synthetic
+    fer-run train MODEL rafdb --data ~/RAF-DB/basic -o train.epochs=10
+    fer-run train MODEL rafdb+ferplus --data rafdb=~/RAF-DB/basic,ferplus=~/FERPlus
+    fer-run train --resume runs/MODEL-rafdb/20260901-101500-s0
     """  # noqa: D301  # click reads \b
     if run is not None:
         if model or dataset or data or configs or overrides or seed is not None or dry_run:
@@ -47,7 +47,7 @@ def train(
         resume_run(run, device, click.echo)
         return
     if not model or not dataset:
-        raise FerError("train needs a model and a dataset, as in fer-run train dan synthetic: see fer-run list")
+        raise FerError("train needs a model and a dataset, as in fer-run train MODEL synthetic: see fer-run list")
     _check_installed(model, dataset)
     from fer_core.api import resolve_run
 

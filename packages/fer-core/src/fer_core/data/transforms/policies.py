@@ -1,4 +1,4 @@
-"""Augmentation policies: RandAugment as timm carries it out, AutoAugment as torchvision does.
+"""Augmentation policies: RandAugment as PyTorch Image Models carries it out, AutoAugment as torchvision does.
 
 Cubuk, Zoph, Shlens, Le: RandAugment, https://arxiv.org/abs/1909.13719. Cubuk, Zoph, Mane, Vasudevan, Le:
 AutoAugment, https://arxiv.org/abs/1805.09501, whose table of 25 pairs for ImageNet is below.

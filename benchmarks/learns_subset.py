@@ -1,0 +1,110 @@
+"""Whether every installed model learns: 64 drawn faces, 200 steps, by the model's own loss and optimizer.
+
+`python benchmarks/learns_subset.py [MODEL...]` prints a line for each; all take about an hour on two cores. The
+settings are those of `fer-run train MODEL synthetic`, with a constant learning rate and at most 16 faces a batch.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import numpy as np
+import torch
+from fer_core import registry
+from fer_core.api import resolve_run
+from fer_core.config import Config
+from fer_core.data.random import SampleRandom
+from fer_core.data.transforms import TransformInfo, build_pipeline
+from fer_core.engine import Engine
+from fer_core.refs import resolve
+from fer_core.training.build import build_model
+from fer_core.training.predictions import logits_of
+from fer_core.types import Progress, TaskInfo
+from torch import Tensor
+
+FACES, BATCH, STEPS, EVERY = 64, 16, 200, 10
+FLOORS = {"lnsu": 1.148}
+"""The least loss that smoothed targets allow, where it is not 0."""
+
+
+def faces(config: Config) -> tuple[Tensor, Tensor]:
+    """The first 64 faces, prepared as for evaluation."""
+    dataset = resolve(registry.find("datasets", "synthetic").factory)(None, samples=700)
+    data = config.data
+    pipeline = build_pipeline(
+        data.eval_transforms, TransformInfo(data.input_size, tuple(data.mean), tuple(data.std))
+    )
+    pixels = [dataset.read(row) for row in range(FACES)]
+    labels = torch.from_numpy(dataset.table["label"].to_numpy()[:FACES].copy())
+    return pipeline.batch(pixels, SampleRandom(0, 0, np.arange(FACES))), labels
+
+
+@torch.no_grad()
+def accuracy(model: torch.nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Share of the 64 faces that are recognised, in eval mode."""
+    model.eval()
+    found = torch.cat([logits_of(model, part).argmax(1) for part in torch.split(images, BATCH)])
+    model.train()
+    return float((found == labels).float().mean())
+
+
+def learn(name: str) -> str:
+    """Train one model; a row of the table."""
+    config = resolve_run(name, "synthetic", overrides=[f"data.batch_size={BATCH}"]).config
+    classes = registry.find("datasets", "synthetic").classes
+    info = TaskInfo(classes, (FACES // 7 + 1,) * 7, config.data.input_size, BATCH)
+    engine = Engine.start("auto")
+    model = build_model(config, info)
+    engine.prepare(model)
+    loss = registry.find("losses", config.loss.name)(info, **config.loss.options).to(engine.device)
+    parameters = [p for p in [*model.parameters(), *loss.parameters()] if p.requires_grad]
+    optimizer = registry.find("optimizers", config.optimizer.name)(parameters, **config.optimizer.options)
+    images, labels = faces(config)
+    batch = engine.place({"image": images, "label": labels, "index": torch.arange(FACES)})
+    model.train()
+    first, last, best, needed, began = 0.0, 0.0, 0.0, 0, time.monotonic()
+    for step in range(STEPS):
+        epoch, part = divmod(step, FACES // BATCH)
+        order = torch.randperm(FACES, generator=torch.Generator().manual_seed(epoch))
+        rows = order[part * BATCH : (part + 1) * BATCH].to(engine.device)
+        micro = {key: value[rows] for key, value in batch.items()}
+
+        progress = Progress(epoch, STEPS * BATCH // FACES, step, STEPS)
+
+        def closure(micro: dict[str, Tensor] = micro, progress: Progress = progress) -> dict[str, Tensor]:
+            optimizer.zero_grad(set_to_none=True)
+            with engine.autocast():
+                terms = loss(model, micro, progress)
+            engine.backward(terms["loss"])
+            return {"loss": terms["loss"].detach()}
+
+        value = float(optimizer.step(closure)["loss"])
+        first, last = first or value, value
+        if (step + 1) % EVERY == 0:
+            best = max(best, accuracy(model, batch["image"], batch["label"]))
+            needed = step + 1
+            if best >= 0.9:
+                break
+    floor = FLOORS.get(name, 0.0)
+    learned = best >= 0.9 or last - floor <= (first - floor) / 2
+    seconds = time.monotonic() - began
+    side, method = config.data.input_size, config.optimizer.name
+    return (
+        f"| {name} | {side} | {method} {config.optimizer.options.get('lr')} | {needed} | {first:.3f} | {last:.3f} "
+        f"| {best:.1%} | {'yes' if learned else 'NO'} | {seconds:.0f} |"
+    )
+
+
+def main() -> None:
+    """Print the table."""
+    print(
+        "| model | pixels | optimizer | steps | first loss | last loss | accuracy on the 64 | learns | seconds |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    for name in sys.argv[1:] or registry.names("models"):
+        print(learn(name), flush=True)
+
+
+if __name__ == "__main__":
+    main()
