@@ -93,7 +93,7 @@ def test_every_flaw_is_found():
     assert report.conflicts == [["s1", "s2"]]
     assert report.differences == ["train: 3 samples of sad, not 2 (+1)", "test: 2 samples of glad, not 1 (+1)"]
     assert report.incomplete
-    assert len(report.problems) == 7
+    assert len(report.problems) == 8
     content = json.loads(report.to_json())
     assert content["problems"] == report.problems
     assert content["counts"]["train"] == {"sad": 3, "glad": 2}
@@ -102,7 +102,7 @@ def test_every_flaw_is_found():
 def test_repeated_images_alone_do_not_make_a_copy_incomplete():
     dataset = Toy([noise(0)] * 2, [0, 1], ["train", "test"])
     report = check_dataset(dataset, spec(counts={}))
-    assert len(report.problems) == 2
+    assert len(report.problems) == 3
     assert not report.incomplete
 
 

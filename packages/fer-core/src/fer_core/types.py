@@ -174,7 +174,8 @@ class FERDataset(Protocol):
     come from, relative to the root), and optionally `group` (str: subject, film...), and `votes_<class>`
     (annotators' votes).
 
-    Four attributes may be there besides: `layout` (str: which layout was found, and what that means),
+    Five attributes may be there besides: `layout` (str: which layout was found, and what that means), `root`
+    (Path: the folder, where every `source` is an image file below it),
     `expected_counts` (as in `DatasetSpec`, where they depend on the layout or the options), `refused` (mapping
     from the name of a split protocol, such as `kfold`, to why this copy cannot serve it and what to do), and
     `draw_labels` (bool: whether a training label is drawn from `votes_<class>` anew at every visit).

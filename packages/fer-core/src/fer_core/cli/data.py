@@ -30,7 +30,24 @@ def data() -> None:
 @override_option
 @json_option
 @click.option("--strict", is_flag=True, help="Exit with status 1 when counts differ or images cannot be read.")
-def check(dataset: str, data: Path | None, overrides: tuple[str, ...], as_json: bool, strict: bool) -> None:
+@click.option("--near", is_flag=True, help="Look for pictures that are almost alike, too.")
+@click.option("--all-files", is_flag=True, help="Compare image files that no sample uses, too.")
+@click.option(
+    "--sheet",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Draw what is flagged as a PNG.",
+)
+def check(
+    dataset: str,
+    data: Path | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
+    strict: bool,
+    near: bool,
+    all_files: bool,
+    sheet: Path | None,
+) -> None:
     """Count and read every image of DATASET, and report what is missing, damaged or repeated.
 
     Options of the dataset are given as `-o data.options.KEY=VALUE`.
@@ -40,13 +57,92 @@ def check(dataset: str, data: Path | None, overrides: tuple[str, ...], as_json: 
     from fer_core.data.open import open_dataset
 
     spec, opened = open_dataset(dataset, data, options)
-    report = check_dataset(opened, spec, progress=True)
+    report = check_dataset(opened, spec, near=near, all_files=all_files, progress=True)
     if as_json:
         click.echo(report.to_json())
     else:
         _show(report)
+    if sheet is not None:
+        from fer_core.data.flagged import save_flagged
+
+        drawn = save_flagged(sheet, opened, report)
+        click.echo(f"{drawn} images drawn in {sheet}" if drawn else "no image to draw: no sheet", err=True)
     if strict and report.incomplete:
         sys.exit(1)
+
+
+@data.command()
+@click.argument("dataset")
+@data_option
+@override_option
+def pack(dataset: str, data: Path | None, overrides: tuple[str, ...]) -> None:
+    """Decode every image of DATASET once, as the first run would do, so that runs start at once.
+
+    Options of the dataset are given as `-o data.options.KEY=VALUE`.
+    """
+    options = dataset_options(overrides)
+    from fer_core.data.open import open_dataset
+    from fer_core.data.packs import DirectReader, MappedPack, cache_root, gigabytes, open_pack
+
+    _, opened = open_dataset(dataset, data, options)
+    for part in getattr(opened, "parts", (opened,)):
+        found = open_pack(part, cache_root(), progress=True)
+        if isinstance(found, MappedPack):
+            click.echo(f"{part.name}: {len(found):,} images, {gigabytes(found.bytes)}, in {found.folder}")
+        elif isinstance(found, DirectReader):  # open_pack has said why
+            sys.exit(1)
+
+
+@data.command(name="list")
+@json_option
+def list_stored(as_json: bool) -> None:
+    """List the packs in the cache."""
+    from dataclasses import asdict
+
+    from fer_core.data.packs import cache_root, gigabytes
+    from fer_core.data.stored import list_packs
+
+    packs = list_packs(cache_root())
+    if as_json:
+        import json
+
+        click.echo(json.dumps([{**asdict(stored), "folder": str(stored.folder)} for stored in packs], indent=2))
+        return
+    if not packs:
+        click.echo(f"No pack in {cache_root()}")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"Packs in {cache_root() / 'packs'}")
+    for heading, side in (
+        ("dataset", "left"),
+        ("images", "right"),
+        ("size", "right"),
+        ("state", "left"),
+        ("name", "left"),
+    ):
+        table.add_column(heading, justify="right" if side == "right" else "left")
+    for stored in packs:
+        size = gigabytes(stored.bytes)
+        table.add_row(stored.dataset, f"{stored.images:,}", size, stored.state, stored.name)
+    Console(soft_wrap=True).print(table)
+
+
+@data.command()
+@click.argument("names", nargs=-1, metavar="[DATASET|NAME]...")
+@click.option("--all", "everything", is_flag=True, help="Remove every pack.")
+def remove(names: tuple[str, ...], everything: bool) -> None:
+    """Delete packs from the cache, by dataset or by name. They are made again when they are needed."""
+    from fer_core.data.packs import cache_root, gigabytes
+    from fer_core.data.stored import choose_packs, list_packs, remove_pack
+
+    if bool(names) == everything:
+        raise FerError("say which packs to remove: names of datasets, names of packs, or --all alone")
+    packs = list_packs(cache_root())
+    for stored in packs if everything else choose_packs(packs, names):
+        remove_pack(stored)
+        click.echo(f"removed {stored.name} ({stored.dataset}, {gigabytes(stored.bytes)})")
 
 
 @data.command()
@@ -126,7 +222,10 @@ def _show(report: Report) -> None:
         table.add_row(name, *(_cell(report, split, [name]) for split in report.counts))
     table.add_section()
     table.add_row("all", *(_cell(report, split, classes) for split in report.counts))
+    if report.layout:
+        click.echo(f"layout: {report.layout}")
     Console(soft_wrap=True).print(table)
+    click.echo(f"{report.compared:,} images compared, {report.distinct:,} of them distinct")
     for problem in report.problems:
         click.echo(f"- {problem}")
     for reason in list(report.unreadable.values())[:SHOWN]:

@@ -74,6 +74,7 @@ class MappedPack(Pack):
     def __init__(self, folder: Path) -> None:
         manifest = json.loads((folder / "pack.json").read_text())
         self.folder = folder
+        self.bytes = int(manifest["bytes"])
         self._sizes: NDArray[np.int64] = np.load(folder / "sizes.npy")
         self._offsets: NDArray[np.int64] = np.load(folder / "offsets.npy")
         size = (folder / "pixels.bin").stat().st_size

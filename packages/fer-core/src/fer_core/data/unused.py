@@ -1,0 +1,83 @@
+"""Image files of a dataset's folder against its table: samples without a file, files without a sample."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_core.errors import FerError
+
+if TYPE_CHECKING:
+    from fer_core.types import FERDataset
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+
+
+@dataclass(frozen=True)
+class Files:
+    """The two sides of a folder of images.
+
+    Attributes:
+        root: Folder of the dataset, None where its samples are no files.
+        missing: Rows whose file is not there.
+        unused: Path below `root` of each image file that no sample uses, and the split of its folder: the one that
+            all samples of the folder have, else empty.
+    """
+
+    root: Path | None
+    missing: list[int]
+    unused: list[tuple[str, str]]
+
+    def read(self, path: str) -> NDArray[np.uint8]:
+        """Decode an unused file: uint8 RGB [H, W, 3], or grey [H, W, 1]. Raises FerError naming the file."""
+        from PIL import Image
+
+        assert self.root is not None
+        try:
+            with Image.open(self.root / path) as image:
+                pixels = np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
+        except Exception as error:  # on broken files decoders raise anything
+            raise FerError(f"cannot read the image {self.root / path}: {error}; restore or delete it") from error
+        return pixels if pixels.ndim == 3 else pixels[:, :, None]
+
+
+def find_files(dataset: FERDataset) -> Files:
+    """List the folders that hold samples of a dataset whose `root` is known, and compare them with its table."""
+    root: Path | None = getattr(dataset, "root", None)
+    if root is None:
+        return Files(None, [], [])
+    sources = [source.replace("\\", "/") for source in dataset.table["source"].tolist()]
+    splits: dict[str, set[str]] = {}
+    for source, split in zip(sources, dataset.table["split"].tolist(), strict=True):
+        splits.setdefault(source.rpartition("/")[0], set()).add(split)
+    there = {folder: set(_images_in(root / folder)) for folder in splits}
+    used = set(sources)
+    missing = [
+        row
+        for row, source in enumerate(sources)
+        if source.rpartition("/")[2] not in there[source.rpartition("/")[0]] and not (root / source).is_file()
+    ]
+    unused = [
+        (path, next(iter(splits[folder])) if len(splits[folder]) == 1 else "")
+        for folder, names in sorted(there.items())
+        for path in (str(PurePosixPath(folder, name)) for name in sorted(names))
+        if path not in used
+    ]
+    return Files(root, missing, unused)
+
+
+def _images_in(folder: Path) -> Iterable[str]:
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return [
+            entry.name
+            for entry in entries
+            if not entry.name.startswith(".") and PurePosixPath(entry.name).suffix.lower() in SUFFIXES
+        ]
