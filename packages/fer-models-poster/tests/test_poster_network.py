@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from fer_core import create_loss, create_model
@@ -175,6 +177,29 @@ def test_loss_is_cross_entropy_with_two_fifteenths_of_smoothing_three_times():
     for options in ({"smoothing": 1.0}, {"smoothing": -0.1}, {"weight": -1}):
         with pytest.raises(FerError, match=r"loss\."):
             create_loss("poster", classes=classes, **options)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_two_passes_over_one_batch_share_the_landmark_network(filled, images, name):
+    """SAM's second pass: computed once, and yet the statistics end where two computations leave them."""
+    model = filled(create_model(name, num_classes=3, **SMALL[name])).train()
+    for module in model.modules():
+        if isinstance(module, StochasticDepth):
+            module.p = 0.0
+    twice = copy.deepcopy(model)
+    computed = []
+    for each in (model, twice):
+        each.face_landback.register_forward_hook(lambda module, args, output: computed.append(module))
+    with torch.no_grad():
+        first, second = model(images), model(images)
+        assert computed == [model.face_landback]
+        for _ in range(2):
+            expected = twice(images.clone())
+    assert computed[1:] == [twice.face_landback] * 2
+    assert_close(second["logits"], expected["logits"])
+    assert_close(first["landmarks"], second["landmarks"])
+    for key, tensor in twice.state_dict().items():
+        assert_close(model.state_dict()[key], tensor, atol=1e-5, rtol=1e-5)
 
 
 def test_tokens_of_the_image_are_cut_from_memory_not_from_places(images):

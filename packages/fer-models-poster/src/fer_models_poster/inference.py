@@ -130,7 +130,7 @@ def _bias(layer: nn.Conv1d | nn.ConvTranspose1d) -> Tensor:
 def _fold(model: Model) -> Model:
     """A copy in eval mode, without landmark outputs and without batch normalisations that follow a convolution."""
     lean = copy.deepcopy(model).eval()
-    del lean.face_landback.output_layer
+    del lean.face_landback.output_layer, lean.remembered
     for module in list(lean.modules()):
         if isinstance(module, ConvBlock):
             module.conv = fold_batch_norm(module.conv, module.bn)  # type: ignore[arg-type]

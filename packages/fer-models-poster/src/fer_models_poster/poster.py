@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from fer_core.errors import FerError, nearest
+from fer_core.nn import Frozen
 from torch import Tensor, nn
 
 from fer_models_poster.backbones import shrink
@@ -157,6 +158,7 @@ class POSTER(nn.Module):
     def __init__(self, num_classes: int, depth: int = DEPTHS["large"], *, token_mixing: bool = True) -> None:
         super().__init__()
         self.face_landback = MobileFaceNet()
+        self.remembered = Frozen(self.face_landback, self.landmark_maps)
         self.ir_back = IR50()
         self.ir_layer = nn.Linear(1024, WIDTH)
         self.pyramid_fuse = PyramidFusion(depth, token_mixing=token_mixing)
@@ -172,6 +174,11 @@ class POSTER(nn.Module):
         y: Tensor = self.ir_layer(self.ir_back(images).reshape(-1, TOKENS - 1, 1024))
         return y
 
+    def landmark_maps(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Images [N, 3, H, W] to what `MobileFaceNet` gives for them; in training, SAM's two passes share it."""
+        found: tuple[Tensor, Tensor, Tensor, Tensor] = self.face_landback(shrink(images))
+        return found
+
     def classify(self, images: Tensor, faces: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Images [N, 3, 112, 112] and the landmark network's maps to logits [N, C] and features [N, 512]."""
         fused = self.pyramid_fuse(self.image_tokens(images), faces[2].flatten(2).transpose(1, 2))
@@ -185,9 +192,9 @@ class POSTER(nn.Module):
             `logits` [N, C]; `features` [N, 512], what they are computed from; `landmarks` [N, 136], the frozen
             network's own output, which the method does not use.
         """
-        images = shrink(images)
-        *faces, landmarks = self.face_landback(images)
-        logits, features = self.classify(images, faces)
+        read = self.remembered if self.training else self.landmark_maps
+        *faces, landmarks = read(images)
+        logits, features = self.classify(shrink(images), faces)
         return {"logits": logits, "features": features, "landmarks": landmarks}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from fer_core.nn import Frozen
 from torch import Tensor, nn
 
 from fer_models_poster.backbones import shrink
@@ -174,6 +175,7 @@ class POSTERPP(nn.Module):
     def __init__(self, num_classes: int) -> None:
         super().__init__()
         self.face_landback = MobileFaceNet()
+        self.remembered = Frozen(self.face_landback, self.landmark_maps)
         self.VIT = Encoder(num_classes)
         self.ir_back = StagedIR50()
         self.attn1, self.attn2, self.attn3 = (FusionAttention(width, side) for width, side, _ in SCALES)
@@ -193,6 +195,11 @@ class POSTERPP(nn.Module):
         c = _fuse(self.conv3(small), self.last_face_conv(faces[2]), self.window3, self.attn3, self.ffn3)
         return to_tokens(self.embed_q(a)), to_tokens(self.embed_k(b)), self.embed_v(c)
 
+    def landmark_maps(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Images [N, 3, H, W] to what `MobileFaceNet` gives for them; in training, SAM's two passes share it."""
+        found: tuple[Tensor, Tensor, Tensor, Tensor] = self.face_landback(shrink(images))
+        return found
+
     def classify(self, images: Tensor, faces: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Images [N, 3, 112, 112] and the landmark network's maps to logits [N, C] and features [N, 768]."""
         logits, features = self.VIT(*self.tokens(images, faces))
@@ -205,9 +212,9 @@ class POSTERPP(nn.Module):
             `logits` [N, C]; `features` [N, 768], what they are computed from; `landmarks` [N, 136], the frozen
             network's own output, which the method does not use.
         """
-        images = shrink(images)
-        *faces, landmarks = self.face_landback(images)
-        logits, features = self.classify(images, faces)
+        read = self.remembered if self.training else self.landmark_maps
+        *faces, landmarks = read(images)
+        logits, features = self.classify(shrink(images), faces)
         return {"logits": logits, "features": features, "landmarks": landmarks}
 
 
