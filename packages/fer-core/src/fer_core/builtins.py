@@ -82,7 +82,25 @@ def fer_commands() -> list[CommandSpec]:
     return [
         CommandSpec(name="train", ref="fer_core.cli.train:train", help="Train a model on a dataset"),
         CommandSpec(
+            name="experiment",
+            ref="fer_core.cli.experiment:experiment",
+            help="Train models on datasets over splits and seeds",
+        ),
+        CommandSpec(
             name="evaluate", ref="fer_core.cli.evaluate:evaluate", help="Measure a checkpoint on a dataset"
+        ),
+        CommandSpec(
+            name="calibrate",
+            ref="fer_core.cli.calibrate:calibrate",
+            help="Make the probabilities of a run mean what they say",
+        ),
+        CommandSpec(
+            name="report", ref="fer_core.cli.report:report", help="Show and compare runs in one HTML file"
+        ),
+        CommandSpec(
+            name="leaderboard",
+            ref="fer_core.cli.leaderboard:leaderboard",
+            help="Tables of every run below a folder, for papers and pages",
         ),
         CommandSpec(name="predict", ref="fer_core.cli.predict:predict", help="Name the expressions in photos"),
         CommandSpec(

@@ -81,6 +81,31 @@ class Weights:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A published figure, shown beside what runs give.
+
+    Attributes:
+        dataset: Registered name of the dataset.
+        metric: `accuracy`, `mean_class_accuracy` or `macro_f1`.
+        value: In per cent, as it was printed.
+        source: Who says so, and where.
+        protocol: How the data were divided and the epoch chosen.
+        deviation: Standard deviation over repetitions in points, where one was printed.
+        classes: For which number of classes, where the dataset has several.
+        recipe: The experiment's recipe whose results it stands beside; empty for all.
+    """
+
+    dataset: str
+    metric: str
+    value: float
+    source: str
+    protocol: str
+    deviation: float | None = None
+    classes: int | None = None
+    recipe: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """A model family as data.
 
@@ -102,6 +127,7 @@ class ModelSpec:
         pretrained: What the paper's training starts from, in words; empty where it starts from random weights.
         inference: `(model: nn.Module) -> nn.Module`, a model that returns the same `logits` and nothing else,
             without what only training needs.
+        claims: Figures that the authors, or others about them, have published.
         aliases: Other names that users type.
     """
 
@@ -118,6 +144,7 @@ class ModelSpec:
     backbone: Ref | None = None
     pretrained: str = ""
     inference: Ref | None = None
+    claims: tuple[Claim, ...] = ()
     aliases: tuple[str, ...] = ()
 
 

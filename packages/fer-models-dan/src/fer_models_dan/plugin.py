@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from fer_core import hookimpl
 from fer_core.types import ModelSpec, Ref, Weights
 
+from fer_models_dan.claims import CLAIMS
+
 _DRIVE = "https://drive.google.com/file/d/{}/view"
 _LICENCE = "not stated beside the file; the code is MIT"
 
@@ -55,6 +57,7 @@ DAN = ModelSpec(
     backbone="fer_models_dan.convert:load_backbone",
     pretrained="a ResNet-18 trained on MS-Celeb-1M (resnet18_msceleb.pth)",
     inference="fer_models_dan.inference:build_inference",
+    claims=CLAIMS,
 )
 
 

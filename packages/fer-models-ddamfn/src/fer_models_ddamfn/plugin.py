@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from fer_core import hookimpl
-from fer_core.types import ModelSpec, Ref, Weights
+from fer_core.types import Claim, ModelSpec, Ref, Weights
+
+from fer_models_ddamfn.claims import DDAMFN_CLAIMS, DDAMFN_PP_CLAIMS
 
 _UPSTREAM = "https://github.com/SainingZhang/DDAMFN"
 _FILES = f"{_UPSTREAM}/raw/HEAD/DDAMFN%2B%2B/checkpoints_ver2.0"
@@ -26,6 +28,7 @@ def _make_spec(
     name: str,
     datasets: tuple[str, ...],
     summary: str,
+    claims: tuple[Claim, ...],
     aliases: tuple[str, ...] = (),
     checkpoints: tuple[Weights, ...] = (),
 ) -> ModelSpec:
@@ -45,6 +48,7 @@ def _make_spec(
         backbone="fer_models_ddamfn.convert:backbone",
         pretrained="a Mixed Feature Network trained on MS-Celeb-1M",
         inference="fer_models_ddamfn.inference:inference",
+        claims=claims,
         aliases=aliases,
     )
 
@@ -53,12 +57,14 @@ DDAMFN = _make_spec(
     "ddamfn",
     ("rafdb", "ferplus", "affectnet"),
     "kernels of several sizes, and attention along rows and columns from two heads (4.11 M parameters)",
+    DDAMFN_CLAIMS,
 )
 
 DDAMFN_PP = _make_spec(
     "ddamfn_pp",
     ("rafdb", "affectnet"),
     "DDAMFN trained by sharpness-aware minimisation on aligned faces (4.11 M parameters)",
+    DDAMFN_PP_CLAIMS,
     aliases=("ddamfn++", "ddamfnpp"),
     checkpoints=(
         Weights(

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from fer_core import hookimpl
 from fer_core.types import ModelSpec, Ref, Weights
 
+from fer_models_poster.claims import POSTER_CLAIMS, POSTER_PP_CLAIMS
+
 _UNSTATED = "not stated beside the file; {}"
 _POSTER_LICENCE = "contradictory: LICENSE says Apache-2.0, README says MIT"
 _PRETRAINED = "a MobileFaceNet trained on 68 facial landmarks and an IR-50 trained to recognise faces"
@@ -43,6 +45,7 @@ POSTER = ModelSpec(
     backbone="fer_models_poster.convert:backbone_poster",
     pretrained=_PRETRAINED,
     inference="fer_models_poster.inference:poster_for_inference",
+    claims=POSTER_CLAIMS,
 )
 
 POSTER_PP = ModelSpec(
@@ -85,6 +88,7 @@ POSTER_PP = ModelSpec(
     backbone="fer_models_poster.convert:backbone_poster_pp",
     pretrained=_PRETRAINED,
     inference="fer_models_poster.inference:poster_pp_for_inference",
+    claims=POSTER_PP_CLAIMS,
     aliases=("poster++", "posterpp", "poster_v2", "posterv2", "poster2"),
 )
 

@@ -19,6 +19,7 @@ from fer_core.errors import FerError
 from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
 from fer_core.metrics import save_curves
 from fer_core.plugins import load_plugins
+from fer_core.reports.page import REPORT, write_run_report
 from fer_core.training import checkpoint, run_folder
 from fer_core.training.build import Data, build_setup, open_data
 from fer_core.training.files import write_json, write_text
@@ -172,11 +173,20 @@ def _train_and_evaluate(trainer: Trainer, engine: Engine, log: RunLog) -> None:
     save_curves(folder / "curves.png", trainer.history, metric=trainer.config.train.metric)
     _finish_environment(folder, seconds)
     write_json(folder / run_folder.RESULT, result)
+    _write_report(folder, log)
     for split, metrics in result["metrics"].items():
         figures = [f"{name.replace('_', ' ')} {metrics[name]:.2%}" for name in SUMMARY]
         log(f"{split:<8} {'  '.join(figures)}  (epoch {result['best']['epoch']})")
     pictures = sorted(path.name for path in folder.glob("*.png"))
-    log(f"written  {folder}: {run_folder.RESULT}, {run_folder.BEST}, {', '.join(pictures)}")
+    log(f"written  {folder}: {run_folder.RESULT}, {run_folder.BEST}, {REPORT}, {', '.join(pictures)}")
+
+
+def _write_report(folder: Path, log: Say) -> None:
+    """A run is finished without its report, too: `fer-run report` makes it again."""
+    try:
+        write_run_report(folder)
+    except (FerError, OSError) as error:
+        log(f"warning  no {REPORT}: {error}")
 
 
 def _evaluate_run(trainer: Trainer, engine: Engine) -> dict[str, Any]:

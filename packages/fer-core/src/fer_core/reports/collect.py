@@ -138,6 +138,18 @@ class RunRecord:
         found = sorted(self.folder.glob(f"{PREDICTIONS}*.csv"))
         return {path.stem.removeprefix(PREDICTIONS): read_predictions(path, self.classes) for path in found}
 
+    @cached_property
+    def elsewhere(self) -> dict[str, pd.DataFrame]:
+        """Predictions in folders below, where `fer-run evaluate --out RUN/NAME` puts them: `NAME/part` -> table.
+
+        Raises:
+            FerError: A table is damaged.
+        """
+        found = sorted(self.folder.glob(f"*/{PREDICTIONS}*.csv"))
+        return {
+            f"{path.parent.name}/{path.stem.removeprefix(PREDICTIONS)}": read_predictions(path) for path in found
+        }
+
 
 @dataclass(frozen=True)
 class Collection:
@@ -225,26 +237,33 @@ def collect(places: list[Path]) -> Collection:
     return Collection(tuple(runs), tuple(problems))
 
 
-def read_predictions(path: Path, classes: tuple[str, ...]) -> pd.DataFrame:
+def read_predictions(path: Path, classes: tuple[str, ...] = ()) -> pd.DataFrame:
     """A table of predictions; `label` and `predicted` are class names.
+
+    Args:
+        path: The file.
+        classes: What it must be about; else its columns `p_<class>` say it.
 
     Raises:
         FerError: The file is unreadable, a column is missing, or a class is none of `classes`.
     """
     import pandas as pd
 
-    wanted = ["id", "label", "predicted", *(f"p_{name}" for name in classes)]
     names = dict.fromkeys(("id", "label", "predicted", "group"), str)
     try:
         table = pd.read_csv(path, dtype=names, keep_default_na=False, float_precision="round_trip")
     except (OSError, ValueError) as error:
         raise FerError(f"{path} is unreadable ({str(error).splitlines()[0]}): evaluate the run again") from error
+    classes = classes or tuple(name.removeprefix("p_") for name in table.columns if name.startswith("p_"))
+    wanted = ["id", "label", "predicted", *(f"p_{name}" for name in classes)]
     missing = [name for name in wanted if name not in table.columns]
     if missing:
         raise FerError(f"{path} lacks the column {missing[0]}: evaluate the run again")
     strange = set(table["label"]).union(table["predicted"]) - set(classes)
     if strange:
         raise FerError(f"{path} names the class {min(strange)!r}, which the run does not have: evaluate it again")
+    if not len(table):
+        raise FerError(f"{path} has no row: evaluate the run again")
     return table
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fer_core.types import ModelSpec, Ref, Weights
 
+from fer_models_misc.adadf.claims import CLAIMS
+
 _HERE = "fer_models_misc.adadf"
 
 SPEC = ModelSpec(
@@ -34,6 +36,7 @@ SPEC = ModelSpec(
     backbone=f"{_HERE}.convert:backbone",
     pretrained="a ResNet-18 trained on MS-Celeb-1M",
     inference=f"{_HERE}.inference:inference",
+    claims=CLAIMS,
     aliases=("ada-df", "ada_df"),
 )
 

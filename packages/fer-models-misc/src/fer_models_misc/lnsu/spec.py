@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fer_core.types import ModelSpec, Ref, Weights
 
+from fer_models_misc.lnsu.claims import CLAIMS
+
 SPEC = ModelSpec(
     name="lnsu",
     factory="fer_models_misc.lnsu.network:build_lnsu",
@@ -32,6 +34,7 @@ SPEC = ModelSpec(
     backbone="fer_models_misc.lnsu.convert:load_backbone",
     pretrained="a Swin-T trained to recognise faces on MS-Celeb-1M (start_0.pt)",
     inference="fer_models_misc.lnsu.inference:build_inference",
+    claims=CLAIMS,
     aliases=("lnsu-net", "lnsunet", "mek"),
 )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fer_core.types import ModelSpec, Ref, Weights
 
+from fer_models_misc.mfer.claims import CLAIMS
+
 _META = "https://dl.fbaipublicfiles.com/convnext/{}.pth"
 _LICENCE = "not stated beside the file; Meta's code is MIT"
 
@@ -35,6 +37,7 @@ SPEC = ModelSpec(
     backbone="fer_models_misc.mfer.convert:map_backbone",
     pretrained="ConvNeXt-Base trained without labels on MS-Celeb-1M (unpublished; Meta's ImageNet weights fit)",
     inference="fer_models_misc.mfer.inference:make_inference",
+    claims=CLAIMS,
 )
 
 LOSSES: dict[str, Ref] = {"mfer": "fer_models_misc.mfer.loss:MFERLoss"}

@@ -1,0 +1,47 @@
+"""`fer-run report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from fer_core.errors import FerError
+
+
+@click.command()
+@click.argument("places", metavar="RUN|FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="The file; else report.html in the first folder.")
+@click.option("--title", default="", help="Heading of the page.")
+@click.option(
+    "--pictures", type=click.Path(path_type=Path), metavar="DIR", help="Write every picture as SVG and PNG, too."
+)
+def report(places: tuple[Path, ...], out: Path | None, title: str, pictures: Path | None) -> None:
+    """Compare runs in one HTML file that needs no network.
+
+    Folders are searched for runs. Runs of different protocols are set apart, never averaged.
+
+    \b
+    fer-run report runs/dan-rafdb/20260901-101500-s0
+    fer-run report runs --out comparison.html --pictures pictures
+    """  # noqa: D301  # click reads \b
+    from fer_core.reports.collect import collect
+    from fer_core.reports.page import REPORT, missing_predictions, render_report
+
+    found = collect(list(places))
+    if not found.runs:
+        reason = f" ({found.problems[0]})" if found.problems else ""
+        raise FerError(f"there is no finished run in {', '.join(map(str, places))}{reason}: train first")
+    for line in (*found.problems, *missing_predictions(found.runs)):
+        click.echo(f"warning  {line}", err=True)
+    page, drawn = render_report(found, title)
+    path = out or places[0] / REPORT
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8")
+        written = drawn.save(pictures) if pictures else []
+    except OSError as error:
+        raise FerError(f"cannot write {error.filename} ({error.strerror}): choose another place") from error
+    click.echo(f"written  {path}: {len(found.runs)} runs, {path.stat().st_size / 1e6:.2f} MB")
+    if pictures:
+        click.echo(f"written  {pictures}: {len(written)} pictures")

@@ -1,0 +1,61 @@
+"""What a network costs: parameters and multiply-adds, counted in one way for all of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from fer_core import registry
+from fer_core.errors import FerError
+from fer_core.types import TaskInfo
+
+if TYPE_CHECKING:
+    from fer_core.reports.collect import RunRecord
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one network.
+
+    Attributes:
+        parameters: All of them, frozen ones too.
+        macs: Multiply-adds of one face: convolutions and matrix products, as `torch.utils.flop_counter` counts
+            them; None where the network could not be run to be counted.
+    """
+
+    parameters: int
+    macs: int | None
+
+
+def measure_cost(run: RunRecord) -> Cost | None:
+    """Count the network of a run; None where its plugin is not installed or it cannot be built."""
+    model = run.result["model"]
+    size = int((run.result.get("input") or run.config["data"])["input_size"])
+    return _measure(run.model, json.dumps(model.get("options") or {}, sort_keys=True), run.classes, size)
+
+
+@lru_cache(maxsize=256)
+def _measure(name: str, options: str, classes: tuple[str, ...], size: int) -> Cost | None:
+    try:
+        factory = registry.factory("models", name)
+    except FerError:
+        return None
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    # Tensors without content: nothing is computed, and the largest network takes no memory.
+    for device in ("meta", "cpu"):
+        parameters = None
+        try:
+            with torch.random.fork_rng(devices=[]), torch.device(device), torch.no_grad():
+                network = factory(TaskInfo(classes, input_size=size), **json.loads(options)).eval()
+                parameters = sum(parameter.numel() for parameter in network.parameters())
+                with FlopCounterMode(display=False) as counter:
+                    network(torch.zeros(1, 3, size, size))
+            return Cost(parameters, counter.get_total_flops() // 2)
+        except Exception:  # a plugin's network may refuse such tensors in any way
+            if device == "cpu" and parameters is not None:
+                return Cost(parameters, None)
+    return None

@@ -1,0 +1,247 @@
+"""The report: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fer_core.metrics import compute_metrics
+from fer_core.reports import charts, tables
+from fer_core.reports.claims import Reproduction, find_claims
+from fer_core.reports.collect import CONFIG, Collection, RunRecord, collect
+from fer_core.reports.compare import METRICS, PART, Cell, Column, Table, label_numbers, make_tables, probabilities
+from fer_core.reports.cost import Cost, measure_cost
+from fer_core.reports.drawing import Drawing, theme
+from fer_core.statistics import bootstrap_interval, proportion_interval, reliability
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REPORT = "report.html"
+
+
+class Pictures:
+    """Pictures of one page, each under a name of its own."""
+
+    def __init__(self) -> None:
+        self.drawings: dict[str, Drawing] = {}
+
+    def add(self, name: str, drawing: Drawing) -> str:
+        """Keep a picture and return it as SVG for the page."""
+        slug = "".join(character if character.isalnum() else "-" for character in name).strip("-").lower()
+        number = 2
+        unique = slug
+        while unique in self.drawings:
+            unique, number = f"{slug}-{number}", number + 1
+        self.drawings[unique] = drawing
+        return drawing.svg(name=unique)
+
+    def save(self, folder: Path) -> list[Path]:
+        """Write every picture as SVG and as PNG."""
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [folder / f"{name}{ending}" for name in self.drawings for ending in (".svg", ".png")]
+        for path in paths:
+            self.drawings[path.stem].save(path)
+        return paths
+
+
+def render_report(found: Collection, title: str = "") -> tuple[str, Pictures]:
+    """The page, and its pictures.
+
+    Args:
+        found: Runs, and lines on folders that hold none.
+        title: Heading; else the models and datasets.
+    """
+    import jinja2
+
+    pictures = Pictures()
+    made = make_tables(found.runs)
+    problems = [*found.problems, *missing_predictions(found.runs)]
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("fer_core.reports"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"percent": tables.percent, "interval": tables.interval, "sign": tables.sign}
+    page = environment.get_template("report.html.j2").render(
+        title=title or _title(found.runs),
+        theme=theme(":root"),
+        problems=problems,
+        sections=[_section(table, number, pictures) for number, table in enumerate(made, 1)],
+        metrics=[(metric, tables.TITLES[metric]) for metric in METRICS],
+        runs=found.runs,
+        key=tables.KEY,
+        warning=tables.WARNING,
+        made_by=f"fer-core {version('fer-core')}, Python {platform.python_version()}",
+    )
+    return page, pictures
+
+
+def write_run_report(folder: Path) -> Path:
+    """Write `report.html` into the folder of a finished run.
+
+    Raises:
+        FerError: The run is not finished, or damaged.
+    """
+    page, _ = render_report(collect([folder]))
+    path = folder / REPORT
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def missing_predictions(runs: Sequence[RunRecord]) -> list[str]:
+    """One line for each run without predictions on the test part."""
+    return [
+        f"{run.folder} has no predictions-{PART}.csv: it has no interval and is not tested; evaluate it again"
+        for run in runs
+        if PART not in run.predictions
+    ]
+
+
+def _title(runs: Sequence[RunRecord]) -> str:
+    models, datasets = sorted({run.model for run in runs}), sorted({run.dataset for run in runs})
+    shown = ", ".join(models) if len(models) < 5 else f"{len(models)} models"
+    return f"{shown} on {', '.join(datasets) if len(datasets) < 5 else f'{len(datasets)} datasets'}"
+
+
+def _section(table: Table, number: int, pictures: Pictures) -> dict[str, Any]:
+    columns = [_column(column, pictures) for column in table.columns]
+    claims = find_claims(table)
+    return {"table": table, "number": number, "columns": columns, "claims": [_claim(found) for found in claims]}
+
+
+def _claim(found: Reproduction) -> dict[str, Any]:
+    claim = found.claim
+    spread = "" if claim.deviation is None else f" ± {claim.deviation:.1f}"
+    classes = f", {claim.classes} classes" if claim.classes else ""
+    return {
+        "model": found.model,
+        "dataset": claim.dataset + classes,
+        "metric": tables.TITLES.get(claim.metric, claim.metric),
+        "value": f"{claim.value:g}{spread}",
+        "protocol": claim.protocol,
+        "source": claim.source,
+        "reproduced": [
+            (row, tables.percent(score), f"{100 * score.mean - claim.value:+.2f}")
+            for row, score in found.reproduced
+        ],
+    }
+
+
+def _column(column: Column, pictures: Pictures) -> dict[str, Any]:
+    name = column.dataset
+    cells = [_cell(row, cell, name, pictures) for row, cell in column.cells.items()]
+    bars = {cell["row"]: cell["recalls"] for cell in cells if cell["recalls"]}
+    points = {
+        cell["row"]: cell["cost"]
+        for cell in cells
+        if cell["cost"] is not None and column.cells[cell["row"]].scores["accuracy"].interval
+    }
+    return {
+        "column": column,
+        "name": name,
+        "cells": cells,
+        "classes": pictures.add(f"classes {name}", charts.draw_classes(bars, name)) if bars else "",
+        "costs": _cost_pictures(column, points, pictures),
+        "tests": [(metric, test) for metric in METRICS for test in column.comparisons[metric]],
+    }
+
+
+def _cost_pictures(column: Column, points: dict[str, Cost], pictures: Pictures) -> list[str]:
+    found = []
+    for label, of in (
+        ("million parameters", lambda c: c.parameters / 1e6),
+        ("GMACs", lambda c: (c.macs or 0) / 1e9),
+    ):
+        figures = {}
+        for row, cost in points.items():
+            score = column.cells[row].scores["accuracy"]
+            if of(cost) and score.interval:
+                figures[row] = (of(cost), score.mean, *score.interval)
+        if len(figures) > 1:
+            drawing = charts.draw_cost(figures, column.dataset, label)
+            found.append(pictures.add(f"cost {label} {column.dataset}", drawing))
+    return found
+
+
+def _cell(row: str, cell: Cell, dataset: str, pictures: Pictures) -> dict[str, Any]:
+    title = f"{row} on {dataset}"
+    cost = measure_cost(cell.runs[0])
+    content: dict[str, Any] = {"row": row, "cell": cell, "cost": cost, "recalls": {}, "ece": None, "per_class": []}
+    if cell.tables:
+        import pandas as pd
+
+        pooled, classes = pd.concat(cell.tables, ignore_index=True), cell.runs[0].classes
+        labels, scores = label_numbers(pooled, classes), probabilities(pooled, classes)
+        confusion = compute_metrics(labels, scores, classes)["confusion"]
+        curve = reliability(scores / scores.sum(axis=1, keepdims=True), labels)
+        content["per_class"] = _per_class(pooled, confusion, classes)
+        content["recalls"] = {of["name"]: of["recall"] for of in content["per_class"] if of["recall"]}
+        content["ece"] = f"{100 * curve.error:.2f}"
+        content["pooled"] = len(cell.tables)
+        content["confusion"] = pictures.add(f"confusion {title}", charts.draw_confusion(confusion, classes, title))
+        content["reliability"] = pictures.add(f"reliability {title}", charts.draw_reliability(curve, title))
+    content["runs"] = [_run(run, title, pictures) for run in cell.runs]
+    path = cell.runs[0].folder / CONFIG
+    content["config"] = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return content
+
+
+def _per_class(
+    pooled: pd.DataFrame, confusion: Sequence[Sequence[int]], classes: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Recall with its interval for each class; by faces where several runs saw the same ones."""
+    found = []
+    once = pooled["id"].is_unique and "group" not in pooled.columns
+    groups = pooled["group"] if "group" in pooled.columns else pooled["id"]
+    for number, name in enumerate(classes):
+        count, hits = sum(confusion[number]), confusion[number][number]
+        predicted = sum(line[number] for line in confusion)
+        recall: tuple[float, float, float] | None = None
+        if count and once:
+            recall = (hits / count, *proportion_interval(hits, count))
+        elif count:
+            recall = (
+                hits / count,
+                *bootstrap_interval(
+                    pooled["label"], pooled["predicted"], f"recall:{name}", groups=groups, draws=1000
+                ),
+            )
+        precision = hits / predicted if predicted else None
+        found.append({"name": name, "count": count, "recall": recall, "precision": precision})
+    return found
+
+
+def _run(run: RunRecord, title: str, pictures: Pictures) -> dict[str, Any]:
+    command = [str(word) for word in run.env.get("command", [])]
+    seconds = run.env.get("training_seconds")
+    name = f"{title}, seed {run.seed}"
+    epoch = (run.result.get("best") or {}).get("epoch")
+    curves = charts.draw_curves(run.history, name, epoch) if run.history else None
+    return {
+        "run": run,
+        "command": shlex.join([Path(command[0]).name, *command[1:]]) if command else "not recorded",
+        "curves": pictures.add(f"curves {name}", curves) if curves else "",
+        "start": run.result.get("start", "not recorded"),
+        "backbones": run.result.get("backbone_sha256") or [],
+        "seconds": f"{sum(seconds):,.0f} s" if seconds else "–",
+        "versions": ", ".join(f"{key} {of}" for key, of in sorted((run.env.get("versions") or {}).items())),
+        "machine": ", ".join(
+            f"{key} {run.env[key]}"
+            for key in ("device", "precision", "deterministic", "threads", "processes", "python", "platform")
+            if key in run.env
+        ),
+        "elsewhere": [_elsewhere(place, table) for place, table in run.elsewhere.items()],
+    }
+
+
+def _elsewhere(place: str, table: pd.DataFrame) -> dict[str, Any]:
+    classes = [column.removeprefix("p_") for column in table.columns if column.startswith("p_")]
+    metrics = compute_metrics(label_numbers(table, classes), probabilities(table, classes), classes)
+    figures = []
+    for metric in METRICS:
+        low, high = bootstrap_interval(table["label"], table["predicted"], metric)
+        figures.append(f"{100 * metrics[metric]:.2f} [{100 * low:.2f} to {100 * high:.2f}]")
+    return {"place": place, "faces": len(table), "figures": figures}

@@ -1,0 +1,159 @@
+"""Tables for papers: Markdown, CSV, LaTeX, and the same as plain values."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from fer_core.reports.compare import METRICS
+
+if TYPE_CHECKING:
+    from fer_core.reports.compare import Cell, Column, Score, Table
+
+SIGNS = {"best": "**", "alike": "", "untested": "", "": ""}
+TITLES = {"accuracy": "accuracy", "mean_class_accuracy": "mean class accuracy", "macro_f1": "macro-F1"}
+WARNING = "The epoch was chosen on the test part: these figures are optimistic."
+KEY = "best in its column bold; ≈ not significantly different from it (paired test, Holm, 5 %); ? not tested"
+
+
+def percent(score: Score) -> str:
+    """`86.14 ± 0.52`, or without the deviation for one run."""
+    spread = "" if score.deviation is None else f" ± {100 * score.deviation:.2f}"
+    return f"{100 * score.mean:.2f}{spread}"
+
+
+def interval(score: Score) -> str:
+    """`85.02 to 87.20`; empty where there is none."""
+    return "" if score.interval is None else f"{100 * score.interval[0]:.2f} to {100 * score.interval[1]:.2f}"
+
+
+def sign(mark: str) -> str:
+    """The character behind a figure."""
+    return {"alike": " ≈", "untested": " ?"}.get(mark, "")
+
+
+def to_markdown(tables: Sequence[Table], problems: Sequence[str] = ()) -> str:
+    """Every table, one for each metric."""
+    blocks = []
+    for table in tables:
+        blocks.append(f"## {table.title}")
+        if table.selected_on_test:
+            blocks.append(f"**{WARNING}**")
+        for metric in METRICS:
+            head = ["model", *(f"{column.dataset} ({_faces(column)})" for column in table.columns)]
+            lines = [head, ["---"] * len(head)]
+            lines += [
+                [row, *(_markdown_cell(column, metric, row) for column in table.columns)] for row in table.rows
+            ]
+            blocks.append(f"{TITLES[metric].capitalize()} in per cent, mean ± standard deviation [95 % interval]:")
+            blocks.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
+        blocks.append(f"{KEY.capitalize()}. Fingerprints: {_fingerprints(table)}.")
+    if problems:
+        blocks.append("Left out:")
+        blocks.append("\n".join(f"- {line}" for line in problems))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _markdown_cell(column: Column, metric: str, row: str) -> str:
+    if row not in column.cells:
+        return "–"
+    score, mark = column.cells[row].scores[metric], column.mark(metric, row)
+    between = f" [{interval(score)}]" if score.interval else ""
+    return f"{SIGNS[mark]}{percent(score)}{SIGNS[mark]}{sign(mark)}{between}, {_runs(column.cells[row])}"
+
+
+def to_csv(tables: Sequence[Table]) -> str:
+    """One line for each table, dataset, model and metric; fractions in full precision."""
+    text = io.StringIO()
+    records = to_records(tables)
+    writer = csv.DictWriter(text, list(records[0]) if records else ["protocol"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue()
+
+
+def to_records(tables: Sequence[Table]) -> list[dict[str, Any]]:
+    """The lines of `to_csv` as plain values."""
+    return [
+        {
+            "protocol": str(column.protocol),
+            "selected_on_test": table.selected_on_test,
+            "dataset": column.dataset,
+            "fingerprint": column.fingerprint,
+            "model": row,
+            "metric": metric,
+            "runs": len(cell.runs),
+            "mean": cell.scores[metric].mean,
+            "std": cell.scores[metric].deviation,
+            "low": (cell.scores[metric].interval or (None, None))[0],
+            "high": (cell.scores[metric].interval or (None, None))[1],
+            "mark": column.mark(metric, row),
+        }
+        for table in tables
+        for column in table.columns
+        for row, cell in column.cells.items()
+        for metric in METRICS
+    ]
+
+
+def to_latex(tables: Sequence[Table]) -> str:
+    """Every table with the lines of booktabs, one for each metric."""
+    return "\n".join(_latex(table, metric) for table in tables for metric in METRICS)
+
+
+def _latex(table: Table, metric: str) -> str:
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{TITLES[metric].capitalize()} in per cent; {_escape(table.title)}. Best in bold; $\approx$: "
+        rf"not significantly different from it (paired test, Holm, 5\,\%)."
+        + (rf" \textbf{{{WARNING}}}" if table.selected_on_test else "")
+        + "}",
+        rf"\begin{{tabular}}{{l{'c' * len(table.columns)}}}",
+        r"\toprule",
+        " & ".join(["Model", *(_escape(column.dataset) for column in table.columns)]) + r" \\",
+        r"\midrule",
+    ]
+    for row in table.rows:
+        cells = [_latex_cell(column, metric, row) for column in table.columns]
+        lines.append(" & ".join([_escape(row), *cells]) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+
+def _latex_cell(column: Column, metric: str, row: str) -> str:
+    if row not in column.cells:
+        return "--"
+    score, mark = column.cells[row].scores[metric], column.mark(metric, row)
+    figure = percent(score).replace(" ± ", r" \pm ")
+    figure = rf"\mathbf{{{figure}}}" if mark == "best" else figure
+    return "$" + figure + (r" \approx$" if mark == "alike" else "$")
+
+
+def _escape(text: str) -> str:
+    special = {
+        "\\": r"\textbackslash{}",
+        "%": r"\%",
+        "&": r"\&",
+        "_": r"\_",
+        "#": r"\#",
+        "$": r"\$",
+        "{": r"\{",
+        "}": r"\}",
+    }
+    return "".join(special.get(character, character) for character in text)
+
+
+def _runs(cell: Cell) -> str:
+    number = len(cell.runs)
+    return f"{number} run" + ("s" if number > 1 else "")
+
+
+def _faces(column: Column) -> str:
+    counts = {sum(cell.runs[0].result["dataset"]["counts"]["test"].values()) for cell in column.cells.values()}
+    return " or ".join(f"{count:,}" for count in sorted(counts)) + " test faces"
+
+
+def _fingerprints(table: Table) -> str:
+    return ", ".join(f"{column.dataset} `{column.fingerprint[:16]}`" for column in table.columns)
