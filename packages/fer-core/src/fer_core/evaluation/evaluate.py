@@ -17,7 +17,7 @@ from fer_core.data.transforms import TransformInfo, build_pipeline
 from fer_core.errors import FerError
 from fer_core.evaluation.classes import Rule, match_classes
 from fer_core.metrics import compute_metrics, save_confusion
-from fer_core.training.checkpoint import build_from_checkpoint
+from fer_core.training.checkpoint import TEMPERATURE, build_from_checkpoint
 from fer_core.training.files import write_text
 from fer_core.training.predictions import predict
 
@@ -120,7 +120,7 @@ def evaluate_checkpoint(
         device=engine.device,
         process=(distributed.rank(), distributed.size()),
     )
-    found = predict(model, loader, engine)
+    found = predict(model, loader, engine, header.get(TEMPERATURE, 1.0))
     ids = dataset.table["id"].to_numpy()[found.rows].tolist()
     probabilities = match.probabilities(found.probabilities)
     metrics = compute_metrics(found.labels, probabilities, match.classes)

@@ -17,7 +17,7 @@ from fer_core.data.transforms import TransformInfo, build_pipeline
 from fer_core.engine import Engine
 from fer_core.errors import FerError
 from fer_core.inference.form import inference_form
-from fer_core.training.checkpoint import build_from_checkpoint
+from fer_core.training.checkpoint import TEMPERATURE, build_from_checkpoint
 from fer_core.training.predictions import logits_of
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class Predictor:
         model, header = build_from_checkpoint(Path(checkpoint))
         self.model = inference_form(model, header["model"]["name"])
         self.classes: tuple[str, ...] = tuple(header["classes"])
+        self.temperature: float = header.get(TEMPERATURE, 1.0)
         self.bgr = header["color"] == "bgr"
         info = TransformInfo(header["input_size"], tuple(header["mean"]), tuple(header["std"]))
         self.pipeline = build_pipeline(header["eval_transforms"], info)
@@ -86,7 +87,7 @@ class Predictor:
         batch = self.engine.place({"image": images})
         with self.engine.autocast():
             logits = logits_of(self.model, batch["image"])
-        return logits.softmax(dim=1).cpu()
+        return (logits / self.temperature).softmax(dim=1).cpu()
 
 
 def _images(sources: Iterable[str | Path | NDArray[np.uint8]]) -> Iterator[tuple[str, NDArray[np.uint8]]]:

@@ -27,6 +27,8 @@ MAX_HEADER = 1 << 20
 PART = "part"
 """Header key of files that hold a part of a model only, such as its backbone."""
 HEADER_KEYS = frozenset({"format", "model", "classes", "input_size", "mean", "std", "color", "eval_transforms"})
+TEMPERATURE = "temperature"
+"""Header key of the number that logits are divided by; absent where it is 1."""
 ADVICE = "use a checkpoint that fer-run train or fer-run import wrote"
 
 State = dict[str, Tensor]
@@ -95,6 +97,9 @@ def _parse_header(path: Path, text: str) -> dict[str, Any]:
         )
     if missing := sorted(HEADER_KEYS - header.keys()):
         raise FerError(f"{path} has a header without {', '.join(missing)}, so the file was altered: {ADVICE}")
+    temperature = header.get(TEMPERATURE, 1.0)
+    if type(temperature) not in (int, float) or not 0 < temperature < float("inf"):
+        raise FerError(f"{path} has the temperature {temperature!r}, so the file was altered: {ADVICE}")
     return header
 
 

@@ -43,9 +43,10 @@ def logits_of(model: nn.Module, images: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, loader: Loader, engine: Engine) -> Predictions:
+def predict(model: nn.Module, loader: Loader, engine: Engine, temperature: float = 1.0) -> Predictions:
     """Run `model` in eval mode over one pass of `loader`; its mode is restored afterwards.
 
+    Probabilities are softmax(logits / `temperature`).
     With several processes each runs its loader's share, and all get all of it, every face once, sorted by row.
     """
     was_training = model.training
@@ -57,7 +58,7 @@ def predict(model: nn.Module, loader: Loader, engine: Engine) -> Predictions:
             logits = logits_of(model, batch["image"])
         rows.append(batch["index"])
         labels.append(batch["label"])
-        probabilities.append(logits.softmax(dim=1))
+        probabilities.append((logits / temperature).softmax(dim=1))
     model.train(was_training)
     columns = _columns(rows, labels, probabilities)
     if distributed.size() > 1:

@@ -1,0 +1,35 @@
+"""How sure a number is: intervals, tests, effect sizes, ranks and calibration, from stored predictions alone."""
+
+from fer_core.statistics.calibration import (
+    Reliability,
+    apply_temperature,
+    expected_calibration_error,
+    fit_temperature,
+    reliability,
+)
+from fer_core.statistics.comparison import corrected_t, holm, mcnemar, paired_bootstrap
+from fer_core.statistics.effects import cohens_d, cohens_g, hedges_g
+from fer_core.statistics.intervals import bootstrap_interval, proportion_interval
+from fer_core.statistics.pictures import save_critical_difference, save_reliability
+from fer_core.statistics.ranks import Ranking, friedman_nemenyi
+
+__all__ = [
+    "Ranking",
+    "Reliability",
+    "apply_temperature",
+    "bootstrap_interval",
+    "cohens_d",
+    "cohens_g",
+    "corrected_t",
+    "expected_calibration_error",
+    "fit_temperature",
+    "friedman_nemenyi",
+    "hedges_g",
+    "holm",
+    "mcnemar",
+    "paired_bootstrap",
+    "proportion_interval",
+    "reliability",
+    "save_critical_difference",
+    "save_reliability",
+]
