@@ -12,6 +12,7 @@ from fer_core.data.check import check_dataset
 from fer_core.data.open import open_dataset
 from fer_core.errors import FerError
 from fer_core.types import DatasetSpec
+from PIL import Image
 
 
 class Toy:
@@ -110,6 +111,92 @@ def test_absent_split_is_a_difference():
     dataset = Toy([noise(0), noise(1)], [0, 1], ["train", "train"])
     report = check_dataset(dataset, spec(counts={"test": {"sad": 1, "glad": 4}}))
     assert report.differences == ["the split test with 5 samples is absent"]
+
+
+class Folder(Toy):
+    """Samples that are files `train/0.png`... and `test/0.png`..."""
+
+    def __init__(self, root, names, labels):
+        super().__init__([None] * len(names), labels, [name.split("/")[0] for name in names])
+        self.root = root
+        self.table["source"] = names
+
+    def read(self, row):
+        path = self.root / self.table["source"][row]
+        try:
+            return np.array(Image.open(path))[:, :, None]
+        except OSError as error:
+            raise FerError(f"cannot read {path}: {error}") from error
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        for i in range(4):
+            Image.fromarray(noise(i if split == "train" else 9 + i)[:, :, 0]).save(tmp_path / f"{split}/{i}.png")
+    return Folder(tmp_path, [f"{split}/{i}.png" for split in ("train", "test") for i in range(4)], [0, 1] * 4)
+
+
+def test_missing_and_damaged_files_are_told_apart(folder):
+    (folder.root / "train/1.png").unlink()
+    (folder.root / "test/2.png").write_bytes(b"")
+    report = check_dataset(folder, spec(counts={}))
+    assert report.missing == ["s1"]
+    assert list(report.unreadable) == ["s6"]
+    assert report.incomplete
+    assert report.problems[:2] == ["1 images are missing: s1", "1 images cannot be read: s6"]
+
+
+def test_files_without_a_sample_are_found_and_compared_when_asked(folder):
+    for name in ("train/extra.png", "test/copy.png"):
+        (folder.root / name).write_bytes((folder.root / "train/0.png").read_bytes())
+    for name in ("train/.hidden.png", "train/notes.txt"):
+        (folder.root / name).write_text("")
+    plain = check_dataset(folder, spec(counts={}))
+    assert plain.unused == ["test/copy.png", "train/extra.png"]
+    assert (plain.compared, plain.distinct, plain.copies) == (8, 8, {})
+    assert not plain.incomplete
+    whole = check_dataset(folder, spec(counts={}), all_files=True)
+    assert (whole.compared, whole.distinct) == (10, 8)
+    assert whole.duplicates_across == [["s0", "test/copy.png", "train/extra.png"]]
+    assert whole.copies == {"test": {"train": 1}}
+    assert whole.conflicts == []
+
+
+def picture(seed):
+    """A smooth picture, as photographs are."""
+    small = Image.fromarray(np.random.RandomState(seed).randint(0, 256, (9, 9), dtype=np.uint8))
+    return small.resize((96, 96), Image.Resampling.BICUBIC)
+
+
+def test_near_copies_are_found_and_others_are_not(tmp_path):
+    first = picture(0)
+    first.save(tmp_path / "compressed.jpg", quality=60)
+    copies = [
+        first,
+        Image.open(tmp_path / "compressed.jpg"),
+        first.resize((60, 60), Image.Resampling.LANCZOS),
+        first.point(lambda value: value * 0.9 + 10),
+    ]
+    flat = Image.new("L", (96, 96))
+    images = [np.array(image)[:, :, None] for image in (*copies, *(picture(i) for i in range(1, 40)), flat, flat)]
+    dataset = Toy(images, [0, 1] * (len(images) // 2) + [0] * (len(images) % 2), ["train"] * len(images))
+    assert check_dataset(dataset, spec(counts={})).near is None
+    assert check_dataset(dataset, spec(counts={}), near=True).near == [["s0", "s1", "s2", "s3"]]
+
+
+def test_sheet_shows_what_is_flagged(tmp_path, monkeypatch):
+    result = run(monkeypatch, tmp_path, spec(flawed), "--sheet", str(tmp_path / "sheet.png"))
+    assert "7 images drawn" in result.stderr
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width > 500
+    result = run(monkeypatch, tmp_path, spec(sound), "--sheet", str(tmp_path / "none.png"))
+    assert "no sheet" in result.stderr
+    assert not (tmp_path / "none.png").exists()
+    result = run(monkeypatch, tmp_path, spec(flawed), "--sheet", str(tmp_path / "absent" / "sheet.png"))
+    assert result.exit_code == 2
+    assert "--sheet" in result.stderr
 
 
 def run(monkeypatch, tmp_path, made, *arguments):

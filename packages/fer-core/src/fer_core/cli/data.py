@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -15,6 +15,13 @@ from fer_core.errors import FerError
 if TYPE_CHECKING:
     from fer_core.data.check import Report
 
+PACK_COLUMNS: dict[str, Literal["left", "right"]] = {
+    "dataset": "left",
+    "images": "right",
+    "size": "right",
+    "state": "left",
+    "name": "left",
+}
 SHOWN = 20
 """Unreadable images that are named one by one; `--json` names all."""
 
@@ -86,7 +93,8 @@ def pack(dataset: str, data: Path | None, overrides: tuple[str, ...]) -> None:
 
     _, opened = open_dataset(dataset, data, options)
     for part in getattr(opened, "parts", (opened,)):
-        found = open_pack(part, cache_root(), progress=True)
+        whole = getattr(part, "dataset", part)  # of some of its classes, as in a union
+        found = open_pack(whole, cache_root(), progress=True)
         if isinstance(found, MappedPack):
             click.echo(f"{part.name}: {len(found):,} images, {gigabytes(found.bytes)}, in {found.folder}")
         elif isinstance(found, DirectReader):  # open_pack has said why
@@ -115,14 +123,8 @@ def list_stored(as_json: bool) -> None:
     from rich.table import Table
 
     table = Table(title=f"Packs in {cache_root() / 'packs'}")
-    for heading, side in (
-        ("dataset", "left"),
-        ("images", "right"),
-        ("size", "right"),
-        ("state", "left"),
-        ("name", "left"),
-    ):
-        table.add_column(heading, justify="right" if side == "right" else "left")
+    for heading, side in PACK_COLUMNS.items():
+        table.add_column(heading, justify=side, no_wrap=True, min_width=37 if heading == "name" else None)
     for stored in packs:
         size = gigabytes(stored.bytes)
         table.add_row(stored.dataset, f"{stored.images:,}", size, stored.state, stored.name)
