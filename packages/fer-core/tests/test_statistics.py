@@ -46,6 +46,7 @@ def sample(rng: np.random.Generator, faces: int) -> tuple[np.ndarray, np.ndarray
     return labels, found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", TRUTH)
 def test_intervals_cover_the_truth(metric: str) -> None:
     rng = np.random.default_rng(0)
@@ -56,6 +57,7 @@ def test_intervals_cover_the_truth(metric: str) -> None:
     assert covered / 2000 == pytest.approx(0.95, abs=0.015)
 
 
+@pytest.mark.slow
 def test_intervals_by_subject_cover_the_truth_where_others_do_not() -> None:
     rng = np.random.default_rng(1)
     groups = np.repeat(np.arange(40), 10)
@@ -95,6 +97,7 @@ def test_names_and_numbers_of_classes_give_the_same() -> None:
     assert by_name != bootstrap_interval(labels, found, "recall:3", seed=1)
 
 
+@pytest.mark.slow
 def test_paired_differences_hold_their_level_and_find_what_differs() -> None:
     rng = np.random.default_rng(4)
     found_null = found_planted = mcnemar_null = mcnemar_planted = 0
