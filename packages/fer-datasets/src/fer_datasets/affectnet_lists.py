@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 from fer_core.errors import FerError
 
-from fer_datasets.files import layout_error
+from fer_datasets.files import layout_error, require_text
 from fer_datasets.listing import child, safe_paths
 from fer_datasets.specs.affectnet import SPEC
 
@@ -101,6 +101,7 @@ def _frame(split: str, names: pd.Series, labels: pd.Series, sources: pd.Series, 
 
 
 def _read_csv(path: Path, wanted: list[str], names: tuple[str, ...] | None = None) -> pd.DataFrame:
+    require_text(path)
     try:
         table = pd.read_csv(
             path,

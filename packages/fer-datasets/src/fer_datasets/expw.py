@@ -14,7 +14,7 @@ from fer_core.types import FERDataset
 from numpy.typing import NDArray
 
 from fer_datasets.face_boxes import BOX, FaceBoxes, enlarge
-from fer_datasets.files import layout_error, require_folder, subfolders, visible
+from fer_datasets.files import layout_error, require_folder, require_text, subfolders, visible
 from fer_datasets.image_files import ImageFiles
 from fer_datasets.listing import child, find_base, image_names, safe_paths
 from fer_datasets.specs.expw import CLASSES, SPEC
@@ -101,6 +101,7 @@ def _missing(base: Path, wanted: str | None) -> str:
 
 def _read_labels(path: Path) -> pd.DataFrame:
     """Columns `COLUMNS` without the confidence; the numbers checked."""
+    require_text(path)
     lines = pd.Series(path.read_bytes().decode("utf-8-sig", "replace").splitlines(), dtype=object)
     lines.index += 1
     lines = lines[lines.str.strip() != ""]

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 MAX_PIXELS = 50_000_000
 """Larger pictures are refused before they are decoded: a small file can claim gigabytes."""
+MAX_TEXT = 2 * 10**9
+"""Bytes; the largest label files known have 0.1 GB."""
+MAX_LINE = 65_536
+"""Bytes of a line; a row of FER2013 has at most 9,300."""
 
 
 def visible(folder: Path) -> list[Path]:
@@ -56,6 +60,29 @@ def safe_relative(text: str, where: str) -> str:
     if path.is_absolute() or PureWindowsPath(text).drive or ".." in path.parts:
         raise FerError(f"{where}: the path {text!r} leaves the dataset's folder: give it relative to that folder")
     return str(path)
+
+
+def require_text(path: Path) -> None:
+    """Refuse a label file that is none before it is read: too large, or its beginning is not lines of text.
+
+    Raises:
+        FerError: Says why.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(MAX_LINE)
+    except OSError as error:
+        raise FerError(f"cannot read the label file {path}: {error}: restore it") from error
+    if size > MAX_TEXT:
+        what = f"has {size / 1e9:.1f} GB, more than any label file"
+    elif b"\0" in start:
+        what = "holds zero bytes, which text in UTF-8 does not"
+    elif len(start) == MAX_LINE and not any(sign in start for sign in b"\n\r"):
+        what = f"has no end of line in its first {MAX_LINE} bytes"
+    else:
+        return
+    raise FerError(f"cannot read the label file {path}: it {what}: it is damaged or another file, restore it")
 
 
 def layout_error(spec: DatasetSpec, root: Path, problem: str) -> FerError:

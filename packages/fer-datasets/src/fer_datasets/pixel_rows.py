@@ -15,6 +15,7 @@ import pandas as pd
 from fer_core.errors import FerError
 from numpy.typing import NDArray
 
+from fer_datasets.files import MAX_LINE
 from fer_datasets.pixel_text import SIDE, VALUES, parse_pixels
 
 BLOCK = 8
@@ -44,7 +45,10 @@ class PixelFile:
 def pixel_columns(path: Path) -> list[str]:
     """Names in the header of a file of pixel rows, without the blanks around them that some releases have."""
     with path.open("rb") as file:
-        return _names(file.readline())
+        header = file.readline(MAX_LINE)
+    if b"\0" in header or len(header) == MAX_LINE:
+        raise FerError(f"{path} does not begin with a line of text: it is damaged or another file, restore it")
+    return _names(header)
 
 
 def open_pixel_file(path: Path, columns: tuple[str, ...]) -> PixelFile:
@@ -69,8 +73,11 @@ def open_pixel_file(path: Path, columns: tuple[str, ...]) -> PixelFile:
         size, end = len(text), text.find(b"\n")
         while 0 <= end < size - 1:
             start = end + 1
-            end = text.find(b"\n", start)
+            end = text.find(b"\n", start, start + MAX_LINE)
             stop = end if end >= 0 else size
+            if stop - start > MAX_LINE:
+                what = f"{path}, row {len(spans) + 1}: the line is longer than {MAX_LINE} bytes"
+                raise FerError(f"{what}: the file is damaged or another one, restore it")
             found = _locate(text, start, stop, names.index("pixels"), len(names))
             if found is not None:
                 spans.append(found)

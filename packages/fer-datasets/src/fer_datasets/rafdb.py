@@ -8,7 +8,7 @@ from pathlib import Path
 from fer_core.errors import FerError, nearest
 from fer_core.types import DatasetSpec, FERDataset
 
-from fer_datasets.files import layout_error, require_folder
+from fer_datasets.files import layout_error, require_folder, require_text
 from fer_datasets.image_files import ImageFiles
 from fer_datasets.listing import child, find_base
 from fer_datasets.rafdb_attributes import read_attributes
@@ -120,6 +120,7 @@ def _image_folder(spec: DatasetSpec, base: Path, images: str, first: str) -> tup
 def _read_labels(path: Path, classes: int) -> tuple[list[str], list[int]]:
     names, labels = [], []
     numbers = {str(label + 1): label for label in range(classes)}
+    require_text(path)
     for number, line in enumerate(path.read_bytes().decode("utf-8-sig", "replace").splitlines(), start=1):
         cells = line.split()
         if not cells:

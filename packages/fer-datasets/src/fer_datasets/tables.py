@@ -11,6 +11,8 @@ import pandas as pd
 from fer_core.errors import FerError
 from numpy.typing import NDArray
 
+from fer_datasets.files import require_text
+
 
 def read_csv(path: Path, columns: Sequence[str] = ()) -> dict[str, list[str]]:
     """Read a comma-separated label file as text.
@@ -26,6 +28,7 @@ def read_csv(path: Path, columns: Sequence[str] = ()) -> dict[str, list[str]]:
     Raises:
         FerError: Missing, empty or malformed file; a row with too few or too many cells.
     """
+    require_text(path)
     rows: list[list[str]] = []
     names = list(columns)
     try:

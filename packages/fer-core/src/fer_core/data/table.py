@@ -81,7 +81,8 @@ def make_fingerprint(ids: Iterable[str], labels: Iterable[int], source_hashes: I
     lines = sorted(
         f"{sample}\t{label}\t{source}\n" for sample, label, source in zip(ids, labels, source_hashes, strict=True)
     )
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    # File names on Linux need not be UTF-8.
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _sample(table: pd.DataFrame, row: int) -> str:

@@ -41,7 +41,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _write_utf8(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")  # ids may be file names of any bytes
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
