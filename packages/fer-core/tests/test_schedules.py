@@ -117,3 +117,17 @@ def test_wrong_options_are_explained_in_one_line(factory: Any, options: dict[str
     with pytest.raises(FerError, match=said) as caught:
         rates(factory, 10, **options)
     assert "\n" not in str(caught.value)
+
+
+def test_a_short_descent_is_the_wave_of_torch() -> None:
+    optimizer = sgd([nn.Parameter(torch.ones(1))], lr=0.1)
+    reference = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=4)
+    expected = []
+    for _ in range(11):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        reference.step()
+    assert rates(cosine, 11, descent=4) == pytest.approx(expected, abs=1e-8)
+    assert rates(cosine, 22, descent=4, per_epoch=2)[::2] == pytest.approx(expected, abs=1e-8)
+    with pytest.raises(FerError, match="descent"):
+        rates(cosine, 4, descent=0)

@@ -150,6 +150,17 @@ def test_seed_shuffle_is_what_scikit_learn_gives(repetition):
     assert split.train.tolist() == sorted(train.tolist())
 
 
+@pytest.mark.parametrize("repetition", [0, 9])
+def test_the_inner_seed_of_seed_shuffle_may_be_given(repetition):
+    dataset = Toy([0, 1, 2, 1] * 11)
+    split = divide(dataset, f"seed-shuffle:{repetition}:{repetition}")
+    rest, test = list(ShuffleSplit(n_splits=10, test_size=0.2, random_state=42).split(np.arange(44)))[repetition]
+    train, val = train_test_split(rest, test_size=0.25, random_state=repetition)
+    for part, expected in (("train", train), ("val", val), ("test", test)):
+        assert getattr(split, part).tolist() == sorted(expected)
+    assert split.digest != divide(dataset, f"seed-shuffle:{repetition}").digest
+
+
 def test_repetitions_and_seeds_differ():
     dataset = Toy([i % 2 for i in range(100)])
     digests = {divide(dataset, f"stratified-shuffle:{k}", seed=s).digest for k in range(3) for s in range(3)}

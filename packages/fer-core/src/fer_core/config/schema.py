@@ -110,7 +110,7 @@ class Data(Section):
     split: str = _key(
         "official",
         "a protocol",
-        "`official`, `official+holdout`, `kfold:N:K`, `stratified-shuffle:K`, `seed-shuffle:K` or `file:PATH`.",
+        "`official`, `official+holdout`, `kfold:N:K`, `stratified-shuffle:K`, `seed-shuffle:K[:S]`, `file:PATH`.",
         min_length=1,
     )
     holdout: float = _key(

@@ -1,7 +1,7 @@
 """Which samples train, which choose the epoch, which are reported: one grammar of protocols.
 
 `official`, `official+holdout`, `kfold:N:K`, `kfold:N:K:sorted`, `stratified-shuffle:K`, `seed-shuffle:K`,
-`file:PATH`. K counts from 0.
+`seed-shuffle:K:S`, `file:PATH`. K counts from 0.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Rows = NDArray[np.int64]
     Parts = tuple[Rows, Rows, Rows]
 
-GRAMMAR = "official, official+holdout, kfold:N:K[:sorted], stratified-shuffle:K, seed-shuffle:K or file:PATH"
+GRAMMAR = "official, official+holdout, kfold:N:K[:sorted], stratified-shuffle:K, seed-shuffle:K[:S] or file:PATH"
 HOLDOUT = "+holdout"
 SORTED = ":sorted"
 """Ending of `kfold` with which groups are dealt out in the order of their names."""
@@ -104,8 +104,8 @@ def _divide(dataset: FERDataset, roles: Mapping[str, Role], name: str, argument:
         return _kfold(dataset, numbers[0], numbers[1], None if in_order else seed)
     if name == "stratified-shuffle" and len(numbers) == 1:
         return _stratified_shuffle(dataset, numbers[0], seed)
-    if name == "seed-shuffle" and len(numbers) == 1:
-        return _seed_shuffle(dataset, numbers[0])
+    if name == "seed-shuffle" and numbers:
+        return _seed_shuffle(dataset, numbers[0], numbers[-1] if len(numbers) == 2 else numbers[0] + 1)
     raise FerError(f"unknown split protocol '{name}{':' if argument else ''}{argument}': write {GRAMMAR}")
 
 
@@ -227,10 +227,11 @@ def _stratified_shuffle(dataset: FERDataset, repetition: int, seed: int) -> Part
     return train, val, test
 
 
-def _seed_shuffle(dataset: FERDataset, repetition: int) -> Parts:
+def _seed_shuffle(dataset: FERDataset, repetition: int, inner: int) -> Parts:
     """60 / 20 / 20 by the scikit-learn calls of StevenHSKim/FER-Models: not stratified, groups ignored.
 
-    Its iterations are numbered from 1, and the number seeds the second cut: repetition 0 is its iteration 1.
+    `inner` seeds the second cut. There it is the iteration's number, which counts from 1, so repetition 0 has 1;
+    in StevenHSKim/FER-crossval it counts from 0.
     """
     from sklearn.model_selection import ShuffleSplit, train_test_split
 
@@ -239,7 +240,7 @@ def _seed_shuffle(dataset: FERDataset, repetition: int) -> Parts:
         raise FerError(f"seed-shuffle on {dataset.name}: {len(rows)} samples are too few; add some")
     outer = ShuffleSplit(n_splits=repetition + 1, test_size=0.2, random_state=42)
     rest, test = list(outer.split(rows))[repetition]
-    train, val = train_test_split(rest, test_size=0.25, random_state=repetition + 1)
+    train, val = train_test_split(rest, test_size=0.25, random_state=inner)
     return train, val, test
 
 

@@ -66,6 +66,7 @@ def cosine(
     warmup_lr: float | None = None,
     warmup_prefix: bool = True,
     min_lr: float = 0.0,
+    descent: float | None = None,
 ) -> Schedule:
     """Linear warm-up, then half a cosine down to `min_lr` (Loshchilov and Hutter 2017, arXiv:1608.03983).
 
@@ -82,6 +83,8 @@ def cosine(
         warmup_prefix: The cosine begins where the warm-up ends. False counts it from the beginning, s = t / total,
             so that the warm-up replaces its first part.
         min_lr: Learning rate at the end, not above lr.
+        descent: Epochs from lr down to `min_lr`, after which it rises as slowly and falls again, the wave that
+            torch's `CosineAnnealingLR` makes of a short `T_max`; by default the whole training.
 
     Raises:
         FerError: An option is out of range.
@@ -97,6 +100,8 @@ def cosine(
         raise FerError(
             "scheduler.warmup and scheduler.warmup_fraction are both given, but mean the same: keep one"
         )
+    if descent is not None:
+        check_number("scheduler.descent", descent, above=0)
     ramp = warmup * per_epoch + warmup_fraction * total
     if ramp >= total:
         raise FerError(
@@ -108,8 +113,11 @@ def cosine(
         if done < ramp:
             first = base / (ramp + 1) if warmup_lr is None else warmup_lr
             return first + (base - first) * done / ramp
-        past = (done - ramp) / (total - ramp) if warmup_prefix else done / total
-        return min_lr + (base - min_lr) * (1 + math.cos(math.pi * min(past, 1.0))) / 2
+        begin = ramp if warmup_prefix else 0.0
+        past = min((done - begin) / (total - begin), 1.0)
+        if descent is not None:
+            past = (done - begin) / (descent * per_epoch)
+        return min_lr + (base - min_lr) * (1 + math.cos(math.pi * past)) / 2
 
     return Schedule(optimizer, rule)
 

@@ -1,0 +1,159 @@
+"""`fer-run experiment`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fer_core.cli.options import device_option, json_option, override_option
+from fer_core.errors import FerError
+
+if TYPE_CHECKING:
+    from fer_core.experiments.execute import Outcome
+    from fer_core.experiments.plan import Run
+
+
+@click.command()
+@click.argument("file", required=False)
+@click.option("--models", metavar="A,B", help="Models.")
+@click.option("--datasets", metavar="X,Y", help="Datasets.")
+@click.option("--seeds", metavar="0-9", help="Seeds: numbers and ranges, or per-split (the split's number).")
+@click.option("--splits", metavar="SPLIT,...", help="Splits, such as official or kfold:10:* (every fold).")
+@click.option("--recipe", metavar="paper|shared", help="Each model's own recipe, or the file's for all.")
+@click.option("--data", metavar="X=DIR,...", help="Folders of datasets (else $FER_DATA/NAME, else ./data/NAME).")
+@override_option
+@click.option("--grid", "grid", multiple=True, metavar="KEY=A,B", help="Try all these values. Repeatable.")
+@click.option("--root", type=click.Path(path_type=Path), metavar="DIR", help="Folder of all runs, else runs/NAME.")
+@device_option
+@click.option("--jobs", type=int, default=1, show_default=True, help="Runs at a time; GPUs are dealt out.")
+@click.option("--shard", metavar="I/N", help="Only part I of N, for job arrays.")
+@click.option("--on", "place", type=click.Choice(["here", "ray"]), default="here", help="Where: here, or on Ray.")
+@click.option("--dry-run", is_flag=True, help="Print the command of each run, and make none.")
+@json_option
+def experiment(
+    file: str | None,
+    overrides: tuple[str, ...],
+    grid: tuple[str, ...],
+    device: str,
+    jobs: int,
+    shard: str | None,
+    place: str,
+    dry_run: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Make the runs of an experiment FILE, or of the options: every model on every dataset, split and seed.
+
+    FILE is a YAML file, or the name of an experiment that comes with fer-core: fer-models, fer-crossval. Options
+    replace what it says. Finished runs are skipped and interrupted ones go on, so give the same command again.
+
+    \b
+    fer-run experiment --models dan,timm --datasets synthetic --seeds 0-2
+    fer-run experiment fer-crossval --datasets rafdb --data rafdb=~/RAF-DB/basic --dry-run
+    fer-run experiment mine.yaml --jobs 4
+    """  # noqa: D301  # click reads \b
+    from fer_core.experiments.plan import make_plan, take_shard
+    from fer_core.experiments.schema import check_experiment
+
+    values, source = _values(file, options, overrides, grid)
+    found = check_experiment(values, source)
+    runs = take_shard(make_plan(found), shard)
+    if not dry_run and runs:
+        from fer_core.experiments.check import check_runs
+
+        check_runs(runs, _quietly)
+    if dry_run:
+        _print_plan(runs, device, as_json)
+        return
+    if place == "ray":
+        from fer_core.experiments.on_ray import run_on_ray
+
+        outcomes = run_on_ray(runs, device, found.gpus, found.cpus, _speaker(as_json))
+    else:
+        from fer_core.experiments.execute import run_local
+
+        outcomes = run_local(runs, device, jobs, _speaker(as_json))
+    _report(found.folder, outcomes, as_json)
+
+
+def _values(
+    file: str | None, options: dict[str, Any], overrides: Sequence[str], grid: Sequence[str]
+) -> tuple[dict[str, Any], str]:
+    """What the file says, with the options over it; and what to call both."""
+    from fer_core.experiments.plan import parse_grid
+    from fer_core.experiments.schema import read_experiment
+
+    if file is None and not (options["models"] and options["datasets"]):
+        raise FerError("experiment needs a FILE, or --models and --datasets: see fer-run experiment --help")
+    values = read_experiment(file) if file is not None else {}
+    given = {key: value for key, value in options.items() if value is not None and key not in ("data", "root")}
+    values |= given
+    if options["root"] is not None:
+        values["root"] = str(options["root"])
+    if options["data"] is not None:
+        values["data"] = {**(values.get("data") or {}), **_folders(options["data"])}
+    if overrides:
+        values["overrides"] = [*(values.get("overrides") or []), *overrides]
+    if grid:
+        values["grid"] = {**(values.get("grid") or {}), **parse_grid(grid)}
+    return values, file or "the options"
+
+
+def _folders(text: str) -> dict[str, str]:
+    """`x=DIR1,y=DIR2` as a mapping."""
+    folders = {}
+    for part in text.split(","):
+        name, equals, folder = part.partition("=")
+        if not equals or not name or not folder:
+            raise FerError(f"--data {text} names no dataset: write --data NAME=DIR, with commas between several")
+        folders[name.strip()] = folder
+    return folders
+
+
+def _print_plan(runs: Sequence[Run], device: str, as_json: bool) -> None:
+    from fer_core.experiments.attempt import command, is_finished
+
+    rows = [(run, is_finished(run), ["fer-run", *command(run, device)]) for run in runs]
+    if as_json:
+        content = [{**_identity(run), "finished": done, "command": words} for run, done, words in rows]
+        click.echo(json.dumps(content, indent=2))
+        return
+    for run, done, words in rows:
+        click.echo(f"# finished: {run.folder}" if done else shlex.join(words))
+    click.echo(f"{len(rows)} runs, {sum(done for _, done, _ in rows)} of them finished", err=True)
+
+
+def _report(folder: Path, outcomes: Sequence[Outcome], as_json: bool) -> None:
+    from fer_core.experiments.execute import check_outcomes
+
+    if as_json:
+        rows = [{**_identity(o.run), "status": o.status, "line": o.line} for o in outcomes]
+        click.echo(json.dumps(rows, indent=2))
+    check_outcomes(outcomes)
+    _speaker(as_json)(f"all {len(outcomes)} runs are finished, in {folder}")
+
+
+def _identity(run: Run) -> dict[str, Any]:
+    return {
+        "folder": str(run.folder),
+        "model": run.model,
+        "dataset": run.dataset,
+        "split": run.split.protocol,
+        "seed": run.seed,
+        "recipe": run.recipe,
+        "grid": list(run.grid),
+    }
+
+
+def _speaker(as_json: bool) -> Callable[[str], None]:
+    """Lines go to stderr where stdout is for JSON."""
+    return lambda line: click.echo(line, err=as_json)
+
+
+def _quietly(line: str) -> None:
+    click.echo(line, err=True)

@@ -1,0 +1,145 @@
+"""One run as a process of its own: begun, or gone on with, under a lock that outlives whoever started it.
+
+The lock is on the file that takes the process's output, and the process inherits it: a training whose runner was
+killed goes on alone and keeps its lock, so nobody trains in the same folder beside it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+from fer_core.errors import FerError
+from fer_core.experiments.plan import Run
+from fer_core.training import run_folder
+from fer_core.training.files import write_json
+
+EXPERIMENT = "experiment.json"
+
+
+def is_finished(run: Run) -> bool:
+    """Whether the run has a result."""
+    return (run.folder / run_folder.RESULT).is_file()
+
+
+def is_begun(run: Run) -> bool:
+    """Whether the run can be gone on with."""
+    return all((run.folder / name).is_file() for name in (run_folder.CONFIG, run_folder.ENVIRONMENT))
+
+
+def command(run: Run, device: str) -> list[str]:
+    """Arguments of `fer-run` that begin the run, or go on with it."""
+    chosen = [] if device == "auto" else ["--device", device]
+    if is_begun(run):
+        return ["train", "--resume", str(run.folder), *chosen]
+    return [*run.arguments, *chosen]
+
+
+def mark(run: Run) -> None:
+    """Say in the run's folder which experiment it belongs to."""
+    write_json(run.folder / EXPERIMENT, run.describe())
+
+
+class Attempt:
+    """A process that trains a run.
+
+    Args:
+        run: The run.
+        device: As `--device`.
+        environment: Of the process.
+    """
+
+    def __init__(self, run: Run, device: str, environment: Mapping[str, str]) -> None:
+        self.run = run
+        self.device = device
+        self.environment = dict(environment)
+        self.output: IO[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
+        self.begin = 0
+
+    @property
+    def log(self) -> Path:
+        """What the process prints, and the lock."""
+        return self.run.folder.with_name(f".{self.run.folder.name}.log")
+
+    def lock(self) -> bool:
+        """Take the lock; False where another process trains the run. Raises FerError where none can be had."""
+        try:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            output = self.log.open("ab")
+        except OSError as error:
+            raise FerError(f"cannot write {self.log}: {error.strerror}; choose another --root") from error
+        if not _try_lock(output):
+            output.close()
+            return False
+        self.output = output
+        return True
+
+    def start(self) -> None:
+        """Start the process; what a killed one left without a beginning is removed first."""
+        assert self.output is not None
+        folder = self.run.folder
+        if folder.exists() and not is_begun(self.run) and not is_finished(self.run):
+            shutil.rmtree(folder)
+        self.begin = self.log.stat().st_size
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "fer_core", *command(self.run, self.device)],
+            stdin=subprocess.DEVNULL,
+            stdout=self.output,
+            stderr=subprocess.STDOUT,
+            env=self.environment,
+            start_new_session=True,  # Ctrl-C reaches the runner alone, which passes on what lets trainings save
+        )
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Ask the process to save and end."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def poll(self) -> int | None:
+        """Exit status of the process, None while it works."""
+        assert self.process is not None
+        return self.process.poll()
+
+    def close(self) -> None:
+        """Give the lock back."""
+        if self.output is not None:
+            self.output.close()
+            self.output = None
+
+    def failure(self) -> str:
+        """Why the process failed, in one line."""
+        assert self.process is not None
+        with self.log.open("rb") as handle:
+            handle.seek(self.begin)
+            lines = [
+                line.strip() for line in handle.read().decode("utf-8", "replace").splitlines() if line.strip()
+            ]
+        told = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
+        if told:
+            return told[-1]
+        status = self.process.returncode
+        if status < 0:
+            return f"killed by {signal.Signals(-status).name}; the same command goes on with it"
+        return f"exit status {status}: {lines[-1] if lines else 'it said nothing'} (see {self.log})"
+
+
+def _try_lock(file: IO[bytes]) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # Windows keeps others from a folder in use by itself
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise FerError(
+            f"cannot lock {file.name} ({error.strerror}): the file system must know locks; choose another --root"
+        ) from error
+    return True

@@ -1,0 +1,238 @@
+"""Runs one after another or side by side on this machine; where one fails, the others go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Literal
+
+from fer_core.errors import FerError, InterruptedRunError
+from fer_core.experiments.attempt import Attempt, is_finished, mark
+from fer_core.experiments.plan import Run
+from fer_core.training import run_folder
+
+Say = Callable[[str], None]
+Status = Literal["finished", "skipped", "failed", "interrupted"]
+HEEDED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+PAUSE = 0.05
+"""Seconds between two looks at the processes."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended; `line` is its result, or why it failed."""
+
+    run: Run
+    status: Status
+    line: str
+
+
+class Stop:
+    """Context that notes signals, so that trainings are asked to save before the runner ends.
+
+    Attributes:
+        received: The signal that came, or None.
+        count: How many came.
+    """
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+        self.count = 0
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Stop:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._note) for number in HEEDED}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.received = self.received or signal.Signals(number)
+        self.count += 1
+
+
+class Runner:
+    """A queue of runs and the processes at work on them.
+
+    Args:
+        runs: In order.
+        device: As `--device`.
+        slots: Environment of each process that may work at a time.
+        say: Called with every line.
+        stop: Asked whether to end.
+    """
+
+    def __init__(
+        self, runs: Sequence[Run], device: str, slots: Sequence[dict[str, str]], say: Say, stop: Stop
+    ) -> None:
+        self.waiting = deque(runs)
+        self.device = device
+        self.slots: dict[int, dict[str, str]] = dict(enumerate(slots))
+        self.say = say
+        self.stop = stop
+        self.working: dict[int, Attempt] = {}
+        self.outcomes: dict[Path, Outcome] = {}
+        self.number = {run.folder: f"[{index}/{len(runs)}]" for index, run in enumerate(runs, 1)}
+        self.elsewhere: set[str] = set()
+        self.signals_passed = 0
+
+    def work(self) -> list[Outcome]:
+        """Until all runs have ended, or a signal came."""
+        order = list(self.waiting)
+        try:
+            while self.waiting or self.working:
+                self._pass_signals()
+                self._fill()
+                self._reap()
+                if self.waiting or self.working:
+                    time.sleep(PAUSE)
+        finally:
+            for attempt in self.working.values():
+                attempt.stop()
+        return [self.outcomes[run.folder] for run in order]
+
+    def _pass_signals(self) -> None:
+        if self.stop.count == self.signals_passed:
+            return
+        first, self.signals_passed = not self.signals_passed, self.stop.count
+        for attempt in self.working.values():
+            attempt.stop(signal.SIGTERM if first else signal.SIGKILL)
+        if first and self.working:
+            self.say(f"{self.stop.received and self.stop.received.name} came: waiting for trainings to save")
+        for run in self.waiting:
+            self.outcomes[run.folder] = Outcome(run, "interrupted", "not begun")
+        self.waiting.clear()
+
+    def _fill(self) -> None:
+        """Give every free slot the first run that nobody else trains."""
+        for slot, environment in self.slots.items():
+            if slot in self.working:
+                continue
+            for _ in range(len(self.waiting)):
+                run = self.waiting.popleft()
+                if is_finished(run):
+                    self._end(run, "skipped", summary(run))
+                    continue
+                attempt = Attempt(run, self.device, environment)
+                if not attempt.lock():
+                    if run.name not in self.elsewhere:
+                        self.elsewhere.add(run.name)
+                        self.say(f"{self.number[run.folder]} {run.name}  another process trains it: waiting")
+                    self.waiting.append(run)
+                    continue
+                if is_finished(run):  # by the one that had the lock
+                    attempt.close()
+                    self._end(run, "skipped", summary(run))
+                    continue
+                resumed = "goes on" if run.folder.exists() else "begins"
+                attempt.start()
+                self.working[slot] = attempt
+                self.say(f"{self.number[run.folder]} {run.name}  {resumed}")
+                break
+
+    def _reap(self) -> None:
+        for slot, attempt in list(self.working.items()):
+            status = attempt.poll()
+            if status is None:
+                continue
+            del self.working[slot]
+            run = attempt.run
+            if status == 0 and is_finished(run):
+                self._end(run, "finished", summary(run))
+            elif self.stop.received is not None:
+                self._end(run, "interrupted", "saved")
+            else:
+                self._end(run, "failed", attempt.failure())
+            attempt.close()
+
+    def _end(self, run: Run, status: Status, line: str) -> None:
+        if status in ("finished", "skipped"):
+            mark(run)
+        self.outcomes[run.folder] = Outcome(run, status, line)
+        word = "is finished already" if status == "skipped" else status
+        self.say(f"{self.number[run.folder]} {run.name}  {word}: {line}")
+
+
+def summary(run: Run) -> str:
+    """Test figures of a finished run."""
+    try:
+        metrics = json.loads((run.folder / run_folder.RESULT).read_text(encoding="utf-8"))["metrics"]["test"]
+        return f"test accuracy {metrics['accuracy']:.2%}, mean class accuracy {metrics['mean_class_accuracy']:.2%}"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FerError(
+            f"{run.folder / run_folder.RESULT} cannot be read ({error}): delete that folder to make the run again"
+        ) from error
+
+
+def run_local(runs: Sequence[Run], device: str, jobs: int, say: Say) -> list[Outcome]:
+    """Make runs on this machine, `jobs` at a time.
+
+    Raises:
+        InterruptedRunError: A signal came; trainings were asked to save, and have ended.
+    """
+    with Stop() as stop:
+        outcomes = Runner(runs, device, deal_out(jobs, device), say, stop).work()
+    if stop.received is not None:
+        raise InterruptedRunError(*describe_interruption(stop.received, outcomes, len(runs)))
+    return outcomes
+
+
+def describe_interruption(received: signal.Signals, outcomes: Sequence[Outcome], total: int) -> tuple[str, int]:
+    """Line and exit status of a runner that a signal ended."""
+    done = sum(outcome.status in ("finished", "skipped") for outcome in outcomes)
+    return (
+        f"{received.name} came with {done} of {total} runs finished, the others kept: the same command goes on",
+        128 + received,
+    )
+
+
+def deal_out(jobs: int, device: str) -> list[dict[str, str]]:
+    """Environment of each of `jobs` processes: GPUs in turn, and a fair part of the CPUs where there are none.
+
+    Raises:
+        FerError: Fewer than one job.
+    """
+    if jobs < 1:
+        raise FerError(f"--jobs is {jobs}: give the number of runs at a time, at least 1")
+    base = dict(os.environ)
+    gpus = _visible_gpus() if device in ("auto", "cuda") else []
+    if gpus:
+        return (
+            [base | {"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)]} for index in range(jobs)]
+            if jobs > 1
+            else [base]
+        )
+    if jobs > 1 and "OMP_NUM_THREADS" not in base:
+        base["OMP_NUM_THREADS"] = str(max((os.cpu_count() or 1) // jobs, 1))
+    return [base] * jobs
+
+
+def _visible_gpus() -> list[str]:
+    import torch
+
+    count = torch.cuda.device_count()
+    named = [part for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if part]
+    return named[:count] if named else [str(index) for index in range(count)]
+
+
+def check_outcomes(outcomes: Sequence[Outcome]) -> None:
+    """Raises FerError with the line of every failed run, where one failed."""
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    if failed:
+        raise FerError(
+            f"{len(failed)} of {len(outcomes)} runs failed; the same command tries them again",
+            "\n".join(f"{outcome.run.name}: {outcome.line}" for outcome in failed),
+        )

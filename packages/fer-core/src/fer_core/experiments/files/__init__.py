@@ -1,0 +1,1 @@
+"""Experiments that come with the core: `fer-run experiment NAME`."""

@@ -1,0 +1,281 @@
+"""Experiments: what is planned, what is refused before anything starts, and what survives being killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from fer_core.cli import main
+from fer_core.config import config_hash, load_config
+from fer_core.errors import FerError
+from fer_core.experiments.execute import deal_out
+from fer_core.experiments.plan import make_plan, parse_grid, take_shard
+from fer_core.experiments.schema import check_experiment, number_range, read_experiment, shipped
+from fer_core.experiments.splits import expand_split
+
+SMALL = ("-o", "data.input_size=16", "-o", "train.epochs=1", "-o", "callbacks=[]", "--device", "cpu")
+PRODUCTS = ("best.safetensors", "last.safetensors", "result.json", "predictions-test.csv", "metrics.jsonl")
+
+
+def fer_run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["experiment", *arguments])
+
+
+def refused(*arguments: str) -> str:
+    result = fer_run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert not Path("runs").exists()
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    return line
+
+
+def plan(**values):
+    base = {"models": ["tiny"], "datasets": ["bars"]}
+    return make_plan(check_experiment({**base, **values}, "test"))
+
+
+@pytest.mark.parametrize(
+    ("text", "protocols"),
+    [
+        ("official", ["official"]),
+        ("kfold:3:*", ["kfold:3:0", "kfold:3:1", "kfold:3:2"]),
+        ("kfold:10:8-9:sorted+holdout", ["kfold:10:8:sorted+holdout", "kfold:10:9:sorted+holdout"]),
+        ("stratified-shuffle:2", ["stratified-shuffle:2"]),
+        ("seed-shuffle:*", [f"seed-shuffle:{k}" for k in range(10)]),
+        ("seed-shuffle:0-1:*", ["seed-shuffle:0:0", "seed-shuffle:1:1"]),
+        ("file:parts/a:b.csv", ["file:parts/a:b.csv"]),
+    ],
+)
+def test_a_split_may_stand_for_several(text, protocols) -> None:
+    assert [choice.protocol for choice in expand_split(text)] == protocols
+
+
+def test_numbers() -> None:
+    assert number_range("0-3") == [0, 1, 2, 3]
+    for wrong in ("3-1", "a", "", "-1", "1-"):
+        with pytest.raises(ValueError, match="number"):
+            number_range(wrong)
+    assert parse_grid(["optimizer.lr=1e-3,1e-4"]) == {"optimizer.lr": [1e-3, 1e-4]}
+
+
+def test_every_combination_is_a_run_with_a_folder_of_its_own(tiny) -> None:
+    runs = plan(splits="kfold:3:*", seeds="0-1", grid={"optimizer.lr": [0.1, 0.01]}, recipe="paper,shared",
+                shared={"train": {"epochs": 2}})  # fmt: skip
+    assert len({run.folder for run in runs}) == len(runs) == 3 * 2 * 2 * 2
+    run = runs[-1]
+    assert run.folder.parent == Path("runs/experiment/tiny-bars")
+    assert run.folder.name == f"kfold-3-2-s1-{config_hash(run.config)[:8]}"
+    assert (run.config.train.epochs, run.config.optimizer.options["lr"]) == (2, 0.01)
+    assert [r.config.train.epochs for r in runs if r.recipe == "paper"] == [40] * 12
+
+
+def test_layers_stand_in_their_order(tiny) -> None:
+    (run,) = plan(
+        recipe="shared",
+        shared={"data": {"batch_size": 1}, "train": {"epochs": 1}},
+        config={"data": {"batch_size": 2, "input_size": 2}},
+        when=[{"models": ["TINY"], "config": {"data": {"input_size": 3}}}, {"models": [], "config": {}}][:1],
+        overrides=["train.epochs=4"],
+    )
+    assert (run.config.data.batch_size, run.config.data.input_size, run.config.train.epochs) == (2, 3, 4)
+
+
+def test_the_seed_may_be_the_number_of_the_split(tiny) -> None:
+    runs = plan(splits="stratified-shuffle:3-4", seeds="per-split")
+    assert [(run.split.number, run.config.train.seed) for run in runs] == [(3, 3), (4, 4)]
+
+
+def test_shards_share_the_runs_out(tiny) -> None:
+    runs = plan(splits="kfold:5:*", seeds="0-3")
+    parts = [take_shard(runs, f"{i}/3") for i in (1, 2, 3)]
+    assert sorted(run.name for part in parts for run in part) == sorted(run.name for run in runs)
+    assert {len(part) for part in parts} == {6, 7}
+
+
+def test_mistakes_are_refused_before_anything_starts(tiny) -> None:
+    both = ("--models", "tiny", "--datasets", "bars", *SMALL)
+    line = refused("--models", "tinny,tiny", "--datasets", "barz", *SMALL)
+    assert "did you mean tiny" in line
+    assert "did you mean bars" in line
+    assert "two runs have the name tiny-bars/official-s0-" in refused("--models", "tiny,Tiny", *both[2:])
+    assert "kfold:200:0" in refused(*both, "--splits", "kfold:200:0")
+    assert "weekly" in refused(*both, "--splits", "official,weekly")
+    assert "use splits" in refused(*both, "-o", "data.split=official")
+    assert "use seeds" in refused(*both, "--grid", "train.seed=1,2")
+    assert "the grid and in -o" in refused(*both, "--grid", "train.epochs=1,2")
+    assert "did you mean data.batch_size" in refused(*both, "-o", "data.batchsize=2")
+    assert "did you mean momentum" in refused(*both, "-o", "optimizer={name: sgd, lr: 1, momentom: 1}")
+    assert "shared" in refused(*both, "--recipe", "shared")
+    assert "paper, shared" in refused(*both, "--recipe", "both")
+    assert "0-9" in refused(*both, "--seeds", "few")
+    assert "no number" in refused(*both, "--seeds", "per-split")
+    assert "--shard 3/2" in refused(*both, "--shard", "3/2")
+    assert "--jobs is 0" in refused(*both, "--jobs", "0")
+    assert "did you mean fer-models" in refused("fer-model")
+    assert "needs a FILE" in refused("--models", "tiny")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("models: [tiny]", "datasets is missing"),
+        ("models: [tiny]\ndatasets: [bars]\nsed: 0", "sed: unknown key, did you mean seeds"),
+        ("models: [tiny]\ndatasets: [bars]\nwhen: [{model: [a], config: {data: {}}}]", "did you mean models?"),
+        ("models: [tiny]\ndatasets: [bars]\nwhen: [{models: [a], config: {data: {}}}]", "when[0]"),
+        ("models: [tiny]\ndatasets: [bars]\nseeds: -1", "seeds"),
+        ("models: [tiny]\ndatasets: [bars]\nrecipe: mine", "recipe is mine"),
+        ("models: [tiny]\ndatasets: [bars]\nconfig: {run: {dir: x}}", "run.dir"),
+        ("[]", "mapping"),
+    ],
+)
+def test_mistakes_in_a_file(tiny, text, expected) -> None:
+    Path("mine.yaml").write_text(text)
+    assert expected in refused("mine.yaml")
+
+
+@pytest.mark.parametrize(("name", "inner"), [("fer-models", range(1, 11)), ("fer-crossval", range(10))])
+def test_the_protocols_of_the_authors_are_all_there(name, inner) -> None:
+    assert name in shipped()
+    found = check_experiment(read_experiment(name), name)
+    assert (len(found.models), len(found.datasets)) == (8, 6)
+    splits = [choice.protocol.split(":") for text in found.splits for choice in expand_split(text)]
+    assert [int(part[1]) for part in splits] == list(range(10))
+    assert [int(part[2]) if len(part) > 2 else int(part[1]) + 1 for part in splits] == list(inner)
+    assert found.shared["train"]["select"] == "best:val"
+
+
+def test_devices_are_dealt_out(monkeypatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in deal_out(3, "auto")] == ["4", "7", "4"]
+    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in deal_out(2, "cpu")] == ["4,7", "4,7"]
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert [slot["OMP_NUM_THREADS"] for slot in deal_out(4, "cpu")] == ["2"] * 4
+    with pytest.raises(FerError, match="--jobs is 0"):
+        deal_out(0, "cpu")
+
+
+PLUGIN = """
+import os
+import time
+import numpy as np
+import pandas as pd
+from fer_core.data.table import make_fingerprint
+
+class Bars:
+    name, classes = "bars", ("happiness", "sadness")
+    def __init__(self, root):
+        ids = [f"bar-{i:03d}" for i in range(40)]
+        self.table = pd.DataFrame({"id": ids, "label": np.arange(40) % 2, "split": "", "source": ids})
+    def read(self, row):
+        return np.full((8, 8, 3), 40 + 120 * (row % 2) + row, dtype=np.uint8)
+    def fingerprint(self):
+        return make_fingerprint(self.table["id"], self.table["label"], self.table["id"])
+
+def make(info, width: int = 4):
+    from torch import nn
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            layers = nn.Linear(192, width), nn.ReLU(), nn.Linear(width, info.num_classes)
+            self.net = nn.Sequential(nn.Flatten(), *layers)
+        def forward(self, images):
+            time.sleep(float(os.environ.get("SLOW", 0)))
+            return {"logits": self.net(images)}
+    return Net()
+
+@hookimpl
+def fer_models():
+    yield ModelSpec(name="tiny", factory=make, recipes={}, summary="", paper="", licence="", upstream="")
+
+@hookimpl
+def fer_datasets():
+    yield DatasetSpec(name="bars", factory=Bars, classes=Bars.classes, splits={}, layouts={}, expected_counts={},
+                      summary="", licence="", homepage="", needs_root=False)
+"""
+COMMAND = ["experiment", "--models", "tiny", "--datasets", "bars", "--seeds", "0-1", "--device", "cpu"]
+for _override in ("data.input_size=8", "data.batch_size=8", "train.epochs=2", "train.save_every=1"):
+    COMMAND += ["-o", _override]
+
+
+def start(site, cwd: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    own = {point.dist.name for point in site.entry_points("fer_core")}
+    others = {point.dist.name for point in entry_points(group="fer_core")} - own
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(site.root),
+        "FER_DISABLE_PLUGINS": ",".join(others),
+        "FER_CACHE": str(cwd / "cache"),
+        "OMP_NUM_THREADS": "1",
+        **environment,
+    }
+    command = [sys.executable, "-m", "fer_core", *arguments]
+    return subprocess.Popen(command, cwd=cwd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def wait_for(condition, process: subprocess.Popen[str]) -> None:
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+
+
+def products(root: Path) -> dict[str, bytes]:
+    found = [path for path in root.rglob("*") if path.name in PRODUCTS]
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in found}
+
+
+def test_failed_runs_are_listed_and_the_others_made(site, tmp_path) -> None:
+    site.install("fer-tests", PLUGIN)
+    grid = ("--grid", "optimizer.lr=1e-3,1e30", "-o", "train.epochs=1")
+    process = start(site, tmp_path, *COMMAND[:5], "--device", "cpu", "-o", "data.input_size=8", *grid, "--json")
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == 2, output
+    assert "1 of 2 runs failed; the same command tries them again" in output
+    assert "training diverged" in output.split("tries them again")[1]
+    (done,) = tmp_path.rglob("result.json")
+    assert json.loads(done.read_text())["config_sha256"][:8] == done.parent.name[-8:]
+    assert json.loads((done.parent / "experiment.json").read_text())["grid"] == ["optimizer.lr=0.001"]
+
+
+@pytest.mark.slow
+def test_a_runner_killed_twice_ends_with_the_same_bytes(site, tmp_path) -> None:
+    site.install("fer-tests", PLUGIN)
+    whole = start(site, tmp_path, *COMMAND, "--root", "whole")
+    assert whole.wait(timeout=300) == 0, whole.communicate()[0]
+
+    def states() -> int:
+        return len(list((tmp_path / "killed").rglob("last.state.pt")))
+
+    process = start(site, tmp_path, *COMMAND, "--root", "killed", SLOW="0.2")
+    wait_for(lambda: states() == 1, process)
+    process.send_signal(signal.SIGTERM)
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == 128 + signal.SIGTERM, output
+    assert "the same command goes on" in output
+    assert not list((tmp_path / "killed").rglob("result.json"))
+
+    process = start(site, tmp_path, *COMMAND, "--root", "killed", SLOW="0.2")
+    wait_for(lambda: states() == 2, process)
+    process.send_signal(signal.SIGKILL)  # its training goes on alone; the next runner waits for it
+    process.wait(timeout=60)
+
+    process = start(site, tmp_path, *COMMAND, "--root", "killed")
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, output
+    assert products(tmp_path / "killed") == products(tmp_path / "whole")
+    assert load_config(next((tmp_path / "killed").rglob("config.yaml"))).model.name == "tiny"
+    again = start(site, tmp_path, *COMMAND, "--root", "killed")
+    output = again.communicate(timeout=300)[0]
+    assert output.count("is finished already") == 2
+    assert again.returncode == 0
