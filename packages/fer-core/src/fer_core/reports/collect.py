@@ -251,7 +251,7 @@ def read_predictions(path: Path, classes: tuple[str, ...] = ()) -> pd.DataFrame:
 
     names = dict.fromkeys(("id", "label", "predicted", "group"), str)
     try:
-        table = pd.read_csv(path, dtype=names, keep_default_na=False, float_precision="round_trip")
+        table = pd.read_csv(path, dtype=names, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise FerError(f"{path} is unreadable ({str(error).splitlines()[0]}): evaluate the run again") from error
     classes = classes or tuple(name.removeprefix("p_") for name in table.columns if name.startswith("p_"))

@@ -149,20 +149,22 @@ def _column(column: Column, pictures: Pictures) -> dict[str, Any]:
     }
 
 
-def _cost_pictures(column: Column, points: dict[str, Cost], pictures: Pictures) -> list[str]:
+def _cost_pictures(column: Column, points: dict[str, Cost], pictures: Pictures) -> list[tuple[str, str]]:
+    """Caption and picture for each kind of cost that two rows or more have."""
+    kinds = (
+        ("Parameters", "million parameters", {row: cost.parameters / 1e6 for row, cost in points.items()}),
+        ("Multiply-adds of one face", "GMACs", {row: (cost.macs or 0) / 1e9 for row, cost in points.items()}),
+    )
     found = []
-    for label, of in (
-        ("million parameters", lambda c: c.parameters / 1e6),
-        ("GMACs", lambda c: (c.macs or 0) / 1e9),
-    ):
+    for caption, label, costs in kinds:
         figures = {}
-        for row, cost in points.items():
+        for row, cost in costs.items():
             score = column.cells[row].scores["accuracy"]
-            if of(cost) and score.interval:
-                figures[row] = (of(cost), score.mean, *score.interval)
+            if cost and score.interval:
+                figures[row] = (cost, score.mean, *score.interval)
         if len(figures) > 1:
             drawing = charts.draw_cost(figures, column.dataset, label)
-            found.append(pictures.add(f"cost {label} {column.dataset}", drawing))
+            found.append((caption, pictures.add(f"cost {label} {column.dataset}", drawing)))
     return found
 
 

@@ -1,0 +1,423 @@
+import csv
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from click.testing import CliRunner
+from fer_core.cli import main
+from fer_core.errors import FerError
+from fer_core.metrics import compute_metrics
+from fer_core.reports.claims import find_claims
+from fer_core.reports.collect import collect, read_run, split_family
+from fer_core.reports.compare import make_tables
+from fer_core.reports.page import render_report
+from fer_core.types import Claim, ModelSpec
+from scipy import stats
+from sklearn import metrics as sk
+
+CLASSES = ["anger", "happiness", "neutral"]
+FACES = 240
+
+
+def make_run(
+    folder,
+    model,
+    *,
+    skill=1.0,
+    seed=0,
+    split="official",
+    select="best:val",
+    fingerprint="f" * 64,
+    dataset="faces",
+    part=0,
+    predictions=True,
+    epochs=2,
+    recipe="",
+):
+    """A run folder as fer-run train leaves it, with predictions of the given skill."""
+    folder.mkdir(parents=True)
+    faces = np.random.default_rng(part)
+    labels = faces.integers(0, 3, FACES)
+    hard = faces.normal(size=FACES)
+    noise = np.random.default_rng([seed, part, sum(map(ord, model))])
+    logits = noise.normal(size=(FACES, 3))
+    logits[np.arange(FACES), labels] += skill + 0.5 * hard
+    scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    names = np.array(CLASSES)
+    table = pd.DataFrame(
+        {
+            "id": [f"p{part}-{n:03d}" for n in range(FACES)],
+            "label": names[labels],
+            "predicted": names[scores.argmax(axis=1)],
+        }
+    )
+    for number, name in enumerate(CLASSES):
+        table[f"p_{name}"] = scores[:, number]
+    if predictions:
+        table.to_csv(folder / "predictions-test.csv", index=False)
+    measured = compute_metrics(labels, scores, CLASSES)
+    counts = dict(zip(CLASSES, (int(n) for n in np.bincount(labels, minlength=3)), strict=True))
+    result = {
+        "model": {"name": model, "options": {}},
+        "classes": CLASSES,
+        "dataset": {
+            "name": dataset,
+            "fingerprint": fingerprint,
+            "counts": {"train": {"neutral": 2 * FACES}, "test": counts},
+        },
+        "split": {"protocol": split, "holdout": 0.1, "seed": 0, "digest": f"{split}-{part}"},
+        "protocol": {
+            "select": select,
+            "metric": "accuracy",
+            "selected_on_test": select == "best:test",
+            "seed": seed,
+            "epochs": epochs,
+        },
+        "input": {"input_size": 40},
+        "start": "random weights <&>",
+        "metrics": {"test": measured},
+        "best": {"epoch": 2},
+        "config_sha256": "c" * 64,
+    }
+    config = {
+        "model": {"name": model},
+        "data": {"name": dataset, "split": split},
+        "train": {"seed": seed, "epochs": epochs},
+        "run": {"dir": str(folder)},
+    }
+    env = {
+        "command": ["/bin/fer-run", "train", model, dataset],
+        "versions": {"torch": "2"},
+        "training_seconds": [7.0],
+    }
+    history = [
+        {"epoch": n, "train": {"cross_entropy": 2 - n / 2, "accuracy": n / 3}, "val": {"accuracy": n / 4}}
+        for n in (1, 2)
+    ]
+    (folder / "result.json").write_text(json.dumps(result))
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    (folder / "env.json").write_text(json.dumps(env))
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in history))
+    if recipe:
+        (folder / "experiment.json").write_text(json.dumps({"recipe": recipe}))
+    return table
+
+
+def fer_run(*arguments):
+    return CliRunner().invoke(main, [str(word) for word in arguments])
+
+
+class Page(HTMLParser):
+    """What a browser without a network would need of a page."""
+
+    VOID = frozenset({"meta", "link", "br", "img", "input", "hr"})
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.ids, self.links, self.outside, self.headings, self.described = [], [], [], [], [], 0
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        of = dict(attrs)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if "id" in of:
+            self.ids.append(of["id"])
+        if of.get("href", "").startswith("#"):
+            self.links.append(of["href"][1:])
+        self.outside += [
+            of[key] for key in ("src", "href") if of.get(key) and not of[key].startswith(("#", "data:"))
+        ]
+        if tag == "script":
+            self.outside.append("a script")
+        if tag == "svg":
+            assert of["role"] == "img"
+            self.links += of["aria-labelledby"].split()
+            self.described += 1
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        if of.get("class") == "scroll":
+            assert of["tabindex"] == "0"
+            assert of["aria-label"]
+
+    def handle_startendtag(self, tag, attrs):
+        pass
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory):
+    """Four models, three seeds each, one test part."""
+    root = tmp_path_factory.mktemp("four")
+    tables = {}
+    for model, skill in (("alpha", 2.0), ("beta", 1.95), ("gamma", 1.0), ("delta", 0.6)):
+        tables[model] = [make_run(root / f"{model}-{s}", model, skill=skill, seed=s) for s in range(3)]
+    return root, tables
+
+
+def test_every_figure_of_the_table_equals_scikit_learns(four):
+    root, tables = four
+    run = fer_run("leaderboard", root, "--json")
+    records = json.loads(run.stdout)["results"]
+    assert len(records) == 4 * 3
+    measures = {
+        "accuracy": sk.accuracy_score,
+        "mean_class_accuracy": sk.balanced_accuracy_score,
+        "macro_f1": lambda label, found: sk.f1_score(label, found, average="macro"),
+    }
+    for record in records:
+        values = [measures[record["metric"]](t["label"], t["predicted"]) for t in tables[record["model"]]]
+        assert record["mean"] == pytest.approx(np.mean(values), abs=1e-12)
+        assert record["std"] == pytest.approx(np.std(values, ddof=1), abs=1e-12)
+        assert record["low"] < record["mean"] < record["high"]
+        assert record["runs"] == 3
+
+
+def test_interval_over_seeds_is_that_of_the_mean_over_faces(four):
+    """With equal seeds on the same faces, a face is one draw: the normal interval of per-face means is near."""
+    root, tables = four
+    column = make_tables(collect([root]).runs)[0].columns[0]
+    hits = np.mean([(t["label"] == t["predicted"]).to_numpy() for t in tables["gamma"]], axis=0)
+    half = 1.96 * hits.std(ddof=1) / np.sqrt(FACES)
+    low, high = column.cells["gamma"].scores["accuracy"].interval
+    assert (high - low) / 2 == pytest.approx(half, rel=0.1)
+
+
+def test_marks_come_from_paired_tests_with_holms_correction(tmp_path):
+    tables = {
+        model: make_run(tmp_path / model, model, skill=skill)
+        for model, skill in (("alpha", 2.0), ("beta", 1.9), ("gamma", 0.3))
+    }
+    column = make_tables(collect([tmp_path]).runs)[0].columns[0]
+    best = column.best("accuracy")
+    right = {model: (t["label"] == t["predicted"]).to_numpy() for model, t in tables.items()}
+    expected = {}
+    for model in set(tables) - {best}:
+        only = int((right[best] & ~right[model]).sum()), int((right[model] & ~right[best]).sum())
+        expected[model] = stats.binomtest(only[0], sum(only)).pvalue
+    smallest = min(expected, key=expected.get)
+    for test in column.comparisons["accuracy"]:
+        assert test.test == "McNemar, exact"
+        assert test.p == pytest.approx(expected[test.other])
+        factor = 2 if test.other == smallest else 1
+        adjusted = max(factor * expected[test.other], 0 if factor == 2 else 2 * expected[smallest])
+        assert test.adjusted == pytest.approx(min(1, adjusted))
+    assert column.mark("accuracy", "gamma") == ""
+    assert {column.mark("accuracy", model) for model in ("alpha", "beta")} == {"best", "alike"}
+
+
+def test_resampled_splits_get_the_corrected_t_test(tmp_path):
+    scores = {}
+    for model, skill in (("alpha", 1.5), ("beta", 1.2)):
+        made = [
+            make_run(tmp_path / f"{model}{k}", model, skill=skill, part=k, split=f"seed-shuffle:{k}")
+            for k in range(5)
+        ]
+        scores[model] = np.array([sk.accuracy_score(t["label"], t["predicted"]) for t in made])
+    (table,) = make_tables(collect([tmp_path]).runs)
+    assert table.title.startswith("seed-shuffle,")
+    (test,) = table.columns[0].comparisons["accuracy"]
+    gap = scores[test.best] - scores[test.other]
+    t = gap.mean() / np.sqrt((1 / 5 + FACES / (2 * FACES)) * gap.var(ddof=1))
+    assert test.p == pytest.approx(2 * stats.t.sf(abs(t), 4))
+    cell = table.columns[0].cells["alpha"].scores["accuracy"]
+    half = stats.t.ppf(0.975, 4) * np.sqrt((1 / 5 + 1 / 2) * scores["alpha"].var(ddof=1))
+    assert cell.interval == pytest.approx((cell.mean - half, min(1, cell.mean + half)))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"select": "last"},
+        {"split": "official+holdout"},
+        {"fingerprint": "e" * 64},
+        {"split": "kfold:10:3"},
+        {"recipe": "shared"},
+    ],
+)
+def test_runs_of_another_protocol_are_set_apart(tmp_path, other):
+    make_run(tmp_path / "a", "alpha")
+    make_run(tmp_path / "b", "alpha", seed=1, **other)
+    tables = make_tables(collect([tmp_path]).runs)
+    assert len(tables) == 2
+    assert all(len(cell.runs) == 1 for t in tables for c in t.columns for cell in c.cells.values())
+    assert "nothing is averaged" in render_report(collect([tmp_path]))[0]
+
+
+def test_other_settings_of_a_model_are_another_row(tmp_path):
+    make_run(tmp_path / "a", "alpha")
+    make_run(tmp_path / "b", "alpha", seed=1)
+    make_run(tmp_path / "c", "alpha", epochs=9)
+    (table,) = make_tables(collect([tmp_path]).runs)
+    assert {row: len(cell.runs) for row, cell in table.columns[0].cells.items()} == {
+        "alpha (epochs=2)": 2,
+        "alpha (epochs=9)": 1,
+    }
+
+
+def test_a_copied_run_counts_once(tmp_path):
+    for name in "abc":
+        make_run(tmp_path / name, "alpha")
+    (table,) = make_tables(collect([tmp_path]).runs)
+    assert len(table.columns[0].cells["alpha"].runs) == 1
+    assert table.columns[0].cells["alpha"].scores["accuracy"].deviation is None
+
+
+def test_families_of_splits():
+    assert split_family("kfold:10:3") == "kfold:10"
+    assert split_family("kfold:10:3:sorted") == "kfold:10:sorted"
+    assert split_family("seed-shuffle:7+holdout") == "seed-shuffle+holdout"
+    assert split_family("file:mine.csv") == "file:mine.csv"
+
+
+def test_missing_predictions_unfinished_and_damaged_runs_are_one_line_each(tmp_path):
+    make_run(tmp_path / "whole", "alpha")
+    make_run(tmp_path / "bare", "beta", predictions=False)
+    make_run(tmp_path / "stopped", "gamma")
+    (tmp_path / "stopped" / "result.json").unlink()
+    make_run(tmp_path / "cut", "delta")
+    (tmp_path / "cut" / "result.json").write_text('{"model": ')
+    run = fer_run("report", tmp_path, "--out", tmp_path / "r.html")
+    assert run.exit_code == 0, run.output
+    lines = [line for line in run.stderr.splitlines() if line.startswith("warning")]
+    assert len(lines) == 3
+    for name in ("bare", "stopped", "cut"):
+        assert sum(str(tmp_path / name) in line for line in lines) == 1
+    page = (tmp_path / "r.html").read_text()
+    assert "--resume" in page
+    (table,) = make_tables(collect([tmp_path]).runs)
+    assert table.columns[0].cells["beta"].scores["accuracy"].interval is None
+    assert {table.columns[0].mark("accuracy", row) for row in ("alpha", "beta")} == {"best", "untested"}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda text: text.replace("p_anger", "q"), "lacks the column p_anger"),
+        (lambda text: text.replace("anger,", "rage,"), "names the class 'rage'"),
+        (lambda text: text.splitlines()[0] + "\n", "has no row"),
+    ],
+)
+def test_damaged_predictions_are_one_line(tmp_path, spoil, said):
+    make_run(tmp_path / "a", "alpha")
+    path = tmp_path / "a" / "predictions-test.csv"
+    head, *body = path.read_text().splitlines(keepends=True)
+    text = head + "".join(body)
+    path.write_text(spoil(text) if "rage" not in said else head + spoil("".join(body)))
+    run = fer_run("report", tmp_path)
+    assert run.exit_code == 2
+    assert said in run.output
+    assert "Traceback" not in run.output
+
+
+def test_nothing_to_report_is_an_error(tmp_path):
+    assert "there is no finished run" in fer_run("report", tmp_path).output
+    assert "there is no folder" in fer_run("leaderboard", tmp_path / "x").output
+    assert "the ending says the format" in fer_run("leaderboard", tmp_path, "--out", "x.doc").output
+    with pytest.raises(FerError, match="is no run folder"):
+        read_run(tmp_path)
+
+
+def test_the_page_is_whole_and_needs_nothing_else(four, tmp_path):
+    root, tables = four
+    out = tmp_path / "report.html"
+    run = fer_run("report", root, "--out", out, "--pictures", tmp_path / "pictures")
+    assert run.exit_code == 0, run.output
+    text = out.read_text()
+    page = Page(text)
+    assert page.outside == []
+    assert len(page.ids) == len(set(page.ids))
+    assert set(page.links) <= set(page.ids)
+    assert all(after - before <= 1 for before, after in zip(page.headings, page.headings[1:], strict=False))
+    assert page.described == 1 + 4 * (2 + 3)
+    assert len(text) < 10e6
+    assert "random weights &lt;&amp;&gt;" in text
+    assert "fer-run train alpha faces" in text
+    for model, found in tables.items():
+        values = [sk.accuracy_score(t["label"], t["predicted"]) for t in found]
+        assert f"{100 * np.mean(values):.2f} ± {100 * np.std(values, ddof=1):.2f}" in text, model
+        pooled = pd.concat(found)
+        recalls = sk.recall_score(pooled["label"], pooled["predicted"], average=None, labels=CLASSES)
+        for recall in recalls:
+            assert f'<td class="n">{100 * recall:.2f}</td>' in text
+        for count in sk.confusion_matrix(pooled["label"], pooled["predicted"], labels=CLASSES).flat:
+            assert f">{count:,}</text>" in text
+    drawn = sorted(path.suffix for path in (tmp_path / "pictures").iterdir())
+    assert drawn.count(".png") == drawn.count(".svg") == page.described
+
+
+def test_selection_on_the_test_part_is_said(tmp_path):
+    make_run(tmp_path / "a", "alpha", select="best:test")
+    found = collect([tmp_path])
+    assert "Chosen on the test part." in render_report(found)[0]
+    for ending in (".md", ".tex"):
+        out = tmp_path / f"board{ending}"
+        fer_run("leaderboard", tmp_path, "--out", out)
+        assert "chosen on the test part" in out.read_text()
+
+
+def test_tables_for_papers_say_the_same(four, tmp_path):
+    root, _ = four
+    texts = {}
+    for ending in (".md", ".csv", ".tex"):
+        assert fer_run("leaderboard", root, "--out", tmp_path / f"t{ending}").exit_code == 0
+        texts[ending] = (tmp_path / f"t{ending}").read_text()
+    rows = list(csv.DictReader(texts[".csv"].splitlines()))
+    for row in rows:
+        figure = f"{100 * float(row['mean']):.2f} ± {100 * float(row['std']):.2f}"
+        assert figure in texts[".md"]
+        assert figure.replace(" ± ", r" \pm ") in texts[".tex"]
+    assert texts[".tex"].count(r"\mathbf") == 3
+
+
+def test_claims_stand_beside_what_fits_them(four, monkeypatch):
+    root, tables = four
+
+    def claim(dataset="faces", **other):
+        return Claim(dataset=dataset, metric="accuracy", value=99.5, source="paper", protocol="theirs", **other)
+
+    spec = ModelSpec(
+        name="alpha", factory="a:b", recipes={}, summary="", paper="", licence="", upstream="",
+        claims=(claim(), claim("others"), claim(classes=7), claim(recipe="shared")),
+    )  # fmt: skip
+    monkeypatch.setattr("fer_core.reports.claims.registry.find", lambda kind, name: spec)
+    found = [each for each in find_claims(make_tables(collect([root]).runs)[0]) if each.model == "alpha"]
+    assert [each.claim for each in found] == [spec.claims[0]]
+    mean = np.mean([sk.accuracy_score(t["label"], t["predicted"]) for t in tables["alpha"]])
+    assert found[0].reproduced[0][1].mean == pytest.approx(mean)
+    assert f"({100 * mean - 99.5:+.2f})" in render_report(collect([root]))[0]
+
+
+def test_evaluations_on_other_data_are_shown(tmp_path):
+    make_run(tmp_path / "a", "alpha")
+    other = make_run(tmp_path / "scratch" / "b", "beta", part=3)
+    (tmp_path / "a" / "elsewhere").mkdir()
+    other.to_csv(tmp_path / "a" / "elsewhere" / "predictions-all.csv", index=False)
+    page = render_report(collect([tmp_path / "a"]))[0]
+    assert "elsewhere/all" in page
+    assert f"{100 * sk.accuracy_score(other['label'], other['predicted']):.2f} [" in page
+
+
+def test_reading_runs_loads_no_torch():
+    import subprocess
+    import sys
+
+    code = "import sys; import fer_core.reports.collect; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, check=False).returncode == 0
+
+
+def test_calibration_error_is_the_mean_gap_over_bins(tmp_path):
+    table = make_run(tmp_path / "a", "alpha")
+    scores = table[[f"p_{name}" for name in CLASSES]].to_numpy()
+    right = (table["label"] == table["predicted"]).to_numpy()
+    place = np.ceil(scores.max(axis=1) * 15)
+    gaps = [abs((right - scores.max(axis=1))[place == n].sum()) for n in np.unique(place)]
+    assert f">calibration error {100 * sum(gaps) / FACES:.2f} %<" in render_report(collect([tmp_path]))[0]
