@@ -23,9 +23,18 @@ PANELS = {
     "evaluation": ("evaluation", "inference form", "evaluation with data", "evaluation data"),
     "training": ("training step", "training with data", "training data"),
 }
-NETWORK = ("evaluation", "inference form", "training step")
-COLOURS = ("#0072B2", "#009E73", "#E69F00", "#BBBBBB")
+COLOURS = {
+    "evaluation": "#0072B2",
+    "training step": "#0072B2",
+    "inference form": "#009E73",
+    "evaluation with data": "#E69F00",
+    "training with data": "#E69F00",
+    "evaluation data": "#BBBBBB",
+    "training data": "#BBBBBB",
+}
 """Distinguishable in all common kinds of colour blindness (Okabe and Ito 2008)."""
+IDLE = 0.9
+"""Share of the time in which a CPU is expected to work for the network."""
 
 
 def describe_hardware(engine: Engine) -> dict[str, Any]:
@@ -57,6 +66,14 @@ def table_rows(bench: Bench) -> list[list[str]]:
 HEADINGS = ("model", "phase", "images/s", "GFLOP/s", "of matmul", "of convolution", "peak MB")
 
 
+def share_of_processor(benches: Sequence[Bench], environment: dict[str, Any]) -> float | None:
+    """Least share of the CPU that a phase of the networks had; None elsewhere than on a CPU."""
+    if environment["device"] != "cpu":
+        return None
+    phases = [phase for bench in benches for phase in bench.phases.values() if phase.flops is not None]
+    return min(phase.timing.cpu_seconds / phase.timing.seconds for phase in phases) / environment["threads"]
+
+
 def draw(path: Path, benches: Sequence[Bench], environment: dict[str, Any]) -> None:
     """Draw images a second as bars, one panel for evaluation and one for training.
 
@@ -70,7 +87,7 @@ def draw(path: Path, benches: Sequence[Bench], environment: dict[str, Any]) -> N
         with style.context("default"):
             figure = Figure(layout="constrained", dpi=150)
             _draw(figure, benches, environment)
-            figure.savefig(path, format="png", metadata={"Software": None})
+            figure.savefig(path, format="png", bbox_inches="tight", metadata={"Software": None})
     except OSError as error:
         raise FerError(f"cannot write {path}: {error.strerror}; name another folder with --out") from error
 
@@ -79,7 +96,7 @@ def _draw(figure: Figure, benches: Sequence[Bench], environment: dict[str, Any])
     figure.set_size_inches(11, 1.7 + 1.0 * len(benches))
     precision, hardware = environment["precision"], environment["hardware"]
     figure.suptitle(
-        f"Images a second, {hardware}, {environment['threads']} threads, {precision}, batch {benches[0].batch}",
+        f"Images a second, {hardware}, threads {environment['threads']}, {precision}, batch {benches[0].batch}",
         fontsize=11,
     )
     for axes, (title, phases) in zip(figure.subplots(1, 2), PANELS.items(), strict=True):
@@ -87,7 +104,7 @@ def _draw(figure: Figure, benches: Sequence[Bench], environment: dict[str, Any])
         for number, phase in enumerate(phases):
             values = [bench.phases[phase].images_per_second for bench in benches]
             places = [row + (number - (len(phases) - 1) / 2) * height for row in range(len(benches))]
-            bars = axes.barh(places, values, height=height * 0.9, label=phase, color=COLOURS[number])
+            bars = axes.barh(places, values, height=height * 0.9, label=phase, color=COLOURS[phase])
             axes.bar_label(bars, labels=[_short(value) for value in values], padding=3, fontsize=8)
         axes.set_xscale("log")
         low, high = axes.get_xlim()
@@ -97,7 +114,9 @@ def _draw(figure: Figure, benches: Sequence[Bench], environment: dict[str, Any])
         axes.set_title(title, fontsize=11, loc="left")
         axes.set_xlabel("images/s, logarithmic")
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.5 / len(benches) ** 0.5))
+        axes.legend(
+            fontsize=8, ncols=2, loc="upper left", bbox_to_anchor=(0, -0.12 - 0.45 / len(benches)), frameon=False
+        )
 
 
 def _short(value: float) -> str:

@@ -87,7 +87,7 @@ def _show(benches: list[Bench], ceiling: Ceiling, environment: dict[str, Any]) -
     from rich.console import Console
     from rich.table import Table
 
-    from fer_core.benchmarking.report import HEADINGS, table_rows
+    from fer_core.benchmarking.report import HEADINGS, IDLE, share_of_processor, table_rows
 
     compiled = "compiled, " if environment["compile"] else ""
     click.echo(
@@ -100,12 +100,17 @@ def _show(benches: list[Bench], ceiling: Ceiling, environment: dict[str, Any]) -
     )
     table = Table()
     for number, heading in enumerate(HEADINGS):
-        table.add_column(heading, justify="left" if number < 2 else "right")
+        table.add_column(heading, justify="left" if number < 2 else "right", no_wrap=True)
     for bench in benches:
         for row in table_rows(bench):
             table.add_row(*row)
         table.add_section()
     Console(soft_wrap=True).print(table)
+    share = share_of_processor(benches, environment)
+    if share is not None and share < IDLE:
+        click.echo(
+            f"note     other programs ran (down to {share:.0%} of the CPU was left): figures are too low"
+        )
     for bench in benches:
         click.echo(
             f"{bench.model}: {bench.parameters / 1e6:.1f} M parameters, {bench.macs / 1e9:.2f} G multiplications "

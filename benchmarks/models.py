@@ -1,0 +1,132 @@
+"""Every network: plain eager fp32 in the default layout against our default settings, in one run.
+
+python benchmarks/models.py [MODEL...] [--batch 4] [--rounds 5] [--threads 1] [--device cpu] [--compile]
+
+Plain: contiguous memory, fp32, torch's default form of the optimizer, the full network. Ours: what `fer-run train`
+and `fer-run predict` do on this device (channels last, precision `auto`, fused optimizer; the inference form in
+evaluation), and with --compile the compiled network. Loss and optimizer are the recipe's. Both take turns call by
+call over the same noise; times are of the processor on a CPU, else of the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import torch
+from fer_core import FerError, inference_form, registry
+from fer_core.benchmarking.model import count_flops, endless, make_trainer
+from fer_core.engine import Engine
+from pairs import compare, hardware
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fer_core.training.trainer import Trainer
+    from fer_core.types import Batch
+
+
+def plain_trainer(name: str, device: str, batch: int, folder: Path) -> Trainer:
+    """A trainer with none of our settings: layout, precision and optimizer as torch has them by default."""
+    engine = replace(Engine.start(device, "fp32"), channels_last=False)
+    trainer = make_trainer(name, engine, batch, folder)
+    for group in trainer.optimizer.param_groups:
+        group["fused"] = None
+    return trainer
+
+
+def evaluating(network: torch.nn.Module, engine: Engine, batch: Batch) -> Callable[[], None]:
+    """One pass in eval mode."""
+
+    @torch.inference_mode()
+    def call() -> None:
+        with engine.autocast():
+            network(batch["image"])
+
+    return call
+
+
+def row(name: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """All figures of one network."""
+    plain = plain_trainer(name, options.device, options.batch, folder)
+    engine = Engine.start(options.device, compile=options.compile)
+    ours = make_trainer(name, engine, options.batch, folder)
+    batch = next(endless(plain.setup.train_loader))
+    before, after = plain.engine.place(dict(batch)), engine.place(dict(batch))
+    training = compare(
+        lambda: plain.train_step(before), lambda: ours.train_step(after), engine.device, options.rounds
+    )
+    form = inference_form(ours.task.model, name)
+    engine.prepare(form)
+    flops = count_flops(evaluating(plain.task.model.eval(), plain.engine, before))
+    evaluation = compare(
+        evaluating(plain.task.model, plain.engine, before),
+        evaluating(form.eval(), engine, after),
+        engine.device,
+        options.rounds,
+    )
+    images = len(batch["label"])
+    return {
+        "model": name,
+        "input": ours.config.data.input_size,
+        "batch": images,
+        "macs": flops // 2 // images,
+        "training": training.plain(),
+        "evaluation": evaluation.plain(),
+    }
+
+
+def line(found: dict[str, Any]) -> str:
+    """A row of the Markdown table."""
+    cells = [found["model"], str(found["input"]), f"{found['macs'] / 1e9:.2f}"]
+    for phase in ("training", "evaluation"):
+        times = found[phase]
+        cells += [f"{1000 * times[key] / found['batch']:.0f}" for key in ("first_seconds", "second_seconds")]
+        cells.append(f"{1 / times['ratio']:.2f}")
+    return f"| {' | '.join(cells)} |"
+
+
+HEADING = """| network | input | GMAC | training, plain | ours | ratio | evaluation, plain | ours | ratio |
+|---|---|---|---|---|---|---|---|---|"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*")
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print(f"milliseconds an image, batch {options.batch}, threads {options.threads}\n\n{HEADING}")
+    rows: list[dict[str, Any]] = []
+    with TemporaryDirectory() as folder:
+        for name in options.models or registry.names("models"):
+            try:
+                rows.append(row(name, options, Path(folder)))
+            except FerError as error:
+                raise SystemExit(f"Error: {error}") from error
+            print(line(rows[-1]), flush=True)
+            gc.collect()
+    means = {
+        phase: math.exp(-sum(math.log(found[phase]["ratio"]) for found in rows) / len(rows))
+        for phase in ("training", "evaluation")
+    }
+    print("\ngeometric mean: " + ", ".join(f"{phase} {mean:.2f}" for phase, mean in means.items()))
+    if options.out is not None:
+        engine = Engine.start(options.device, compile=options.compile)
+        content = {"environment": hardware(engine), "geometric_mean": means, "rows": rows}
+        options.out.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
