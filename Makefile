@@ -22,11 +22,12 @@ $(READY): $(INPUTS)
 demo: setup
 	$(BIN)/fer-run train dan synthetic
 
+# A process for each CPU; with threads of their own they would compete for the same CPUs.
 test: setup
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 test-slow: setup
-	$(BIN)/python -m pytest -m "slow and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal -m "slow and not gpu"
 
 lint: setup
 	$(BIN)/ruff check .
@@ -38,7 +39,7 @@ docs: setup
 	$(BIN)/python docs/build_reference.py
 
 bench: setup
-	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	$(BIN)/python benchmarks/all.py --out bench.md
 
 wheels: setup
 	rm -rf dist
