@@ -34,7 +34,8 @@ PROBE = """<script>addEventListener("load", () => {
   };
   parent.postMessage(JSON.stringify(found), "*");
 });</script>"""
-FRAME = """<!doctype html><iframe src="inner.html" style="width:{width}px;height:900px;border:0"></iframe><pre id=found></pre>
+FRAME = """<!doctype html><iframe src="inner.html" style="width:{width}px;height:900px;border:0"></iframe>
+<pre id=found></pre>
 <script>addEventListener("message", (event) => (found.textContent = event.data));</script>"""
 """A window cannot be as narrow as a telephone, a frame can."""
 

@@ -227,13 +227,16 @@ def draw_reliability(curve: Reliability, title: str) -> Drawing:
     return drawing
 
 
-def draw_cost(points: Mapping[str, tuple[float, float, float, float]], title: str, label: str) -> Drawing:
+def draw_cost(
+    points: Mapping[str, tuple[float, float, float, float]], title: str, label: str, rows: Sequence[str]
+) -> Drawing:
     """Accuracy with its interval against a cost on a logarithmic axis.
 
     Args:
         points: Row -> (cost, accuracy, lower end, upper end); accuracies are fractions.
         title: Of what.
         label: The cost and its unit.
+        rows: All rows of the table, so that a row has one colour in all pictures.
     """
     drawing = Drawing(560, 340, f"Accuracy against {label}, {title}", "")
     costs = [point[0] for point in points.values()]
@@ -244,8 +247,8 @@ def draw_cost(points: Mapping[str, tuple[float, float, float, float]], title: st
     steps = [base * 10.0**power for power in range(-4, 7) for base in (1, 2, 5)]
     axes.dress([step for step in steps if x[0] <= step <= x[1]], ticks(*y), label, "accuracy, %")
     said = []
-    for number, (row, (cost, value, low, high)) in enumerate(points.items()):
-        colour = f"series{number % 9}"
+    for row, (cost, value, low, high) in points.items():
+        colour = f"series{rows.index(row) % 9}"
         drawing.line([axes.at(cost, 100 * low), axes.at(cost, 100 * high)], colour, 2)
         drawing.dot(*axes.at(cost, 100 * value), colour, 5)
         at = axes.at(cost, 100 * value)

@@ -163,7 +163,7 @@ def _cost_pictures(column: Column, points: dict[str, Cost], pictures: Pictures) 
             if cost and score.interval:
                 figures[row] = (cost, score.mean, *score.interval)
         if len(figures) > 1:
-            drawing = charts.draw_cost(figures, column.dataset, label)
+            drawing = charts.draw_cost(figures, column.dataset, label, list(column.cells))
             found.append((caption, pictures.add(f"cost {label} {column.dataset}", drawing)))
     return found
 
