@@ -102,11 +102,6 @@ def fer_commands() -> list[CommandSpec]:
             ref="fer_core.cli.leaderboard:leaderboard",
             help="Tables of every run below a folder, for papers and pages",
         ),
-        CommandSpec(
-            name="calibrate",
-            ref="fer_core.cli.calibrate:calibrate",
-            help="Make the probabilities of a run mean what they say",
-        ),
         CommandSpec(name="predict", ref="fer_core.cli.predict:predict", help="Name the expressions in photos"),
         CommandSpec(
             name="import", ref="fer_core.cli.import_:import_", help="Convert weights of a model's authors"
