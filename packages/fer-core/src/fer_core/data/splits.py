@@ -317,5 +317,7 @@ def _digest(dataset: FERDataset, train: Rows, val: Rows, test: Rows) -> str:
     ids = dataset.table["id"].to_numpy(dtype=object)
     digest = hashlib.sha256()
     for role, rows in (("train", train), ("val", val), ("test", test)):
-        digest.update("".join(f"{role}\t{sample}\n" for sample in sorted(ids[rows])).encode())
+        digest.update(
+            "".join(f"{role}\t{sample}\n" for sample in sorted(ids[rows])).encode("utf-8", "surrogateescape")
+        )
     return digest.hexdigest()
