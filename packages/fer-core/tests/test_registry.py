@@ -34,7 +34,9 @@ def test_the_cores_own_names(site):
     assert registry.names("optimizers") == ("sgd", "adam", "adamw", "sam")
     assert registry.names("models") == ()
     commands = registry.names("commands")
-    assert {"train", "evaluate", "calibrate", "predict", "import", "list", "info", "data", "doctor"} <= set(commands)
+    assert {"train", "evaluate", "calibrate", "predict", "import", "list", "info", "data", "doctor"} <= set(
+        commands
+    )
     assert commands[0] == "train"
 
 

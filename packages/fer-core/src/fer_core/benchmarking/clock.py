@@ -43,7 +43,8 @@ def repeat(call: Callable[[], Any], device: torch.device, seconds: float) -> Tim
         call()
     _wait(device)
     _forget_peak(device)
-    walls, cpus = [], []
+    walls: list[float] = []
+    cpus: list[float] = []
     end = time.perf_counter() + seconds
     while len(walls) < LEAST or time.perf_counter() < end:
         wall, cpu = time.perf_counter(), time.process_time()

@@ -71,7 +71,8 @@ def share_of_processor(benches: Sequence[Bench], environment: dict[str, Any]) ->
     if environment["device"] != "cpu":
         return None
     phases = [phase for bench in benches for phase in bench.phases.values() if phase.flops is not None]
-    return min(phase.timing.cpu_seconds / phase.timing.seconds for phase in phases) / environment["threads"]
+    least = min(phase.timing.cpu_seconds / phase.timing.seconds for phase in phases)
+    return least / int(environment["threads"])
 
 
 def draw(path: Path, benches: Sequence[Bench], environment: dict[str, Any]) -> None:

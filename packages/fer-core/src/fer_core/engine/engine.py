@@ -114,8 +114,8 @@ class Engine:
         """
         if sync_batch_norm and self.device.type != "cuda":
             raise FerError(
-                f"train.sync_batch_norm is asked for on {self.device}, but torch synchronises BatchNorm on cuda alone: "
-                "leave it out, or use --device cuda"
+                f"train.sync_batch_norm is asked for on {self.device}, but torch synchronises BatchNorm on cuda "
+                "alone: leave it out, or use --device cuda"
             )
         if distributed.size() == 1:
             return task
