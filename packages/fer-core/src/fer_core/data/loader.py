@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import signal
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     Positions = NDArray[np.int64]
     Streams = NDArray[np.int64]
 
+_open: WeakSet[Loader] = WeakSet()
+"""Loaders that may have worker processes."""
 AHEAD = 2
 """Batches prepared while one is in use."""
 
@@ -189,6 +194,11 @@ class Loader:
             for positions, streams in batches
         ]
         if self._processes is None:
+            if not _open:
+                # Registered after multiprocessing's own, it runs before that waits for the workers.
+                atexit.unregister(_close_all)
+                atexit.register(_close_all)
+            _open.add(self)
             images = _Images(self._pack, self._pipeline, self._seed, self._bgr)
             # A generator of its own: DataLoader would otherwise draw from the global one, and change the run.
             self._processes = DataLoader(
@@ -196,10 +206,15 @@ class Loader:
                 batch_sampler=self._plan,
                 num_workers=self._workers,
                 persistent_workers=self._workers > 0,
+                worker_init_fn=_outlast_signals,
                 generator=torch.Generator().manual_seed(0),
             )
         for (positions, streams), images in zip(batches, self._processes, strict=True):
             yield self._batch(images.to(self._device), positions, self._draw(epoch, positions, streams))
+
+    def close(self) -> None:
+        """End the worker processes; the next epoch would start others."""
+        self._processes = None
 
     def _draw(self, epoch: int, positions: Positions, streams: Streams) -> Tensor:
         """Labels of a batch, int64 [n]: those of the table, or drawn from the votes."""
@@ -252,6 +267,17 @@ class _Images(Dataset[Tensor]):
             pixels = np.repeat(pixels, 3, axis=-1)
         image = Image.fromarray(np.ascontiguousarray(pixels[..., ::-1]) if self._bgr else pixels)
         return self._pipeline.image(image, SampleRandom(self._seed, epoch, np.array([stream])))
+
+
+def _outlast_signals(worker: int) -> None:
+    """Ctrl-C and a scheduler's SIGTERM reach workers, too, while the training that they serve still saves."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _close_all() -> None:
+    for loader in list(_open):
+        loader.close()
 
 
 def _streams(rows: NDArray[np.int64]) -> Streams:

@@ -92,9 +92,12 @@ def _begin_folder(config: Config, engine: Engine) -> Path:
     """Make the run's folder with what is known at the beginning; every process gets its name."""
     folder: Path | None = None
     if distributed.is_main():
-        folder = run_folder.create(config, datetime.now(UTC).astimezone())
-        write_text(folder / run_folder.CONFIG, dump_config(config))
-        _write_environment(folder, engine)
+
+        def fill(made: Path) -> None:
+            write_text(made / run_folder.CONFIG, dump_config(config))
+            _write_environment(made, engine)
+
+        folder = run_folder.create(config, datetime.now(UTC).astimezone(), fill)
     shared: Path = distributed.share(folder)
     return shared
 

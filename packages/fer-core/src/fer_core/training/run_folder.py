@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,24 +35,31 @@ def check(config: Config) -> None:
         raise _unwritable(target, f"{standing} is not a writable folder")
 
 
-def create(config: Config, now: datetime) -> Path:
+def create(config: Config, now: datetime, fill: Callable[[Path], None]) -> Path:
     """Make the run's folder: `run.dir` exactly, else `ROOT/MODEL-DATASET/TIME-sSEED`.
+
+    It appears with all that `fill` puts into it, so that a run killed at any moment can be resumed or begun anew.
 
     Raises:
         FerError: `run.dir` exists, or the folder cannot be made.
     """
+    own = None if config.run.dir is None else Path(config.run.dir)
+    parent = Path(config.run.root) / f"{config.model.name}-{config.data.name}" if own is None else own.parent
     try:
-        if config.run.dir is not None:
-            folder = Path(config.run.dir)
-            folder.mkdir(parents=True)
-            return folder
-        parent = Path(config.run.root) / f"{config.model.name}-{config.data.name}"
         parent.mkdir(parents=True, exist_ok=True)
-        return _first_free(parent, f"{now:%Y%m%d-%H%M%S}-s{config.train.seed}")
-    except FileExistsError as error:
-        raise _exists(Path(error.filename)) from error
+        made = Path(tempfile.mkdtemp(prefix=".run-", dir=parent))
     except OSError as error:
         raise _unwritable(Path(error.filename), error.strerror or "") from error
+    try:
+        made.chmod(0o777 & ~_umask())
+        fill(made)
+        if own is None:
+            return _first_free(made, parent, f"{now:%Y%m%d-%H%M%S}-s{config.train.seed}")
+        if not _moved(made, own):
+            raise _exists(own)
+        return own
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def _exists(folder: Path) -> FerError:
@@ -60,13 +70,28 @@ def _unwritable(folder: Path, reason: str) -> FerError:
     return FerError(f"cannot make the run folder {folder} ({reason}): choose a place with -o run.root=FOLDER")
 
 
-def _first_free(parent: Path, name: str) -> Path:
-    """Two runs of one second get distinct folders: mkdir decides, also between processes."""
+def _first_free(made: Path, parent: Path, name: str) -> Path:
+    """Two runs of one second get distinct folders: renaming decides, also between processes."""
     attempt = 1
     while True:
         folder = parent / (name if attempt == 1 else f"{name}-{attempt}")
-        try:
-            folder.mkdir()
+        if _moved(made, folder):
             return folder
-        except FileExistsError:
-            attempt += 1
+        attempt += 1
+
+
+def _moved(made: Path, folder: Path) -> bool:
+    """Rename `made`, unless `folder` holds something: then renaming is refused, at the same instant."""
+    try:
+        made.rename(folder)
+    except OSError:
+        if folder.exists():
+            return False
+        raise
+    return True
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
