@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -81,13 +81,19 @@ class Bench:
     phases: dict[str, Phase]
 
 
-def make_trainer(model: str, engine: Engine, batch: int, folder: Path) -> Trainer:
-    """The trainer of a model's default recipe over noise.
+def make_trainer(model: str, engine: Engine, batch: int, folder: Path, changes: Sequence[str] = ()) -> Trainer:
+    """The trainer of a model's default recipe, with `changes` such as `data.input_size=32`, over noise.
 
     Raises:
         FerError: Unknown model.
     """
-    overrides = [f"data.batch_size={batch}", f"train.steps={STEPS}", "callbacks=[]", "data.drop_last=true"]
+    overrides = [
+        f"data.batch_size={batch}",
+        f"train.steps={STEPS}",
+        "callbacks=[]",
+        "data.drop_last=true",
+        *changes,
+    ]
     config = resolve_config(registry.find("models", model), NOISE, overrides=overrides).config
     data = make_data(4 * BATCHES * batch, SIDE)
     setup = build_setup(config, data, engine, lambda line: None, start={})

@@ -14,6 +14,9 @@ from fer_core.errors import FerError
 if TYPE_CHECKING:
     from fer_core.benchmarking import Bench, Ceiling
 
+WIDTH = 100
+"""Columns of the table, whatever the terminal has: figures that are cut off are worth nothing."""
+
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
@@ -84,6 +87,7 @@ def benchmark(
 
 
 def _show(benches: list[Bench], ceiling: Ceiling, environment: dict[str, Any]) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
@@ -98,19 +102,17 @@ def _show(benches: list[Bench], ceiling: Ceiling, environment: dict[str, Any]) -
         f"ceiling  {ceiling.matmul / 1e9:,.0f} GFLOP/s on a matrix product, "
         f"{ceiling.convolution / 1e9:,.0f} on a convolution"
     )
-    table = Table()
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for number, heading in enumerate(HEADINGS):
         table.add_column(heading, justify="left" if number < 2 else "right", no_wrap=True)
     for bench in benches:
         for row in table_rows(bench):
             table.add_row(*row)
         table.add_section()
-    Console(soft_wrap=True).print(table)
+    Console(width=WIDTH).print(table)
     share = share_of_processor(benches, environment)
     if share is not None and share < IDLE:
-        click.echo(
-            f"note     other programs ran (down to {share:.0%} of the CPU was left): figures are too low"
-        )
+        click.echo(f"note     other programs ran (down to {share:.0%} of the CPU was left): figures are too low")
     for bench in benches:
         click.echo(
             f"{bench.model}: {bench.parameters / 1e6:.1f} M parameters, {bench.macs / 1e9:.2f} G multiplications "
