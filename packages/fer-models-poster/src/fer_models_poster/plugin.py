@@ -20,6 +20,7 @@ POSTER = ModelSpec(
         "default": "fer_models_poster.recipes:poster-default.yaml",
         "rafdb": "fer_models_poster.recipes:poster-rafdb.yaml",
         "affectnet": "fer_models_poster.recipes:poster-affectnet.yaml",
+        "synthetic": "fer_models_poster.recipes:poster-synthetic.yaml",
     },
     summary="Face recogniser and landmark network, fused by a pyramid of cross-attention (59.0 M parameters)",
     paper="Zheng, Mendieta, Chen: POSTER: A Pyramid Cross-Fusion Transformer Network for Facial Expression "
@@ -56,6 +57,7 @@ POSTER_PP = ModelSpec(
         "rafdb": "fer_models_poster.recipes:poster_pp-rafdb.yaml",
         "affectnet": "fer_models_poster.recipes:poster_pp-affectnet.yaml",
         "caers": "fer_models_poster.recipes:poster_pp-caers.yaml",
+        "synthetic": "fer_models_poster.recipes:poster_pp-synthetic.yaml",
     },
     summary="Face recogniser and landmark network, fused at three scales by attention (43.8 M parameters)",
     paper="Mao, Xu, Yin, Chang, Nie, Huang: POSTER++: A simpler and stronger facial expression recognition "
