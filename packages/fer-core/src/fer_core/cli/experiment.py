@@ -53,7 +53,7 @@ def experiment(
     replace what it says. Finished runs are skipped and interrupted ones go on, so give the same command again.
 
     \b
-    fer-run experiment --models dan,timm --datasets synthetic --seeds 0-2
+    fer-run experiment --models MODEL,OTHER --datasets synthetic --seeds 0-2
     fer-run experiment fer-crossval --datasets rafdb --data rafdb=~/RAF-DB/basic --dry-run
     fer-run experiment mine.yaml --jobs 4
     """  # noqa: D301  # click reads \b

@@ -22,7 +22,7 @@ def report(places: tuple[Path, ...], out: Path | None, title: str, pictures: Pat
     Folders are searched for runs. Runs of different protocols are set apart, never averaged.
 
     \b
-    fer-run report runs/dan-rafdb/20260901-101500-s0
+    fer-run report runs/MODEL-rafdb/20260901-101500-s0
     fer-run report runs --out comparison.html --pictures pictures
     """  # noqa: D301  # click reads \b
     from fer_core.reports.collect import collect
