@@ -73,6 +73,7 @@ class Trainer:
         self.sums: dict[str, Tensor] = {}
         self.learning_rate = 0.0
         self.ema = EMA(self.task.model) if self.config.train.ema is not None else None
+        self.task.train()
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def fit(self) -> None:
@@ -124,7 +125,8 @@ class Trainer:
 
     def train_step(self, batch: Batch) -> None:
         """One optimizer step over a placed batch, in parts where the batch is to be accumulated."""
-        self.task.train()
+        if not (self.task.training and self.task.model.training):  # asking every module takes milliseconds
+            self.task.train()
         progress = self.progress()
         micro_batches = _split(batch, self.config.train.accumulate)
         passes = 0
