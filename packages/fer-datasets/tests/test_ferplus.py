@@ -5,6 +5,7 @@ import pytest
 from fer_core.errors import FerError
 from fer_datasets.ferplus import load
 from fer_datasets.specs.ferplus import SPEC
+from fer_datasets.tables import read_csv, require_columns
 from fer_datasets.votes import labels_of, majority, remove_outliers
 from PIL import Image
 
@@ -185,3 +186,11 @@ def test_fingerprint_names_a_missing_image(tmp_path):
     (tmp_path / "FER2013Test" / "fer200.png").unlink()
     with pytest.raises(FerError, match=r"fer200\.png"):
         load(tmp_path).fingerprint()
+
+
+def test_an_error_is_one_line_whatever_the_file_holds(tmp_path):
+    """A quotation mark at the beginning makes one cell of several lines."""
+    (tmp_path / "label.csv").write_text('"Usage,Image name\nTraining,fer0000000.png\n')
+    with pytest.raises(FerError) as caught:
+        require_columns(read_csv(tmp_path / "label.csv"), ["Usage"], tmp_path / "label.csv")
+    assert "\n" not in str(caught.value)

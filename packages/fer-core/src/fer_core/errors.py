@@ -20,7 +20,8 @@ class FerError(Exception):
     exit_status = 2
 
     def __init__(self, message: str, details: str = "") -> None:
-        super().__init__(message)
+        # What a file holds may be quoted in it, line ends included.
+        super().__init__(" ".join(message.splitlines()))
         self.details = details
 
 
