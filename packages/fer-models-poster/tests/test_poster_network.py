@@ -190,16 +190,25 @@ def test_two_passes_over_one_batch_share_the_landmark_network(filled, images, na
     computed = []
     for each in (model, twice):
         each.face_landback.register_forward_hook(lambda module, args, output: computed.append(module))
-    with torch.no_grad():
-        first, second = model(images), model(images)
-        assert computed == [model.face_landback]
-        for _ in range(2):
-            expected = twice(images.clone())
+    first, second = model(images), model(images)
+    assert computed == [model.face_landback]
+    for _ in range(2):
+        expected = twice(images.clone())
     assert computed[1:] == [twice.face_landback] * 2
     assert_close(second["logits"], expected["logits"])
     assert_close(first["landmarks"], second["landmarks"])
     for key, tensor in twice.state_dict().items():
         assert_close(model.state_dict()[key], tensor, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_statistics_settle_without_gradients(name):
+    """As for measuring: train mode under inference mode."""
+    model = create_model(name, num_classes=3, **SMALL[name]).train()
+    with torch.inference_mode():
+        for _ in range(2):
+            model(torch.randn(2, 3, 112, 112))
+    assert model.face_landback.conv1.bn.num_batches_tracked == 2
 
 
 def test_tokens_of_the_image_are_cut_from_memory_not_from_places(images):

@@ -212,7 +212,8 @@ class POSTERPP(nn.Module):
             `logits` [N, C]; `features` [N, 768], what they are computed from; `landmarks` [N, 136], the frozen
             network's own output, which the method does not use.
         """
-        read = self.remembered if self.training else self.landmark_maps
+        # without gradients there is no second pass, and inference tensors cannot be told apart
+        read = self.remembered if self.training and torch.is_grad_enabled() else self.landmark_maps
         *faces, landmarks = read(images)
         logits, features = self.classify(shrink(images), faces)
         return {"logits": logits, "features": features, "landmarks": landmarks}
