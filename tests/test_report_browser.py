@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 from fer_core.reports.collect import collect
@@ -63,7 +64,7 @@ def page(tmp_path_factory):
             "-o",
             f"run.dir={root / str(seed)}",
         ]
-        subprocess.run(["fer-run", *command], check=True, capture_output=True)
+        subprocess.run([sys.executable, "-m", "fer_core", *command], check=True, capture_output=True)
     return render_report(collect([root]))[0]
 
 
