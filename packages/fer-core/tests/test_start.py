@@ -160,6 +160,16 @@ def test_a_partial_file_of_our_own_is_taken_as_it_is(based, tmp_path) -> None:
         fer_core.Predictor(path)
 
 
+def test_a_model_with_the_same_backbone_takes_it_too(based, tmp_path, monkeypatch) -> None:
+    entries = load_plugins().entries["models"]
+    spec = dataclasses.replace(entries["based"][0].value, name="sibling")
+    monkeypatch.setitem(entries, "sibling", [Entry("sibling", spec, Plugin("tests", "fer-tests", "0"))])
+    path = tmp_path / "part.safetensors"
+    checkpoint.save_weights(path, to_ours(conv()), {"part": "backbone", "model": "based"})
+    model = fer_core.create_model("sibling", 3, backbone_weights=path)
+    assert torch.equal(model.get_parameter("body.0.weight"), conv()["conv.weight"])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -12,6 +12,7 @@ import torch
 from fer_core.config import resolve_config
 from fer_core.errors import FerError
 from fer_core.registry import find
+from fer_core.training.files import local_file
 from fer_core.training.start import load_backbones
 from fer_core.types import DatasetSpec, TaskInfo
 from fer_models_misc.timm_backbone.inference import inference
@@ -87,9 +88,38 @@ def test_weights_that_cannot_be_downloaded_are_refused(monkeypatch, tmp_path):
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    message = refusal(backbone="resnet18", pretrained=True)
-    assert "weights of resnet18 cannot be had" in message
-    assert "model.backbone_weights" in message
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
+    for place, says in (
+        ("timm://resnet18", "timm://resnet18 cannot be had"),
+        ("timm://resnt18", "resnet18"),
+        ("timm://resnet18.a1_in2k", "no weights a1_in2k of resnet18"),
+        ("timm://botnet50ts_256", "timm has no weights of botnet50ts_256"),
+    ):
+        with pytest.raises(FerError) as caught:
+            local_file(place)
+        assert says in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_timms_weights_start_a_training(monkeypatch, tmp_path, images):
+    """What a download would bring; the second time there is none."""
+    donor, made = timm.create_model("resnet18").eval(), []
+
+    def create(name: str, *, pretrained: bool) -> torch.nn.Module:
+        made.append((name, pretrained))
+        return donor
+
+    monkeypatch.setenv("FER_CACHE", str(tmp_path))
+    model = build_timm(INFO).eval()
+    with monkeypatch.context() as patched:
+        patched.setattr(timm, "create_model", create)
+        record = load_backbones(model, "timm", ["timm://resnet18"], print)
+        assert local_file("timm://resnet18").name == "timm-resnet18.a1_in1k.safetensors"
+    assert made == [("resnet18", True)]
+    assert record["start"].startswith("backbone weights for")
+    donor.fc = model.network.fc
+    with torch.no_grad():
+        assert_close(model(images)["logits"], donor(images))
 
 
 def test_a_backbone_file_fills_all_but_the_classifier(images):
@@ -174,6 +204,5 @@ def test_recipes(dataset, epochs, lr):
         find("models", "timm"), DatasetSpec(name=dataset, classes=(), **empty, **tables)
     ).config
     assert config.model.options["backbone"] == "resnet18"
-    assert config.model.options["pretrained"] is False
     assert config.loss.name == "cross_entropy"
     assert (config.train.epochs, config.optimizer.options["lr"], config.train.select) == (epochs, lr, "best:val")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from fer_core import hookimpl
 from fer_core.types import ModelSpec, Ref
@@ -26,3 +27,13 @@ def fer_models() -> Iterable[ModelSpec]:
 def fer_losses() -> Mapping[str, Ref]:
     """The losses of all families."""
     return {name: ref for family in FAMILIES for name, ref in family.LOSSES.items()}
+
+
+@hookimpl
+def fer_fetch(uri: str, cache: Path) -> Path | None:
+    """timm's own weights, as `timm://NAME`."""
+    if not uri.startswith("timm://"):
+        return None
+    from fer_models_misc.timm_backbone.fetch import fetch
+
+    return fetch(uri, cache)

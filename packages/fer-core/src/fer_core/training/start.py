@@ -89,7 +89,7 @@ def read_backbone(spec: ModelSpec, path: Path) -> dict[str, Tensor]:
         converted: dict[str, Tensor] = resolve(spec.backbone)(read_upstream(path))
         return converted
     found = header.get("model")
-    if header[PART] != "backbone" or found != spec.name:
+    if header[PART] != "backbone" or not _reads_alike(spec, str(found)):
         raise FerError(f"{path} holds the {header[PART]} of {found}, not of {spec.name}: give one of {spec.name}")
     return {key: value for key, value in read_upstream(path).items() if isinstance(value, torch.Tensor)}
 
@@ -117,6 +117,13 @@ def sha256(path: Path) -> str:
     """sha256 of a file's bytes, as hexadecimal text."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _reads_alike(spec: ModelSpec, name: str) -> bool:
+    """Whether the model of that name is this one, or has its backbones in common."""
+    return name == spec.name or (
+        name in registry.names("models") and registry.find("models", name).backbone == spec.backbone
+    )
 
 
 def _local(place: str) -> Path:

@@ -33,7 +33,6 @@ def build_timm(
     info: TaskInfo,
     *,
     backbone: str = "resnet18",
-    pretrained: bool = False,
     drop_rate: float = 0.0,
     drop_path_rate: float = 0.0,
 ) -> TimmClassifier:
@@ -42,36 +41,30 @@ def build_timm(
     Args:
         info: The task. Networks of a fixed input size are made for its `input_size`.
         backbone: timm's name, with or without the tag of its weights: `resnet18`, `convnext_tiny.fb_in1k`.
-        pretrained: Whether to download timm's weights for it.
         drop_rate: Dropout in front of the classifier.
         drop_path_rate: Stochastic depth: how often the last residual branch is left out, earlier ones less often.
 
     Raises:
-        FerError: An unknown backbone, an option that it does not take, or weights that cannot be had.
+        FerError: An unknown backbone, or an option that it does not take.
     """
     import timm
 
     for option, rate in (("drop_rate", drop_rate), ("drop_path_rate", drop_path_rate)):
         if not 0 <= rate < 1:
             raise FerError(f"model.{option} is {rate}, which is no rate: use 0 or more and less than 1")
-    _check_name(backbone)
+    check_name(backbone, "model.backbone")
     # Not every network takes every option, so each is passed only where it has something to say.
     given: dict[str, Any] = {"drop_rate": drop_rate or None, "drop_path_rate": drop_path_rate or None}
     configured = timm.get_pretrained_cfg(backbone)
     if configured is not None and configured.fixed_input_size and configured.input_size[-1] != info.input_size:
         given["img_size"] = info.input_size
     try:
-        network = timm.create_model(backbone, pretrained=pretrained, num_classes=info.num_classes, **given)
+        network = timm.create_model(backbone, num_classes=info.num_classes, **given)
     except TypeError as error:
         asked = ", ".join(f"{option} {value}" for option, value in given.items() if value is not None)
-        raise FerError(f"timm's {backbone} does not take {asked} ({_line(error)}): leave it out") from error
-    except Exception as error:  # whatever the hub, the network or the disk raises
-        if not pretrained:
-            raise FerError(f"timm cannot make {backbone} here ({_line(error)}): choose another") from error
-        raise FerError(
-            f"model.pretrained is true, but timm's weights of {backbone} cannot be had ({_line(error)}): connect "
-            "to the network, or give a file by model.backbone_weights and leave model.pretrained false"
-        ) from error
+        raise FerError(f"timm's {backbone} does not take {asked} ({first_line(error)}): leave it out") from error
+    except Exception as error:  # whatever the network itself raises
+        raise FerError(f"timm cannot make {backbone} here ({first_line(error)}): choose another") from error
     return TimmClassifier(network)
 
 
@@ -95,7 +88,8 @@ def backbone(state: Mapping[str, Any]) -> dict[str, Tensor]:
     return kept
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str, key: str) -> None:
+    """Refuse a name that timm does not know, as the value of `key`. Raises FerError that says the nearest."""
     import timm
     from timm.models import get_arch_pretrained_cfgs
 
@@ -105,14 +99,12 @@ def _check_name(name: str) -> None:
         # The nearest of 1300, however far: nobody wants to read all of them.
         near = get_close_matches(architecture, known, n=3, cutoff=0)
         raise FerError(
-            f"model.backbone is {name}, which timm {timm.__version__} does not know: "
+            f"{key} is {name}, which timm {timm.__version__} does not know: "
             f"{nearest(architecture, near)} (`timm.list_models()` names all {len(known)})"
         )
     tags = [known_tag.partition(".")[2] for known_tag in get_arch_pretrained_cfgs(architecture)]
     if tag and tag not in tags:
-        raise FerError(
-            f"model.backbone is {name}, but timm has no weights {tag} of {architecture}: {nearest(tag, tags)}"
-        )
+        raise FerError(f"{key} is {name}, but timm has no weights {tag} of {architecture}: {nearest(tag, tags)}")
 
 
 def _classifiers() -> frozenset[str]:
@@ -128,5 +120,6 @@ def _names(classifier: str | tuple[str, ...] | None) -> tuple[str, ...]:
     return (classifier,) if isinstance(classifier, str) else tuple(classifier)
 
 
-def _line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of an error, or what kind it is."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
