@@ -31,7 +31,7 @@ def fer_losses() -> Mapping[str, Ref]:
 
 @hookimpl
 def fer_fetch(uri: str, cache: Path) -> Path | None:
-    """timm's own weights, as `timm://NAME`."""
+    """Weights that timm has itself, as `timm://NAME`."""
     if not uri.startswith("timm://"):
         return None
     from fer_models_misc.timm_backbone.fetch import fetch

@@ -33,7 +33,8 @@ def fetch(uri: str, cache: Path) -> Path:
     configured = timm.get_pretrained_cfg(name)
     if configured is None or not configured.has_weights:
         raise FerError(f"{uri}: timm has no weights of {name}: choose a name of `timm.list_pretrained()`")
-    path = cache / f"timm-{name if configured.tag in name else f'{name}.{configured.tag}'}.safetensors"
+    architecture = name.partition(".")[0]
+    path = cache / f"timm-{architecture}.{configured.tag or 'default'}.safetensors"
     if path.is_file():
         return path
     try:
