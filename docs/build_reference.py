@@ -11,7 +11,9 @@ import re
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+from fer_core import api
 from fer_core.hookspecs import HOOK_API, PROJECT, device, loss, registry, trainer
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
@@ -41,6 +43,36 @@ This is version {HOOK_API} of the hooks (`fer_core.HOOK_API`).
 """
 
 
+PYTHON = """\
+# Python interface
+
+<!-- Written by docs/build_reference.py from the docstrings in fer_core/api.py: edit those. -->
+
+What the command line does, as calls: `import fer_core`. Everything that a user can correct raises
+`fer_core.FerError` with one line that says what, why and what to do.
+
+```python
+import fer_core
+
+run = fer_core.train("dan", "synthetic", train={"epochs": 3})
+print(fer_core.calibrate(run.folder).temperature)
+print(fer_core.evaluate(run.checkpoint, "synthetic").metrics["accuracy"])
+print(fer_core.Predictor(run.checkpoint)("face.png")[0].label)
+```
+
+`Run` and `resume` are in `fer_core.api`, all else in `fer_core`.
+"""
+FIRST = ("train", "resume", "Run", "evaluate", "calibrate", "Predictor", "import_weights")
+"""What the page begins with."""
+
+
+class _Bare(str):
+    """An annotation that is printed without quotes."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
 def hooks(module: ModuleType) -> dict[str, str]:
     """Name -> docstring of the hooks of a module, in the order of its source."""
     found = [
@@ -53,19 +85,57 @@ def section(function: str, module: ModuleType) -> str:
     """One hook as Markdown: its signature, then its docstring with the section names set bold."""
     specification = getattr(module, function)
     first = " (the first result wins)" if specification.fer_core_spec["firstresult"] else ""
-    text = hooks(module)[function]
+    head = f"### `{function}{inspect.signature(specification)}`".replace("'", "") + first
+    return "\n".join([head, "", *described(hooks(module)[function])])
+
+
+def described(text: str) -> list[str]:
+    """A docstring as Markdown."""
     parts = re.split(r"^(\w+):\n", text, flags=re.MULTILINE)
-    lines = [
-        f"### `{function}{inspect.signature(specification)}`".replace("'", "") + first,
-        "",
-        parts[0].strip(),
-        "",
-    ]
+    lines = [parts[0].strip(), ""]
     for title, body in zip(parts[1::2], parts[2::2], strict=True):
         content = inspect.cleandoc(body)
-        separator = "\n\n" if "\n\n" in content or content.startswith("```") else " "
+        if title == "Args":
+            content = re.sub(r"^(\*{0,2}\w+): ", r"- `\1`: ", content, flags=re.MULTILINE)
+        apart = title == "Args" or "\n\n" in content or content.startswith("```")
+        separator = "\n\n" if apart else " "
         lines += [f"**{title}**{separator}{content}", ""]
+    return lines
+
+
+def call(name: str, function: Any) -> list[str]:
+    """A function or a property: how it is called, then its docstring."""
+    if isinstance(function, property):
+        return [f"`{name}`", "", *described(inspect.getdoc(function) or "")]
+    signature = inspect.signature(function)
+    parameters = [
+        parameter.replace(annotation=_Bare(parameter.annotation))
+        for parameter in signature.parameters.values()
+        if parameter.name != "self"
+    ]
+    returns = inspect.Signature.empty if inspect.isclass(function) else _Bare(signature.return_annotation)
+    shown = str(signature.replace(parameters=parameters, return_annotation=returns))
+    shown = shown.replace(repr(print), "print")
+    return [f"`{name}{shown}`", "", *described(inspect.getdoc(function) or "")]
+
+
+def exported(name: str) -> str:
+    """A function or a class of the Python interface, with the methods that the class shows."""
+    value = getattr(api, name)
+    lines = [f"## `{name}`", "", *call(name, value)]
+    if inspect.isclass(value):
+        for method, member in vars(value).items():
+            if method == "__call__":
+                lines += call(f"{name}(...)", member)
+            elif not method.startswith("_") and (inspect.isfunction(member) or isinstance(member, property)):
+                lines += call(f"{name}.{method}", member)
     return "\n".join(lines)
+
+
+def python_page() -> str:
+    """The page of the Python interface."""
+    names = [*FIRST, *(name for name in api.__all__ if name not in FIRST)]
+    return "\n".join([PYTHON, *map(exported, names)])
 
 
 def hooks_page() -> str:
@@ -79,7 +149,7 @@ def hooks_page() -> str:
 
 def pages() -> dict[Path, str]:
     """Every generated page."""
-    return {REFERENCE / "hooks.md": hooks_page()}
+    return {REFERENCE / "hooks.md": hooks_page(), REFERENCE / "python.md": python_page()}
 
 
 def main() -> int:

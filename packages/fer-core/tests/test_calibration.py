@@ -147,6 +147,21 @@ def test_calibrate_stores_a_temperature_that_evaluation_and_prediction_apply(run
     assert weights.read_bytes() == content
 
 
+def test_calibrate_in_python_is_the_command(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    found = fer_core.calibrate(str(run))
+    assert fer_run("calibrate", copy)[0] == 0
+    assert found.weights.read_bytes() == (copy / "best.safetensors").read_bytes()
+    record = json.loads((copy / "calibration.json").read_text())
+    assert found.temperature == record["temperature"]
+    before, after = found.figures["val"].expected_calibration_error
+    assert [before, after] == record["figures"]["val"]["expected_calibration_error"]
+    assert after < before
+    with pytest.raises(FerError, match="no run or checkpoint"):
+        fer_core.calibrate(tmp_path / "absent")
+
+
 def test_calibrate_refuses_what_would_not_be_honest(run: Path, tmp_path: Path) -> None:
     original = (run / "best.safetensors").read_bytes()
 

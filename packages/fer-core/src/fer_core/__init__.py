@@ -27,6 +27,7 @@ from fer_core.types import (
 if TYPE_CHECKING:
     from fer_core.api import (
         Predictor,
+        calibrate,
         convert_upstream,
         create_loss,
         create_model,
@@ -55,6 +56,7 @@ __all__ = [
     "TaskInfo",
     "Weights",
     "__version__",
+    "calibrate",
     "convert_upstream",
     "create_loss",
     "create_model",
@@ -67,6 +69,7 @@ __all__ = [
 
 _API = (
     "Predictor",
+    "calibrate",
     "convert_upstream",
     "create_loss",
     "create_model",

@@ -18,6 +18,7 @@ from fer_core.data.splits import make_split
 from fer_core.data.union import PLUS, find_dataset
 from fer_core.engine import Engine
 from fer_core.errors import FerError
+from fer_core.evaluation.calibrate import Calibration, calibrate_run
 from fer_core.evaluation.classes import read_rule
 from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
 from fer_core.evaluation.run import resume_run, start_run
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Predictor",
     "Run",
+    "calibrate",
     "convert_upstream",
     "create_loss",
     "create_model",
@@ -249,6 +251,25 @@ def evaluate(
         restrict=restrict,
         show=show,
     )
+
+
+def calibrate(run: str | Path) -> Calibration:
+    """Fit a temperature on the validation predictions of a run and store it with its weights.
+
+    As `fer-run calibrate` does. Which class is predicted stays; `evaluate` and `Predictor` apply the temperature
+    from then on. `calibration.json` and `reliability-PART.png` in the run's folder say what changed.
+
+    Args:
+        run: The folder of a finished run (`train(...).folder`), or the `best.safetensors` in it.
+
+    Returns:
+        The `temperature`, the path of the `weights`, and for every part in `figures` its calibration error and
+        cross-entropy before and after.
+
+    Raises:
+        FerError: No finished run, no validation part, weights chosen on test, or nothing that fits.
+    """
+    return calibrate_run(Path(run))
 
 
 def _warn_of_overlap(spec: DatasetSpec, header: Mapping[str, Any], show: Callable[[str], None]) -> None:
