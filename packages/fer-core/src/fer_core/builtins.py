@@ -61,6 +61,7 @@ def fer_callbacks() -> dict[str, Ref]:
         "progress": "fer_core.training.callbacks:Progress",
         "early_stopping": "fer_core.training.callbacks:EarlyStopping",
         "csv_log": "fer_core.training.callbacks:CSVLog",
+        "tensorboard": "fer_core.training.tensorboard:TensorBoard",
     }
 
 

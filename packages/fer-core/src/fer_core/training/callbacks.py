@@ -43,6 +43,18 @@ class Callback:
         """Take back what `state_dict` gave."""
 
 
+def scalars(row: Row) -> dict[str, float]:
+    """The figures of a row of `metrics.jsonl` by flat names, for loggers.
+
+    Args:
+        row: As `on_evaluation` gets it; its `step`, the count of optimizer steps, is the logger's x axis.
+
+    Returns:
+        `train/loss` and the loss's other terms, `train/accuracy`, `val/...`, `test/...`, `lr`, `epoch`.
+    """
+    return {name: value for name, value in _flat(row, joint="/").items() if name != "step"}
+
+
 class EarlyStopping(Callback):
     """Stop when the selection metric has not improved for `patience` evaluations.
 
@@ -93,10 +105,11 @@ class CSVLog(Callback):
             writer.writerows(rows)
 
 
-def _flat(row: Row, prefix: str = "") -> Row:
+def _flat(row: Row, joint: str = ".", prefix: str = "") -> Row:
     flat: Row = {}
     for key, value in row.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        nested = isinstance(value, dict)
+        flat |= _flat(value, joint, f"{prefix}{key}{joint}") if nested else {prefix + key: value}
     return flat
 
 
