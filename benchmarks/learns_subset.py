@@ -1,9 +1,10 @@
 """Whether every installed model learns: 64 drawn faces, at most 200 steps, by the model's own loss and optimizer.
 
-`python benchmarks/learns_subset.py [--by accuracy|either] [MODEL...]` prints a line for each; all take about two hours
-on one core. The settings are those of `fer-run train MODEL synthetic`, with a constant learning rate and at most 16
-faces a batch. A model has learned when it recognises 90 % of the faces, or when the excess of the loss over its floor,
-as a mean over the last 10 steps, is half of what it was at the first step; `--by either` stops at whichever is first.
+`python benchmarks/learns_subset.py [--by accuracy|either] [MODEL...]` prints a line for each; all take about two
+hours on one core. The settings are those of `fer-run train MODEL synthetic`, with a constant learning rate and at
+most 16 faces a batch. A model has learned when it recognises 90 % of the faces, or when the excess of the loss
+over its floor, as a mean over the last 10 steps, is half of what it was at the first step; `--by either` stops at
+whichever comes first.
 """
 
 from __future__ import annotations
@@ -97,9 +98,9 @@ def learn(name: str, by: str) -> str:
             if best >= 0.9 or (halved and by == "either"):
                 break
     seconds = time.monotonic() - began
-    side, method = config.data.input_size, config.optimizer.name
+    side, method = config.data.input_size, f"{config.optimizer.name} {config.optimizer.options.get('lr')}"
     return (
-        f"| {name} | {side} | {method} {config.optimizer.options.get('lr')} | {len(losses)} | {losses[0]:.3f} | {recent:.3f} "
+        f"| {name} | {side} | {method} | {len(losses)} | {losses[0]:.3f} | {recent:.3f} "
         f"| {best:.1%} | {'yes' if best >= 0.9 or halved else 'NO'} | {seconds:.0f} |"
     )
 
