@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -119,6 +124,7 @@ def test_mistakes_are_refused_before_anything_starts(tiny) -> None:
     assert "no number" in refused(*both, "--seeds", "per-split")
     assert "--shard 3/2" in refused(*both, "--shard", "3/2")
     assert "--jobs is 0" in refused(*both, "--jobs", "0")
+    assert "set cpus and gpus" in refused(*both, "--jobs", "2", "--on", "ray")
     assert "did you mean fer-models" in refused("fer-model")
     assert "needs a FILE" in refused("--models", "tiny")
 
@@ -134,6 +140,12 @@ def test_mistakes_are_refused_before_anything_starts(tiny) -> None:
         ("models: [tiny]\ndatasets: [bars]\nrecipe: mine", "recipe is mine"),
         ("models: [tiny]\ndatasets: [bars]\nconfig: {run: {dir: x}}", "run.dir"),
         ("[]", "mapping"),
+        ("models: [tinny]\ndatasets: [bars]", "did you mean tiny"),
+        ("models: [tiny]\ndatasets: [barz]", "did you mean bars"),
+        ("models: [tiny]\ndatasets: [bars]\nsplits: ['kfold:200:0']", "kfold:200:0"),
+        ("models: [tiny]\ndatasets: [bars]\nsplits: [weekly]", "weekly"),
+        ("models: [tiny, Tiny]\ndatasets: [bars]", "two runs have the name tiny-bars/official-s0-"),
+        ("models: [tiny]\ndatasets: [bars]\nseeds: [3, 3]", "two runs have the name tiny-bars/official-s3-"),
     ],
 )
 def test_mistakes_in_a_file(tiny, text, expected) -> None:
@@ -221,7 +233,15 @@ def start(site, cwd: Path, *arguments: str, **environment: str) -> subprocess.Po
         **environment,
     }
     command = [sys.executable, "-m", "fer_core", *arguments]
-    return subprocess.Popen(command, cwd=cwd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
 
 
 def wait_for(condition, process: subprocess.Popen[str]) -> None:
@@ -279,3 +299,108 @@ def test_a_runner_killed_twice_ends_with_the_same_bytes(site, tmp_path) -> None:
     output = again.communicate(timeout=300)[0]
     assert output.count("is finished already") == 2
     assert again.returncode == 0
+
+
+NEEDS_RAY = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: fer-core[ray]")
+NEEDS_PROC = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are told by /proc")
+
+
+def processes(cwd: Path) -> dict[int, str]:
+    """Process id -> arguments of all that `start` began in this folder, and what they began."""
+    mark, found = f"FER_CACHE={cwd / 'cache'}".encode(), {}
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdecimal() and mark in (folder / "environ").read_bytes().split(b"\0"):
+                words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+                if words:  # else it has ended, and its parent has not looked
+                    found[int(folder.name)] = words
+        except OSError:
+            continue
+    return found
+
+
+def trainings(cwd: Path) -> list[int]:
+    return [process for process, words in processes(cwd).items() if "-m fer_core train" in words]
+
+
+def parent(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+@pytest.fixture
+def on_ray(site, tmp_path):
+    """Starts the experiment on a Ray of its own, whose two workers share the machine's processors."""
+    site.install("fer-tests", PLUGIN)
+    share = (os.cpu_count() or 1) / 2
+    (tmp_path / "two.yaml").write_text(f"models: [tiny]\ndatasets: [bars]\nseeds: 0-1\ncpus: {share}\n")
+    settings = [word for word in COMMAND if "=" in word or word == "-o"]
+    home = Path(tempfile.mkdtemp(prefix="ray"))  # short, for the names of sockets
+    environment = {"HOME": str(home), "RAY_TMPDIR": str(home), "RAY_ADDRESS": ""}
+
+    def begin(root: str, *, place: str = "ray", **more: str) -> subprocess.Popen[str]:
+        arguments = ("experiment", "two.yaml", *settings, "--device", "cpu", "--root", root, "--on", place)
+        return start(site, tmp_path, *arguments, **environment, **more)
+
+    yield begin
+    for process in processes(tmp_path):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    shutil.rmtree(home)
+
+
+def test_without_ray_or_a_cluster_it_is_said_in_one_line(tiny, monkeypatch) -> None:
+    from fer_core.experiments.on_ray import _need
+
+    both = ("--models", "tiny", "--datasets", "bars", *SMALL, "--on", "ray")
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "ray", None)
+        assert "pip install 'fer-core[ray]'" in refused(*both)
+    one, two = {"CPU": 4.0}, {"CPU": 2.0, "GPU": 1.0}
+    assert _need([one, two], "auto", None, 2) == {"num_gpus": 1.0, "num_cpus": 2}
+    assert _need([one, two], "cpu", None, 3) == {"num_gpus": 0.0, "num_cpus": 3}
+    with pytest.raises(FerError, match=r"1 GPUs and 3 CPUs, which no machine .* has \(0 and 4, 1 and 2\)"):
+        _need([one, two], "auto", None, 3)
+
+
+@NEEDS_RAY
+def test_a_cluster_that_does_not_answer_is_one_line(tiny, monkeypatch) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
+        line = refused("--models", "tiny", "--datasets", "bars", *SMALL, "--on", "ray")
+    assert f"no Ray cluster answers at RAY_ADDRESS=127.0.0.1:{port}" in line
+
+
+@pytest.mark.slow
+@NEEDS_RAY
+@NEEDS_PROC
+def test_ray_gives_the_files_of_the_local_runner_whoever_is_killed(on_ray, tmp_path) -> None:
+    here = on_ray("here", place="here")
+    assert here.wait(timeout=300) == 0, here.communicate()[0]
+    expected = products(tmp_path / "here")
+
+    process = on_ray("there", SLOW="0.3")
+    wait_for(lambda: len(list((tmp_path / "there").rglob("last.state.pt"))) == 2, process)
+    dashboards = [words for words in processes(tmp_path).values() if "dashboard.py" in words]
+    assert all("--disable-frontend" in words for words in dashboards)
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == 128 + signal.SIGINT, output
+    assert "the same command goes on" in output
+    assert not processes(tmp_path)
+    assert not list((tmp_path / "there").rglob("result.json"))
+
+    process = on_ray("there", SLOW="0.2")
+    wait_for(lambda: len(trainings(tmp_path)) == 2, process)
+    one, other = trainings(tmp_path)
+    assert len({parent(one), parent(other)}) == 2
+    for victim in (parent(one), parent(other), other):
+        os.kill(victim, signal.SIGKILL)
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, output
+    assert output.count("its worker died: another one goes on with it") == 2
+    assert output.count("  finished: test accuracy") == 2
+    assert len(output.splitlines()) == 7, output
+    assert products(tmp_path / "there") == expected
+    assert not processes(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,8 @@ def experiment(
     from fer_core.experiments.plan import make_plan, take_shard
     from fer_core.experiments.schema import check_experiment
 
+    if place == "ray" and jobs != 1:
+        raise FerError("--jobs deals out this machine: on Ray, set cpus and gpus of a run in the experiment file")
     values, source = _values(file, options, overrides, grid)
     found = check_experiment(values, source)
     runs = take_shard(make_plan(found), shard)
@@ -152,7 +155,8 @@ def _identity(run: Run) -> dict[str, Any]:
 
 def _speaker(as_json: bool) -> Callable[[str], None]:
     """Lines go to stderr where stdout is for JSON."""
-    return lambda line: click.echo(line, err=as_json)
+    stream = sys.stderr if as_json else sys.stdout
+    return lambda line: click.echo(line, file=stream)
 
 
 def _quietly(line: str) -> None:

@@ -124,7 +124,7 @@ class Runner:
             for _ in range(len(self.waiting)):
                 run = self.waiting.popleft()
                 if is_finished(run):
-                    self._end(run, "skipped", summary(run))
+                    self._end(skip(run))
                     continue
                 attempt = Attempt(run, self.device, environment)
                 if not attempt.lock():
@@ -135,7 +135,7 @@ class Runner:
                     continue
                 if is_finished(run):  # by the one that had the lock
                     attempt.close()
-                    self._end(run, "skipped", summary(run))
+                    self._end(skip(run))
                     continue
                 resumed = "goes on" if run.folder.exists() else "begins"
                 attempt.start()
@@ -151,19 +151,29 @@ class Runner:
             del self.working[slot]
             run = attempt.run
             if status == 0 and is_finished(run):
-                self._end(run, "finished", summary(run))
+                mark(run)
+                self._end(Outcome(run, "finished", summary(run)))
             elif self.stop.received is not None:
-                self._end(run, "interrupted", "saved")
+                self._end(Outcome(run, "interrupted", "saved"))
             else:
-                self._end(run, "failed", attempt.failure())
+                self._end(Outcome(run, "failed", attempt.failure()))
             attempt.close()
 
-    def _end(self, run: Run, status: Status, line: str) -> None:
-        if status in ("finished", "skipped"):
-            mark(run)
-        self.outcomes[run.folder] = Outcome(run, status, line)
-        word = "is finished already" if status == "skipped" else status
-        self.say(f"{self.number[run.folder]} {run.name}  {word}: {line}")
+    def _end(self, outcome: Outcome) -> None:
+        self.outcomes[outcome.run.folder] = outcome
+        self.say(f"{self.number[outcome.run.folder]} {describe_outcome(outcome)}")
+
+
+def skip(run: Run) -> Outcome:
+    """A run that was finished before, and belongs to the experiment from now on. Raises FerError as `summary`."""
+    mark(run)
+    return Outcome(run, "skipped", summary(run))
+
+
+def describe_outcome(outcome: Outcome) -> str:
+    """How a run ended, in one line."""
+    word = "is finished already" if outcome.status == "skipped" else outcome.status
+    return f"{outcome.run.name}  {word}: {outcome.line}"
 
 
 def summary(run: Run) -> str:

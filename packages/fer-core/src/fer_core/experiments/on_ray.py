@@ -1,4 +1,4 @@
-"""Runs on a Ray cluster: each is a task with its GPU need, and a worker that dies is replaced by a retry.
+"""Runs on a Ray cluster: each is a task with its GPU need, and one whose worker died is handed out again.
 
 A task does what the local runner does, with one slot, so its files are the same. The folder of the experiment must
 be one that all machines of the cluster share.
@@ -6,14 +6,19 @@ be one that all machines of the cluster share.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from fer_core.errors import FerError, InterruptedRunError
-from fer_core.experiments.execute import Outcome, Runner, Stop, describe_interruption
+from fer_core.experiments.attempt import is_finished
+from fer_core.experiments.execute import Outcome, Runner, Stop, describe_interruption, describe_outcome, skip
 from fer_core.experiments.plan import Run
 
 Say = Callable[[str], None]
@@ -21,10 +26,18 @@ RETRIES = 5
 """How often a worker of one run may die."""
 PATIENCE = 0.5
 """Seconds after which signals are looked at."""
+SAVING = 60
+"""Seconds that trainings get for saving when a signal came."""
+LOCAL = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+"""Settings of a cluster that is started here: no report to Ray's makers, trainings as urgent as elsewhere."""
+ANSWER = 10
+"""Seconds within which a cluster must take a connection; Ray itself tries for minutes."""
 
 
 def run_on_ray(runs: Sequence[Run], device: str, gpus: float | None, cpus: float, say: Say) -> list[Outcome]:
     """Make runs on the cluster that `RAY_ADDRESS` names or that is found here, else on one that is started here.
+
+    What Ray itself prints is left out, so `say` must not look up `sys.stdout` at every call.
 
     Args:
         runs: In order.
@@ -34,45 +47,82 @@ def run_on_ray(runs: Sequence[Run], device: str, gpus: float | None, cpus: float
         say: Called with every line.
 
     Raises:
-        FerError: No Ray, or a cluster without what a run needs.
+        FerError: No Ray, no cluster, or none with what a run needs.
         InterruptedRunError: A signal came; tasks were cancelled.
     """
     try:
         import ray
     except ImportError:
         raise FerError("--on ray needs Ray, which is not installed: pip install 'fer-core[ray]'") from None
-    ours = not ray.is_initialized()
-    if ours:
-        ray.init(log_to_driver=False, include_dashboard=False, logging_level="ERROR")
-    try:
-        need = _need(ray.cluster_resources(), device, gpus, cpus)
-        say(f"Ray: {len(ray.nodes())} nodes, {need['num_gpus']:g} GPUs and {need['num_cpus']:g} CPUs for each run")
-        task = ray.remote(max_retries=RETRIES, **need)(_make)
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), _cluster(ray):  # noqa: PTH123
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        need = _need(nodes, device, gpus, cpus)
+        machines = f"{len(nodes)} {'machine' if len(nodes) == 1 else 'machines'}"
+        say(f"Ray: {machines}, {need['num_gpus']:g} GPUs and {need['num_cpus']:g} CPUs for each run")
+        # Ray would make good for a dead worker itself, but silently, and without a word on why it gave up.
+        task = ray.remote(max_retries=0, **need)(_make)
         with Stop() as stop:
             return _collect(ray, task, runs, device, say, stop)
+
+
+@contextlib.contextmanager
+def _cluster(ray: Any) -> Iterator[None]:
+    """Connection to a cluster, which ends with the block unless it was there before."""
+    if ray.is_initialized():
+        yield
+        return
+    address = os.environ.get("RAY_ADDRESS", "")
+    _check_answer(address)
+    for name, value in LOCAL.items():
+        os.environ.setdefault(name, value)
+    try:
+        ray.init(log_to_driver=False, include_dashboard=False, logging_level="ERROR")
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        where = f"reached at RAY_ADDRESS={address}" if address else "started on this machine"
+        raise FerError(
+            f"Ray cannot be {where} ({reason}): see ray status, or make the runs without --on"
+        ) from error
+    try:
+        yield
     finally:
-        if ours:
-            ray.shutdown()
+        ray.shutdown()
 
 
-def _need(cluster: dict[str, float], device: str, gpus: float | None, cpus: float) -> dict[str, float]:
+def _check_answer(address: str) -> None:
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER).close()
+    except (OSError, OverflowError) as error:
+        raise FerError(
+            f"no Ray cluster answers at RAY_ADDRESS={address} ({error}): start one there with ray start, or unset "
+            "RAY_ADDRESS for one on this machine"
+        ) from error
+
+
+def _need(nodes: Sequence[dict[str, float]], device: str, gpus: float | None, cpus: float) -> dict[str, float]:
+    """What a run asks Ray for. Raises FerError where no machine has that much, for Ray would wait for ever."""
     if gpus is None:
-        gpus = 1.0 if cluster.get("GPU") and device in ("auto", "cuda") else 0.0
-    for name, amount in (("GPU", gpus), ("CPU", cpus)):
-        if amount > cluster.get(name, 0.0):
-            raise FerError(
-                f"a run needs {amount:g} {name}s, but the Ray cluster has {cluster.get(name, 0.0):g}: "
-                f"correct {name.lower()}s in the experiment file, or start Ray with more"
-            )
+        gpus = 1.0 if device in ("auto", "cuda") and any(node.get("GPU") for node in nodes) else 0.0
+    if not any(node.get("GPU", 0.0) >= gpus and node.get("CPU", 0.0) >= cpus for node in nodes):
+        has = ", ".join(f"{node.get('GPU', 0):g} and {node.get('CPU', 0):g}" for node in nodes)
+        raise FerError(
+            f"a run needs {gpus:g} GPUs and {cpus:g} CPUs, which no machine of the Ray cluster has ({has}): "
+            "correct gpus and cpus in the experiment file, or start Ray with more"
+        )
     return {"num_gpus": gpus, "num_cpus": cpus}
 
 
-def _make(run: Run, device: str, folder: str) -> tuple[str, str]:
-    """The task: one run, in a process of its own. Ray's cancelling raises KeyboardInterrupt here."""
+def _make(run: Run, device: str, folder: str, settings: dict[str, str]) -> tuple[str, str]:
+    """The task: one run, in a process of its own. Ray's cancelling is a SIGINT here, which `Stop` notes."""
     os.chdir(folder)
-    environment = dict(os.environ)
     with Stop() as stop:
-        (outcome,) = Runner([run], device, [environment], _unheard, stop).work()
+        try:
+            (outcome,) = Runner([run], device, [{**os.environ, **settings}], _unheard, stop).work()
+        except FerError as error:
+            return "failed", str(error)
     return outcome.status, outcome.line
 
 
@@ -81,22 +131,52 @@ def _unheard(line: str) -> None:
 
 
 def _collect(ray: Any, task: Any, runs: Sequence[Run], device: str, say: Say, stop: Stop) -> list[Outcome]:
-    refs = {task.options(name=run.name).remote(run, device, str(Path.cwd())): run for run in runs}
-    outcomes: dict[Any, Outcome] = {}
-    waiting = list(refs)
-    while waiting and stop.received is None:
-        ready, waiting = ray.wait(waiting, num_returns=1, timeout=PATIENCE)
-        for ref in ready:
-            run = refs[ref]
+    """Hand all runs out and wait for them, again where a worker died."""
+    settings = {name: value for name, value in os.environ.items() if name.startswith("FER_")}
+    outcomes: dict[Path, Outcome] = {}
+    working: dict[Any, Run] = {}
+    deaths: Counter[Path] = Counter()
+
+    def hand_out(run: Run) -> None:
+        working[task.options(name=run.name).remote(run, device, str(Path.cwd()), settings)] = run
+
+    def end(outcome: Outcome) -> None:
+        outcomes[outcome.run.folder] = outcome
+        say(f"[{len(outcomes)}/{len(runs)}] {describe_outcome(outcome)}")
+
+    for run in runs:
+        if is_finished(run):
+            end(skip(run))
+        else:
+            hand_out(run)
+    while working and stop.received is None:
+        for ref in ray.wait(list(working), num_returns=1, timeout=PATIENCE)[0]:
+            run = working.pop(ref)
             try:
                 status, line = ray.get(ref)
+            except ray.exceptions.RayTaskError as error:
+                end(Outcome(run, "failed", f"{type(error.cause).__name__}: {error.cause}"))
             except ray.exceptions.RayError as error:
-                status, line = "failed", f"Ray gave up: {str(error).splitlines()[0]}"
-            outcomes[ref] = Outcome(run, status, line)
-            say(f"[{len(outcomes)}/{len(runs)}] {run.name}  {status}: {line}")
+                deaths[run.folder] += 1
+                if deaths[run.folder] <= RETRIES:
+                    say(f"{run.name}  its worker died: another one goes on with it")
+                    hand_out(run)
+                    continue
+                reason = str(error).partition("\n")[0]
+                end(Outcome(run, "failed", f"{deaths[run.folder]} workers died of it, the last: {reason}"))
+            else:  # a training outlives its worker, so another worker may find its run finished
+                end(Outcome(run, "finished" if status == "skipped" else status, line))
     if stop.received is not None:
-        for ref in waiting:
-            ray.cancel(ref)
-        ray.wait(waiting, num_returns=len(waiting), timeout=60)
+        _let_save(ray, working, stop)
         raise InterruptedRunError(*describe_interruption(stop.received, list(outcomes.values()), len(runs)))
-    return [outcomes[ref] for ref in refs]
+    return [outcomes[run.folder] for run in runs]
+
+
+def _let_save(ray: Any, refs: Iterable[Any], stop: Stop) -> None:
+    """Ask the trainings to save, and wait for them, unless a second signal comes."""
+    waiting = list(refs)
+    for ref in waiting:
+        ray.cancel(ref)
+    end = time.monotonic() + SAVING
+    while waiting and stop.count < 2 and time.monotonic() < end:
+        waiting = ray.wait(waiting, num_returns=len(waiting), timeout=PATIENCE)[1]
