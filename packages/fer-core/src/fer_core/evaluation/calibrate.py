@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fer_core.errors import FerError
+from fer_core.evaluation.evaluate import GROUP
 from fer_core.statistics import apply_temperature, fit_temperature, reliability, save_reliability
 from fer_core.training import run_folder
 from fer_core.training.checkpoint import TEMPERATURE, load_weights, save_weights
@@ -146,10 +147,11 @@ def _read_predictions(
     try:
         with path.open(encoding="utf-8", newline="") as file:
             head, *lines = csv.reader(file)
-        if head != ["id", "label", "predicted", *(f"p_{name}" for name in classes)]:
+        wanted = ["id", "label", "predicted", *(f"p_{name}" for name in classes)]
+        if head not in (wanted, [*wanted, GROUP]):
             raise ValueError("its columns are not the weights' classes")
         labels = np.array([list(classes).index(line[1]) for line in lines], dtype=np.int64)
-        probabilities = np.array([line[3:] for line in lines], dtype=np.float64)
+        probabilities = np.array([line[3 : len(wanted)] for line in lines], dtype=np.float64)
     except (OSError, ValueError, IndexError) as error:
         raise FerError(f"cannot read {path} ({error}): copy it again, or train anew") from error
     if len(labels) != result["metrics"][part]["count"]:

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from fer_core.types import FERDataset
 
 
+GROUP = "group"
+"""Column of tables and of stored predictions: faces of one subject, or film, which are alike."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Predictions of one checkpoint on some faces.
@@ -40,6 +44,8 @@ class Evaluation:
         probabilities: float32 [N, C].
         metrics: What `compute_metrics` gives.
         label_space: Which rule brought different classes together; empty where they were the same.
+        groups: Whom each face belongs to (the table's `group`: subject, film), empty text where one face's is not
+            known [N]; no item where the dataset knows none.
     """
 
     classes: tuple[str, ...]
@@ -48,6 +54,7 @@ class Evaluation:
     probabilities: NDArray[np.float32]
     metrics: dict[str, Any]
     label_space: dict[str, Any] = field(default_factory=dict)
+    groups: list[str] = field(default_factory=list)
 
     def save(self, folder: Path, name: str) -> list[Path]:
         """Write `predictions-NAME.csv` and `confusion-NAME.png`; returns both paths."""
@@ -59,11 +66,15 @@ class Evaluation:
     def _csv(self) -> str:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["id", "label", "predicted", *(f"p_{name}" for name in self.classes)])
+        last = [GROUP] if self.groups else []
+        writer.writerow(["id", "label", "predicted", *(f"p_{name}" for name in self.classes), *last])
         best = self.probabilities.argmax(axis=1)
-        for sample, label, predicted, row in zip(self.ids, self.labels, best, self.probabilities, strict=True):
+        ends = [[group] for group in self.groups] or [[]] * len(self.ids)
+        lines = zip(self.ids, self.labels, best, self.probabilities, ends, strict=True)
+        for sample, label, predicted, row, end in lines:
             # Nine digits bring every float32 back exactly.
-            writer.writerow([sample, self.classes[label], self.classes[predicted], *(f"{p:.9g}" for p in row)])
+            scores = [f"{p:.9g}" for p in row]
+            writer.writerow([sample, self.classes[label], self.classes[predicted], *scores, *end])
         return text.getvalue()
 
 
@@ -124,4 +135,6 @@ def evaluate_checkpoint(
     ids = dataset.table["id"].to_numpy()[found.rows].tolist()
     probabilities = match.probabilities(found.probabilities)
     metrics = compute_metrics(found.labels, probabilities, match.classes)
-    return Evaluation(match.classes, ids, found.labels, probabilities, metrics, match.record)
+    groups = dataset.table[GROUP].to_numpy()[found.rows].tolist() if GROUP in dataset.table.columns else []
+    known = groups if any(groups) else []
+    return Evaluation(match.classes, ids, found.labels, probabilities, metrics, match.record, known)

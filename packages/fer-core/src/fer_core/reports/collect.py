@@ -153,10 +153,17 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class Collection:
-    """What `collect` found: finished runs, and one line for each folder that holds none that is readable."""
+    """What `collect` found.
+
+    Attributes:
+        runs: Finished ones.
+        problems: One line for each folder that holds none that is readable.
+        places: Where was searched.
+    """
 
     runs: tuple[RunRecord, ...]
     problems: tuple[str, ...]
+    places: tuple[Path, ...] = ()
 
 
 def split_family(protocol: str) -> str:
@@ -234,7 +241,7 @@ def collect(places: list[Path]) -> Collection:
             runs.append(read_run(folder))
         except FerError as error:
             problems.append(str(error))
-    return Collection(tuple(runs), tuple(problems))
+    return Collection(tuple(runs), tuple(problems), tuple(places))
 
 
 def read_predictions(path: Path, classes: tuple[str, ...] = ()) -> pd.DataFrame:

@@ -90,7 +90,7 @@ class Cell:
             import pandas as pd
 
             pooled = pd.concat(self.tables, ignore_index=True)
-            return bootstrap_interval(pooled["label"], pooled["predicted"], metric, groups=_groups(pooled))
+            return bootstrap_interval(pooled["label"], pooled["predicted"], metric, groups=groups_of(pooled))
         from scipy import stats
 
         share = test_share(self.runs[0])
@@ -265,11 +265,20 @@ def probabilities(table: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
     return table[[f"p_{name}" for name in classes]].to_numpy(dtype=np.float64)
 
 
-def _groups(table: pd.DataFrame) -> np.ndarray | None:
-    """What is resampled as one: the faces of a `group`, else all predictions of a face."""
-    if "group" in table.columns:
-        return table["group"].to_numpy()
+def groups_of(table: pd.DataFrame) -> np.ndarray | None:
+    """What is resampled as one, [N]: the faces of a `group`, else all predictions of a face; None for each alone.
+
+    A face whose group is unknown (empty) is a group of its own. Where all faces are of one group, nothing can be
+    said about others: the faces are resampled, as if no group were known.
+    """
+    if _grouped(table):
+        known = table["group"].fillna("")
+        return known.where(known != "", "face " + table["id"]).to_numpy()
     return None if table["id"].is_unique else table["id"].to_numpy()
+
+
+def _grouped(table: pd.DataFrame) -> bool:
+    return "group" in table.columns and table["group"].nunique() > 1
 
 
 def test_share(run: RunRecord) -> float:
@@ -318,10 +327,10 @@ def _test(best: Cell, other: Cell, metric: str, seed: int) -> Comparison:
     first = pd.concat([pair[0] for pair in pairs], ignore_index=True)
     second = pd.concat([pair[1] for pair in pairs], ignore_index=True)
     label, a, b = first["label"], first["predicted"], second["predicted"]
-    if number == 1 and metric == "accuracy" and "group" not in first.columns:
+    if number == 1 and metric == "accuracy" and not _grouped(first):
         return Comparison(best.row, other.row, apart, mcnemar(label, a, b), None, "McNemar, exact")
-    p = paired_bootstrap(label, a, b, metric, groups=_groups(first), seed=seed)[3]
-    test = "paired bootstrap over " + ("subjects" if "group" in first.columns else "faces")
+    p = paired_bootstrap(label, a, b, metric, groups=groups_of(first), seed=seed)[3]
+    test = "paired bootstrap over " + ("groups" if _grouped(first) else "faces")
     return Comparison(best.row, other.row, apart, p, None, test)
 
 

@@ -9,12 +9,24 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fer_core.errors import FerError
 from fer_core.metrics import compute_metrics
 from fer_core.reports import charts, tables
 from fer_core.reports.claims import Reproduction, find_claims
 from fer_core.reports.collect import CONFIG, Collection, RunRecord, collect
-from fer_core.reports.compare import METRICS, PART, Cell, Column, Table, label_numbers, make_tables, probabilities
+from fer_core.reports.compare import (
+    METRICS,
+    PART,
+    Cell,
+    Column,
+    Table,
+    groups_of,
+    label_numbers,
+    make_tables,
+    probabilities,
+)
 from fer_core.reports.cost import Cost, measure_cost
+from fer_core.reports.diagnoses import Budget, find_diagnoses, read_diagnosis
 from fer_core.reports.drawing import Drawing, theme
 from fer_core.statistics import bootstrap_interval, proportion_interval, reliability
 
@@ -60,7 +72,8 @@ def render_report(found: Collection, title: str = "") -> tuple[str, Pictures]:
 
     pictures = Pictures()
     made = make_tables(found.runs)
-    problems = [*found.problems, *missing_predictions(found.runs)]
+    diagnoses, damaged = _diagnoses(found.places)
+    problems = [*found.problems, *missing_predictions(found.runs), *damaged]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fer_core.reports"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -70,6 +83,7 @@ def render_report(found: Collection, title: str = "") -> tuple[str, Pictures]:
         theme=theme(":root"),
         problems=problems,
         sections=[_section(table, number, pictures) for number, table in enumerate(made, 1)],
+        diagnoses=diagnoses,
         metrics=[(metric, tables.TITLES[metric]) for metric in METRICS],
         runs=found.runs,
         key=tables.KEY,
@@ -98,6 +112,18 @@ def missing_predictions(runs: Sequence[RunRecord]) -> list[str]:
         for run in runs
         if PART not in run.predictions
     ]
+
+
+def _diagnoses(places: Sequence[Path]) -> tuple[list[dict[str, Any]], list[str]]:
+    """What the page shows of every diagnosis, and one line for each that is damaged."""
+    budget = Budget()
+    shown, damaged = [], []
+    for folder in find_diagnoses(places):
+        try:
+            shown.append(read_diagnosis(folder, budget))
+        except FerError as error:
+            damaged.append(str(error))
+    return shown, damaged
 
 
 def _title(runs: Sequence[RunRecord]) -> str:
@@ -196,13 +222,12 @@ def _per_class(
 ) -> list[dict[str, Any]]:
     """Recall with its interval for each class; by faces where several runs saw the same ones."""
     found = []
-    once = pooled["id"].is_unique and "group" not in pooled.columns
-    groups = pooled["group"] if "group" in pooled.columns else pooled["id"]
+    groups = groups_of(pooled)
     for number, name in enumerate(classes):
         count, hits = sum(confusion[number]), confusion[number][number]
         predicted = sum(line[number] for line in confusion)
         recall: tuple[float, float, float] | None = None
-        if count and once:
+        if count and groups is None:
             recall = (hits / count, *proportion_interval(hits, count))
         elif count:
             recall = (
@@ -244,6 +269,6 @@ def _elsewhere(place: str, table: pd.DataFrame) -> dict[str, Any]:
     metrics = compute_metrics(label_numbers(table, classes), probabilities(table, classes), classes)
     figures = []
     for metric in METRICS:
-        low, high = bootstrap_interval(table["label"], table["predicted"], metric)
+        low, high = bootstrap_interval(table["label"], table["predicted"], metric, groups=groups_of(table))
         figures.append(f"{100 * metrics[metric]:.2f} [{100 * low:.2f} to {100 * high:.2f}]")
     return {"place": place, "faces": len(table), "figures": figures}

@@ -10,10 +10,12 @@ from fer_core.statistics.calibration import (
 from fer_core.statistics.comparison import corrected_t, holm, mcnemar, paired_bootstrap
 from fer_core.statistics.effects import cohens_d, cohens_g, hedges_g
 from fer_core.statistics.intervals import bootstrap_interval, proportion_interval
+from fer_core.statistics.label_errors import LabelErrors, find_label_errors
 from fer_core.statistics.pictures import save_critical_difference, save_reliability
 from fer_core.statistics.ranks import Ranking, friedman_nemenyi
 
 __all__ = [
+    "LabelErrors",
     "Ranking",
     "Reliability",
     "apply_temperature",
@@ -22,6 +24,7 @@ __all__ = [
     "cohens_g",
     "corrected_t",
     "expected_calibration_error",
+    "find_label_errors",
     "fit_temperature",
     "friedman_nemenyi",
     "hedges_g",
