@@ -189,6 +189,8 @@ def test_calibrate_refuses_what_would_not_be_honest(run: Path, tmp_path: Path) -
     lost = changed("lost")
     (lost / "predictions-val.csv").write_text("id,label\n")
     assert "cannot read" in refused(lost)
+    (lost / "predictions-val.csv").unlink()
+    assert "predictions-val.csv" in refused(lost)
     assert (run / "best.safetensors").read_bytes() == original
 
 
