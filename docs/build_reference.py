@@ -62,7 +62,7 @@ print(fer_core.Predictor(run.checkpoint)("face.png")[0].label)
 
 `Run` and `resume` are in `fer_core.api`, all else in `fer_core`.
 """
-FIRST = ("train", "resume", "Run", "evaluate", "calibrate", "Predictor", "import_weights")
+FIRST = ("train", "resume", "Run", "evaluate", "calibrate", "diagnose", "Predictor", "import_weights")
 """What the page begins with."""
 
 

@@ -16,6 +16,7 @@ from fer_core.data.open import open_dataset
 from fer_core.data.packs import cache_root, open_pack
 from fer_core.data.splits import make_split
 from fer_core.data.union import PLUS, find_dataset
+from fer_core.diagnosis.diagnose import Diagnosis, choose_parts, diagnose_checkpoint, diagnose_runs
 from fer_core.engine import Engine
 from fer_core.errors import FerError
 from fer_core.evaluation.calibrate import Calibration, calibrate_run
@@ -24,6 +25,7 @@ from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
 from fer_core.evaluation.run import resume_run, start_run
 from fer_core.inference import Predictor, import_weights, inference_form
 from fer_core.refs import resolve
+from fer_core.reports.collect import collect
 from fer_core.training import run_folder
 from fer_core.training.checkpoint import read_header
 from fer_core.training.start import load_backbones
@@ -46,6 +48,7 @@ __all__ = [
     "convert_upstream",
     "create_loss",
     "create_model",
+    "diagnose",
     "evaluate",
     "import_weights",
     "inference_form",
@@ -227,16 +230,7 @@ def evaluate(
     """
     rule = read_rule(classes)
     header = read_header(Path(checkpoint))
-    own = header.get("dataset", {})
-    wanted = find_dataset(dataset)
-    same = wanted.name == own.get("name")
-    chosen = dict(own["options"]) if same and options is None else dict(options or {})
-    root = None if data is None else Path(data)
-    spec, opened = open_dataset(dataset, root, chosen, own.get("classes") if same else None)
-    for line in describe_classes(opened):
-        show(f"classes  {line}")
-    if not same:
-        _warn_of_overlap(wanted, header, show)
+    spec, opened, same = _open_for(header, dataset, data, options, show)
     rows = _rows(spec, opened, header if same else {}, split, show)
     engine = Engine.start(device)
     pack = open_pack(opened, cache_root(), progress=True)
@@ -270,6 +264,116 @@ def calibrate(run: str | Path) -> Calibration:
         FerError: No finished run, no validation part, weights chosen on test, or nothing that fits.
     """
     return calibrate_run(Path(run))
+
+
+def diagnose(
+    place: str | Path,
+    dataset: str,
+    *,
+    data: str | Path | None = None,
+    split: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    only: Sequence[str] = (),
+    out: str | Path | None = None,
+    device: str = "auto",
+    show: Callable[[str], None] = print,
+) -> Diagnosis:
+    """Look into what a network does wrong, and write it into a folder that `fer-run report` shows.
+
+    Args:
+        place: A `.safetensors` file, the folder of a run (its chosen weights), or a folder with several runs: then
+            their stored predictions on the test parts are put together, and no network runs.
+        dataset: Name of a dataset.
+        data: The dataset's folder.
+        split: `train`, `val`, `test` (where None) or `all`; not for several runs.
+        options: Options of the dataset.
+        only: Some of `mistakes`, `suspects`, `slices`.
+        out: The folder; else `diagnosis-DATASET-SPLIT` beside the checkpoint.
+        device: `auto`, or the name of a device.
+        show: Called with every line.
+
+    Raises:
+        FerError: Nothing there to diagnose, an unknown part, or what `evaluate` refuses.
+    """
+    choose_parts(only)
+    find_dataset(dataset)
+    target = None if out is None else Path(out)
+    place = Path(place)
+    checkpoint = place / run_folder.BEST if (place / run_folder.RESULT).is_file() else place
+    if checkpoint.is_dir():
+        return _diagnose_runs(checkpoint, dataset, data, split, options, only, target, show)
+    header = read_header(checkpoint)
+    spec, opened, same = _open_for(header, dataset, data, options, show)
+    part = split or "test"
+    rows = _rows(spec, opened, header if same else {}, part, show)
+    engine = Engine.start(device)
+    pack = open_pack(opened, cache_root(), progress=True)
+    return diagnose_checkpoint(
+        checkpoint,
+        spec,
+        opened,
+        pack,
+        rows,
+        engine,
+        split=part,
+        trained_on=_is_trained_on(header, spec, part),
+        only=only,
+        out=target,
+        show=show,
+    )
+
+
+def _is_trained_on(header: Mapping[str, Any], spec: DatasetSpec, part: str) -> bool | None:
+    """Whether a part of a dataset holds faces of the training; None where nobody wrote down what that was."""
+    trained = str(header.get("dataset", {}).get("name", ""))
+    if not trained:
+        return None
+    return part in ("train", "all") and bool(set(trained.split(PLUS)) & set(spec.name.split(PLUS)))
+
+
+def _diagnose_runs(
+    place: Path,
+    dataset: str,
+    data: str | Path | None,
+    split: str | None,
+    options: Mapping[str, Any] | None,
+    only: Sequence[str],
+    out: Path | None,
+    show: Callable[[str], None],
+) -> Diagnosis:
+    if split is not None:
+        raise FerError("--split does not apply to several runs: their test parts are put together")
+    name = find_dataset(dataset).name
+    runs = [run for run in collect([place]).runs if run.dataset == name]
+    if not runs:
+        raise FerError(f"there is no finished run on {name} in {place}: name a checkpoint, or a folder of such")
+    spec, opened, _ = _open_for(read_header(runs[0].folder / run_folder.BEST), dataset, data, options, show)
+    pack = open_pack(opened, cache_root(), progress=True)
+    return diagnose_runs(runs, place, spec, opened, pack, only=only, out=out, show=show)
+
+
+def _open_for(
+    header: Mapping[str, Any],
+    dataset: str,
+    data: str | Path | None,
+    options: Mapping[str, Any] | None,
+    show: Callable[[str], None],
+) -> tuple[DatasetSpec, FERDataset, bool]:
+    """Open a dataset for a checkpoint, and whether it is the one that the checkpoint was trained on.
+
+    Then its options and classes are those of the training, unless others are given.
+    """
+    own = header.get("dataset", {})
+    wanted = find_dataset(dataset)
+    same = wanted.name == own.get("name")
+    chosen = dict(own["options"]) if same and options is None else dict(options or {})
+    root = None if data is None else Path(data)
+    spec, opened = open_dataset(dataset, root, chosen, own.get("classes") if same else None)
+    for line in describe_classes(opened):
+        show(f"classes  {line}")
+    if not same:
+        _warn_of_overlap(wanted, header, show)
+    return spec, opened, same
 
 
 def _warn_of_overlap(spec: DatasetSpec, header: Mapping[str, Any], show: Callable[[str], None]) -> None:

@@ -96,6 +96,11 @@ def fer_commands() -> list[CommandSpec]:
             help="Make the probabilities of a run mean what they say",
         ),
         CommandSpec(
+            name="diagnose",
+            ref="fer_core.cli.diagnose:diagnose",
+            help="Look into what a network does wrong, and at suspected labels",
+        ),
+        CommandSpec(
             name="report", ref="fer_core.cli.report:report", help="Show and compare runs in one HTML file"
         ),
         CommandSpec(

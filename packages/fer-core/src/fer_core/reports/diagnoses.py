@@ -25,8 +25,7 @@ PARTS = {
     "embedding": "Embedding",
 }
 LINES = 12
-"""Of a table that are shown; of the slices all up to `SLICES`."""
-SLICES = 80
+"""Of a table that are shown; of the slices as many for each column."""
 BUDGET = 5_000_000
 """Bytes of the pictures on a page; those beyond it are named instead."""
 QUALITY = 82
@@ -147,13 +146,17 @@ def _table(path: Path, title: str) -> dict[str, Any] | None:
     except (OSError, ValueError) as error:
         raise FerError(f"{path} is unreadable ({str(error).splitlines()[0]}): diagnose again") from error
     columns = [(HEADINGS.get(str(name), str(name).replace("_", " ")), _is_figure(table, name)) for name in table]
-    rows = SLICES if path.stem in ("slices", "robustness") else LINES
+    shown = table.head(LINES)
+    if path.stem == "slices":
+        shown = table.groupby("column", sort=False).head(LINES)
+    elif path.stem == "robustness":
+        shown = table
     return {
         "title": title,
         "file": path,
         "total": len(table),
         "columns": columns,
-        "rows": [[_cell(name, value) for name, value in line.items()] for line in _records(table.head(rows))],
+        "rows": [[_cell(name, value) for name, value in line.items()] for line in _records(shown)],
     }
 
 

@@ -1,0 +1,64 @@
+"""`fer-run diagnose`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from fer_core.cli.options import data_option, dataset_options, device_option, json_option, override_option
+
+
+@click.command()
+@click.argument("place", metavar="CHECKPOINT|FOLDER", type=click.Path(path_type=Path))
+@click.argument("dataset")
+@click.option("--split", help="train, val, test or all.  [default: test]")
+@click.option("--out", type=click.Path(path_type=Path), help="Else diagnosis-DATASET-SPLIT beside the checkpoint.")
+@click.option(
+    "--only",
+    metavar="PART,...",
+    help="Of mistakes, suspects, slices; else all.",
+)
+@data_option
+@override_option
+@device_option
+@json_option
+def diagnose(
+    place: Path,
+    dataset: str,
+    split: str | None,
+    out: Path | None,
+    only: str | None,
+    data: Path | None,
+    overrides: tuple[str, ...],
+    device: str,
+    as_json: bool,
+) -> None:
+    """Look into what a network does wrong on DATASET: mistakes, suspected labels, slices.
+
+    With a folder of several runs (an experiment's), the predictions on their test parts are put together, which is
+    how wrong labels are found among all faces: the folds of kfold leave none out. `fer-run report` shows it all.
+
+    \b
+    fer-run diagnose runs/x/best.safetensors rafdb
+    fer-run diagnose runs/my-kfold rafdb --only suspects
+    """  # noqa: D301  # click reads \b
+    options = dataset_options(overrides)
+    from fer_core.api import diagnose as run
+
+    found = run(
+        place,
+        dataset,
+        data=data,
+        split=split,
+        options=options or None,
+        only=[] if only is None else [name.strip() for name in only.split(",")],
+        out=out,
+        device=device,
+        show=lambda line: click.echo(line, err=as_json),
+    )
+    if as_json:
+        click.echo(json.dumps(found.content, indent=2))
+        return
+    click.echo(f"written   {found.folder}; fer-run report {place} shows it")

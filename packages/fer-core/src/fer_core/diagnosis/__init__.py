@@ -1,0 +1,1 @@
+"""Where a network errs: mistakes, suspected labels, slices."""

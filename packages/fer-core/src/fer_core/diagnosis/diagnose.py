@@ -1,0 +1,190 @@
+"""A diagnosis from end to end."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fer_core.diagnosis.faces import Faces, pool_predictions, predictions_of
+from fer_core.diagnosis.folder import PARTS, Folder
+from fer_core.diagnosis.stored import diagnose_mistakes, diagnose_slices, diagnose_suspects
+from fer_core.errors import FerError, nearest
+from fer_core.evaluation.evaluate import evaluate_checkpoint
+from fer_core.metrics import compute_metrics
+from fer_core.reports.compare import METRICS, label_numbers, probabilities
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fer_core.data.packs import Pack
+    from fer_core.engine import Engine
+    from fer_core.reports.collect import RunRecord
+    from fer_core.types import DatasetSpec, FERDataset
+
+POOLED = "pooled"
+"""What stands for the part of the data where the test parts of several runs are put together."""
+UNKNOWN = (
+    "What the network was trained on is not recorded: these are suspects only if it has never seen these faces."
+)
+BATCH = 128
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The folder that was written, and its record."""
+
+    folder: Path
+    content: dict[str, Any]
+
+
+def choose_parts(only: Sequence[str]) -> tuple[str, ...]:
+    """The parts that are asked for, all where none is.
+
+    Raises:
+        FerError: An unknown part.
+    """
+    for name in only:
+        if name not in PARTS:
+            raise FerError(f"a diagnosis has no part '{name}': {nearest(name, PARTS)}")
+    return tuple(name for name in PARTS if not only or name in only)
+
+
+def diagnose_checkpoint(
+    checkpoint: Path,
+    spec: DatasetSpec,
+    dataset: FERDataset,
+    pack: Pack,
+    rows: NDArray[Any],
+    engine: Engine,
+    *,
+    split: str,
+    trained_on: bool | None,
+    only: Sequence[str] = (),
+    out: Path | None = None,
+    show: Say = print,
+) -> Diagnosis:
+    """Diagnose a network on some faces.
+
+    Args:
+        checkpoint: A weight file.
+        spec: Of the dataset.
+        dataset: Opened.
+        pack: Its images.
+        rows: Rows of its table.
+        engine: Where it runs.
+        split: What the rows are, for the record.
+        trained_on: Whether the network was trained on some of them; suspects are left out then. None: not known.
+        only: Names of parts; all where empty.
+        out: The folder; else `diagnosis-DATASET-SPLIT` beside the checkpoint.
+        show: Called with every line.
+
+    Raises:
+        FerError: Unknown parts, suspects among faces of the training, or what an evaluation refuses.
+    """
+    parts = choose_parts(only)
+    if trained_on and "suspects" in only:
+        raise FerError(
+            f"the network was trained on faces of '{split}', so it believes their labels: look for suspects in "
+            "test or val, or in a folder of kfold runs, whose test parts hold every face once"
+        )
+    found = evaluate_checkpoint(checkpoint, dataset, pack, rows, engine, batch_size=BATCH, show=show)
+    faces = Faces(dataset, pack, predictions_of(found), found.classes, spec.group_key)
+    identity = {
+        **_identity(faces, dataset.fingerprint(), split),
+        "weights": checkpoint.name,
+        "sha256": _digest(checkpoint),
+    }
+    folder = Folder(out or checkpoint.parent / f"diagnosis-{dataset.name}-{split}", identity)
+    if trained_on:
+        folder.drop(["suspects"])
+        parts = tuple(name for name in parts if name != "suspects")
+        if not only:
+            show("suspects  left out: the network was trained on these faces, so it believes their labels")
+    note = UNKNOWN if trained_on is None else f"No face of '{split}' was trained on."
+    for name in parts:
+        _stored_part(name, faces, folder, note)
+        _tell(name, folder, show)
+    return Diagnosis(folder.path, folder.content())
+
+
+def diagnose_runs(
+    runs: Sequence[RunRecord],
+    place: Path,
+    spec: DatasetSpec,
+    dataset: FERDataset,
+    pack: Pack,
+    *,
+    only: Sequence[str] = (),
+    out: Path | None = None,
+    show: Say = print,
+) -> Diagnosis:
+    """Diagnose the stored predictions of runs on their test parts, pooled: mistakes, suspects and slices.
+
+    Args:
+        runs: Of this dataset.
+        place: The folder in which they were found.
+        spec: Of the dataset.
+        dataset: Opened as the runs did.
+        pack: Its images.
+        only: Names of parts; all that are possible where empty.
+        out: The folder; else `diagnosis-DATASET-pooled` in `place`.
+        show: Called with every line.
+
+    Raises:
+        FerError: Unknown or impossible parts, or runs that do not belong together.
+    """
+    parts = choose_parts(only)
+    table = pool_predictions(runs, place)
+    faces = Faces(dataset, pack, table, runs[0].classes, spec.group_key)
+    faces.rows(table["id"])  # refuses other data before anything is written
+    names = sorted({run.model for run in runs})
+    identity = {**_identity(faces, runs[0].fingerprint, POOLED), "runs": len(runs), "models": names}
+    folder = Folder(out or place / f"diagnosis-{dataset.name}-{POOLED}", identity)
+    note = (
+        f"Mean probabilities over {len(runs)} runs of {', '.join(names)}, each on its test part: no network was "
+        "trained on a face that it judges here."
+    )
+    show(f"pooled    {len(runs)} runs of {', '.join(names)}: {len(table):,} of {len(dataset.table):,} faces")
+    for name in parts:
+        _stored_part(name, faces, folder, note)
+        _tell(name, folder, show)
+    return Diagnosis(folder.path, folder.content())
+
+
+def _stored_part(name: str, faces: Faces, folder: Folder, note: str) -> None:
+    if name == "mistakes":
+        diagnose_mistakes(faces, folder)
+    elif name == "suspects":
+        diagnose_suspects(faces, folder, note)
+    elif name == "slices":
+        diagnose_slices(faces, folder)
+
+
+def _identity(faces: Faces, fingerprint: str, split: str) -> dict[str, Any]:
+    table, classes = faces.table, faces.classes
+    measured = compute_metrics(label_numbers(table, classes), probabilities(table, classes), classes)
+    return {
+        "dataset": faces.dataset.name,
+        "fingerprint": fingerprint,
+        "split": split,
+        "faces": len(table),
+        "classes": list(classes),
+        "metrics": {name: measured[name] for name in METRICS},
+    }
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _tell(name: str, folder: Folder, show: Say) -> None:
+    part = folder.parts.get(name)
+    if part is None:
+        return
+    files = [entry["file"] for entry in (*part["tables"], *part["pictures"])]
+    show(f"{name:<10}{', '.join(files)}")

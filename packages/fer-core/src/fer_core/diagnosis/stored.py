@@ -1,0 +1,104 @@
+"""The parts of a diagnosis that need predictions only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fer_core.diagnosis.folder import Folder, Part
+from fer_core.diagnosis.gallery import Tile, read_faces, save_gallery
+from fer_core.diagnosis.mistakes import (
+    CLASS,
+    MOST_VALUES,
+    SMALL,
+    confused_pairs,
+    find_mistakes,
+    find_suspects,
+    measure_slices,
+    slice_columns,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fer_core.diagnosis.faces import Faces
+
+SHOWN, COLUMNS = 24, 8
+"""Faces of a gallery, and how many stand side by side."""
+
+
+def diagnose_mistakes(faces: Faces, folder: Folder) -> None:
+    """`mistakes.csv`, `confused.csv` and the gallery of the surest mistakes."""
+    part = Part()
+    mistakes = find_mistakes(faces.table, faces.classes)
+    pairs = confused_pairs(faces.table, faces.classes)
+    folder.table(part, "mistakes", mistakes, "Wrong predictions, the surest first")
+    folder.table(part, "confused", pairs, "Which class is taken for which other")
+    part.figures = {"count": len(mistakes), "accuracy": 1 - len(mistakes) / len(faces.table)}
+    worst = mistakes.head(SHOWN)
+    if len(worst):
+        lines = [
+            (f"{of.label} → {of.predicted}", f"{of.confidence:.1%}, own {of.p_label:.1%}")
+            for of in worst.itertuples()
+        ]
+        title = "Surest mistakes"
+        note = "given class → predicted class; probability of the predicted class, and of the given one"
+        path = folder.picture(part, "mistakes", title, _describe(worst, lines, "given → predicted class"))
+        save_gallery(path, _tiles(faces, worst, lines), columns=COLUMNS, title=_heading(title, faces), note=note)
+    folder.add("mistakes", part)
+
+
+def diagnose_suspects(faces: Faces, folder: Folder, note: str) -> None:
+    """`suspects.csv` and the gallery of the first ones; `note` says why the faces are out of sample."""
+    part = Part(notes=[note])
+    suspects = find_suspects(faces.table, faces.classes)
+    folder.table(part, "suspects", suspects, "Labels that are probably wrong, the most suspicious first")
+    part.figures = {"count": len(suspects), "share": len(suspects) / len(faces.table)}
+    agrees = float((faces.table["label"] == faces.table["predicted"]).mean())
+    part.notes.append(
+        f"{agrees:.1%} of the labels are predicted. The lower that is, the more of the suspects are right labels "
+        "of faces that are hard to tell."
+    )
+    first = suspects.head(SHOWN)
+    if len(first):
+        lines = [
+            (f"{of.label}: {of.likely}?", f"{of.p_label:.1%} against {of.p_likely:.1%}")
+            for of in first.itertuples()
+        ]
+        title = "Suspected labels"
+        below = "given class: likely class? The probabilities of both. A suspicion, for a human to look at."
+        path = folder.picture(part, "suspects", title, _describe(first, lines, "given: likely class"))
+        save_gallery(path, _tiles(faces, first, lines), columns=COLUMNS, title=_heading(title, faces), note=below)
+    folder.add("suspects", part)
+
+
+def diagnose_slices(faces: Faces, folder: Folder) -> None:
+    """`slices.csv`: accuracy by class and by every column of the dataset's table that divides the faces."""
+    rows = faces.dataset.table.iloc[faces.rows(faces.table["id"])]
+    columns = slice_columns(rows, faces.group_key)
+    found = measure_slices(faces.table, columns)
+    part = Part()
+    folder.table(part, "slices", found, "Accuracy in parts of the faces")
+    part.figures = {"columns": [CLASS, *columns], "small": int(found["small"].sum())}
+    part.notes = [
+        f"Slices of fewer than {SMALL} faces are marked small. Columns with more than {MOST_VALUES} values are "
+        "left out.",
+        "Where many slices are compared, some look bad by chance: an interval that leaves out the overall "
+        "accuracy is a hint, not a finding.",
+    ]
+    folder.add("slices", part)
+
+
+def _heading(title: str, faces: Faces) -> str:
+    return f"{title}: {faces.dataset.name}, {len(faces.table):,} faces"
+
+
+def _tiles(faces: Faces, table: pd.DataFrame, lines: list[tuple[str, str]]) -> list[Tile]:
+    pictures = read_faces(faces.pack, faces.rows(table["id"]))
+    return [
+        Tile(picture, first, second, wrong=True) for picture, (first, second) in zip(pictures, lines, strict=True)
+    ]
+
+
+def _describe(table: pd.DataFrame, lines: list[tuple[str, str]], what: str) -> str:
+    listed = (f"{name}: {first} {second}" for name, (first, second) in zip(table["id"], lines, strict=True))
+    return f"{len(table)} faces ({what}). " + "; ".join(listed) + "."
