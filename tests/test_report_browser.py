@@ -30,7 +30,8 @@ PROBE = """<script>addEventListener("load", () => {
     hidden: all("*").filter((each) => each.scrollWidth > each.clientWidth + 1 && each.tabIndex < 0
       && getComputedStyle(each).overflowX !== "visible").length,
     unnamed: all("svg.chart").filter((svg) => !svg.querySelector("title").textContent
-      || !svg.querySelector("desc").textContent).length,
+      || !svg.querySelector("desc").textContent).length + all("img").filter((img) => !img.alt).length,
+    sheets: all("img").length,
     dark: getComputedStyle(document.documentElement).getPropertyValue("--surface"),
   };
   parent.postMessage(JSON.stringify(found), "*");
@@ -43,7 +44,7 @@ FRAME = """<!doctype html><iframe src="inner.html" style="width:{width}px;height
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """The report of two runs on the drawn faces."""
+    """The report of two runs on the drawn faces, one of them diagnosed."""
     root = tmp_path_factory.mktemp("runs")
     for seed in (0, 1):
         options = [
@@ -65,6 +66,8 @@ def page(tmp_path_factory):
             f"run.dir={root / str(seed)}",
         ]
         subprocess.run([sys.executable, "-m", "fer_core", *command], check=True, capture_output=True)
+    diagnosis = ["diagnose", str(root / "0"), "synthetic", "--device", "cpu"]
+    subprocess.run([sys.executable, "-m", "fer_core", *diagnosis], check=True, capture_output=True)
     return render_report(collect([root]))[0]
 
 
@@ -94,6 +97,7 @@ def test_page_in_a_browser(page, tmp_path, width, dark):
     assert found["width"] == width
     assert found["page"] <= width
     assert found["pictures"] == page.count('<svg class="chart"') > 0
+    assert found["sheets"] >= 2
     assert found["dark"] == ("#171e26" if dark else "#ffffff")
     broken = {name: found[name] for name in ("empty", "images", "unreachable", "hidden", "unnamed")}
     assert not any(broken.values()), broken

@@ -22,6 +22,7 @@ from fer_core.errors import FerError
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.reports.collect import collect, read_run
 from fer_core.reports.compare import make_tables
+from fer_core.reports.diagnoses import Budget, read_diagnosis
 from fer_core.reports.page import render_report
 from fer_core.statistics import bootstrap_interval
 from PIL import Image
@@ -297,3 +298,19 @@ def test_bad_input_is_one_line(people, tmp_path):
         assert done.output.strip().count("\n") == 0
     with pytest.raises(FerError, match="no part"):
         fer_core.diagnose("absent", "people", only=["x"])
+
+
+def test_pictures_beyond_the_budget_are_named(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "mistakes.png")
+    picture = {"file": "mistakes.png", "title": "Sheet", "description": "Noise."}
+    part = {"figures": {"count": 1, "accuracy": 0.5}, "tables": [], "pictures": [picture] * 2, "notes": []}
+    metrics = {"accuracy": 0.5, "mean_class_accuracy": 0.5, "macro_f1": 0.5}
+    record = {"format": 1, "dataset": "people", "split": "test", "faces": 2, "metrics": metrics}
+    (tmp_path / "diagnosis.json").write_text(json.dumps({**record, "parts": {"mistakes": part}}))
+    whole = read_diagnosis(tmp_path, Budget())["parts"][0]["pictures"]
+    assert all(each["data"].startswith("data:image/webp;base64,") for each in whole)
+    first, second = read_diagnosis(tmp_path, Budget(len(whole[0]["data"])))["parts"][0]["pictures"]
+    assert first["data"]
+    assert second["data"] == ""
+    assert second["file"] == tmp_path / "mistakes.png"
