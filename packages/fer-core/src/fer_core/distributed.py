@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 def launched() -> int:
@@ -89,6 +89,23 @@ def share(value: Any) -> Any:
     if size() > 1:
         dist.broadcast_object_list(values, src=0)
     return values[0]
+
+
+def share_buffers(module: nn.Module) -> None:
+    """Give every process the main one's buffers, such as the running statistics of BatchNorm.
+
+    Training does so before each step; what uses a module between steps has to ask for it.
+    """
+    import torch
+    import torch.distributed as dist
+
+    if size() == 1:
+        return
+    with torch.no_grad():
+        for buffer in module.buffers():
+            whole = buffer.contiguous()  # torch sends nothing else
+            dist.broadcast(whole, src=0)
+            buffer.copy_(whole)
 
 
 def any_of(flag: bool) -> bool:

@@ -113,6 +113,7 @@ class Trainer:
                 self._save_state()
             if self.stop is not None:
                 return
+        distributed.share_buffers(self.task)
         self.setup.loss.after_epoch(self._scan, self.progress())
         if self.config.scheduler.per == "epoch":
             self.scheduler.step()
@@ -206,6 +207,7 @@ class Trainer:
         row: Row = {"epoch": self._epochs_done(), "step": self.position.step, "lr": self.learning_rate}
         row["train"] = self._train_means()
         with self._averaged():
+            distributed.share_buffers(self.task.model)
             for role in self.setup.watched:
                 row[role] = self._measure(role)
             self.history.append(row)
