@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 from fer_core import DatasetSpec
 from fer_core.cli import main
 from fer_core.data.table import make_fingerprint
+from fer_core.diagnosis.faces import Faces, predictions_of
 from fer_core.diagnosis.mistakes import (
     SMALL,
     confused_pairs,
@@ -19,6 +21,7 @@ from fer_core.diagnosis.mistakes import (
     slice_columns,
 )
 from fer_core.errors import FerError
+from fer_core.evaluation.evaluate import Evaluation
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.reports.collect import collect, read_run
 from fer_core.reports.compare import make_tables
@@ -192,6 +195,21 @@ def test_a_run_stores_groups_and_its_intervals_are_drawn_over_them(hard, quick):
     # A dataset without groups stores none.
     bars = fer_core.train("tiny", "bars", **quick, run={"dir": "bars-run"}, show=lambda line: None)
     assert "group" not in pd.read_csv(bars.folder / "predictions-test.csv").columns
+
+
+def test_ids_of_any_bytes_are_found_again():
+    odd = os.fsdecode(b"caf\xe9.png")
+    dataset = People(Path())
+    dataset.table["id"] = dataset.table["id"].astype(object)
+    dataset.table.loc[7, "id"] = odd
+    faces = Faces(dataset, None, pd.DataFrame(), CLASSES)
+    assert faces.rows([r"caf\udce9.png", "face-0002"]).tolist() == [7, 2]
+    labels = np.array([1])
+    scores = np.array([[0.1, 0.8, 0.1]])
+    table = predictions_of(Evaluation(CLASSES, [odd], labels, scores, {}))
+    assert table["id"].tolist() == [r"caf\udce9.png"]
+    with pytest.raises(FerError, match="has no face 'x'"):
+        faces.rows(["x"])
 
 
 def test_one_person_alone_is_measured_by_faces():

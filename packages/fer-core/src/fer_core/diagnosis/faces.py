@@ -44,8 +44,8 @@ class Faces:
 
     @cached_property
     def row_of(self) -> dict[str, int]:
-        """Id -> row of the dataset's table."""
-        ids = self.dataset.table["id"].tolist()
+        """Id, as predictions store it -> row of the dataset's table."""
+        ids = [as_stored(name) for name in self.dataset.table["id"]]
         return dict(zip(ids, range(len(ids)), strict=True))
 
     def rows(self, ids: Sequence[str] | pd.Series) -> NDArray[np.int64]:
@@ -63,6 +63,11 @@ class Faces:
         return np.array([self.row_of[name] for name in ids], dtype=np.int64)
 
 
+def as_stored(name: str) -> str:
+    """An id as files hold it: it may be a file name of any bytes."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def predictions_of(found: Evaluation) -> pd.DataFrame:
     """An evaluation as the table that runs store."""
     import pandas as pd
@@ -70,7 +75,7 @@ def predictions_of(found: Evaluation) -> pd.DataFrame:
     names = np.asarray(found.classes, dtype=object)
     table = pd.DataFrame(
         {
-            "id": found.ids,
+            "id": [as_stored(name) for name in found.ids],
             "label": names[found.labels],
             "predicted": names[found.probabilities.argmax(axis=1)],
             **{f"p_{name}": found.probabilities[:, at] for at, name in enumerate(found.classes)},
