@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from fer_core.engine.recompute import recompute_blocks
 from fer_core.types import TaskInfo, class_names
 from fer_models_misc.gsdnet.inference import build_inference
 from fer_models_misc.gsdnet.network import GSDNet, build_gsdnet
@@ -78,12 +79,14 @@ def test_without_exits_it_predicts_the_same_with_the_parameters_that_this_needs(
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_recomputing_the_first_exit_changes_nothing(model, training):
+def test_recomputing_blocks_changes_nothing(model, training):
     images = torch.randn(3, 3, 64, 64)
     found = []
     for recompute in (False, True):
-        network = build_gsdnet(INFO, recompute=recompute)
+        network = build_gsdnet(INFO)
         network.load_state_dict(model.state_dict())
+        if recompute:
+            assert recompute_blocks(network) == 20  # all bottlenecks and exits
         network.train(training)
         output = network(images)
         sum(tensor.square().sum() for tensor in output.values()).backward()
@@ -97,7 +100,9 @@ def test_recomputing_the_first_exit_changes_nothing(model, training):
 
 def test_recomputing_keeps_fewer_numbers_for_the_backward_pass(model):
     def kept(recompute):
-        network = GSDNet(7, recompute=recompute).train()
+        network = GSDNet(7).train()
+        if recompute:
+            recompute_blocks(network)
         sizes = {}
         with torch.autograd.graph.saved_tensors_hooks(
             lambda t: sizes.__setitem__(t.data_ptr(), t.numel()) or t, lambda t: t

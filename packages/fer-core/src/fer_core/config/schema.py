@@ -204,6 +204,11 @@ class Train(Section):
     accumulate: int = _key(
         1, "a whole number of at least 1", "Parts in which a batch is computed, to save memory.", ge=1
     )
+    recompute: bool = _key(
+        False,
+        "true or false",
+        "Compute the activations of the model's blocks again for the gradient, to save memory; equal results.",
+    )
     clip_norm: Annotated[float, Field(gt=0)] | None = _key(
         None, "a number above 0, or null", "Largest norm of the gradient; null: no clipping."
     )

@@ -21,6 +21,7 @@ from fer_core.data.splits import make_split
 from fer_core.data.transforms import TransformInfo, build_pipeline
 from fer_core.data.union import UnitedDataset
 from fer_core.engine import Engine
+from fer_core.engine.recompute import recompute_blocks
 from fer_core.errors import FerError
 from fer_core.training.start import load_backbones
 from fer_core.training.task import Task
@@ -191,6 +192,8 @@ def build_setup(
     loss = _component("losses", "loss", config.loss.name, config.loss.options, info)
     task = Task(model, loss)
     engine.prepare(model)
+    if config.train.recompute:
+        _recompute(model, config)
     loss.to(engine.device)
     wrapped = engine.wrap(task, sync_batch_norm=config.train.sync_batch_norm)
     parameters = [parameter for parameter in task.parameters() if parameter.requires_grad]
@@ -223,6 +226,15 @@ def build_setup(
         start=dict(start),
         say=say,
     )
+
+
+def _recompute(model: torch.nn.Module, config: Config) -> None:
+    if config.train.compile:
+        raise FerError(
+            "train.recompute and train.compile exclude each other, since what is computed twice cannot be "
+            "compiled: leave one of them out"
+        )
+    recompute_blocks(model)
 
 
 def _component(kind: str, section: str, name: str, options: dict[str, Any], *leading: Any) -> Any:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 if TYPE_CHECKING:
     from fer_core.types import Output, TaskInfo
@@ -100,10 +97,9 @@ class LastExit(nn.Sequential):
 class ExitResNet(nn.Module):
     """The stages and their classifiers; see `GSDNet`."""
 
-    def __init__(self, num_classes: int, *, exits: bool, recompute: bool) -> None:
+    def __init__(self, num_classes: int, *, exits: bool) -> None:
         super().__init__()
         self.exits = exits
-        self.recompute = recompute
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         channels = 64
@@ -128,17 +124,11 @@ class ExitResNet(nn.Module):
             x = self.get_submodule(f"layer{k}")(x)
             if k < 4 and not self.exits:
                 continue
-            vector = self._vector(k, x)
+            vector = self.get_submodule(f"cm{k}")(x)
             output["logits" if k == 4 else f"logits_{k}"] = self.get_submodule(f"fc_{k}_{k}")(vector)
             if self.exits:
                 output[f"features_{k}"] = self.get_submodule(f"fc_{k}")(vector)
         return output
-
-    def _vector(self, k: int, features: Tensor) -> Tensor:
-        leave = self.get_submodule(f"cm{k}")
-        if k == 1 and self.recompute and torch.is_grad_enabled():
-            return cast("Tensor", _recomputed(cast("Exit", leave), features))
-        return cast("Tensor", leave(features))
 
 
 class GSDNet(nn.Module):
@@ -150,13 +140,11 @@ class GSDNet(nn.Module):
         num_classes: Number of logits of every exit.
         exits: Whether the exits 1 to 3 and the embeddings of all four exist. Without them the network predicts
             the same and cannot be trained with the loss `gsdnet`.
-        recompute: Compute exit 1 a second time in the backward pass instead of keeping its two maps
-            [N, 2048, H/4, W/4]; the results are equal.
     """
 
-    def __init__(self, num_classes: int, *, exits: bool = True, recompute: bool = False) -> None:
+    def __init__(self, num_classes: int, *, exits: bool = True) -> None:
         super().__init__()
-        self.resnet = ExitResNet(num_classes, exits=exits, recompute=recompute)
+        self.resnet = ExitResNet(num_classes, exits=exits)
 
     def forward(self, images: Tensor) -> Output:
         """Classify images [N, 3, H, W].
@@ -169,40 +157,14 @@ class GSDNet(nn.Module):
         return cast("Output", self.resnet(images))
 
 
-def build_gsdnet(info: TaskInfo, *, exits: bool = True, recompute: bool = False) -> GSDNet:
+def build_gsdnet(info: TaskInfo, *, exits: bool = True) -> GSDNet:
     """Make a GSDNet for `info`.
 
     Args:
         info: The task; only its number of classes matters, any input size works.
         exits: Build what only training needs; false for weights that lack it.
-        recompute: Compute exit 1 twice in training, to save memory; equal results.
     """
-    return GSDNet(info.num_classes, exits=exits, recompute=recompute)
-
-
-# The compiler does not follow the contexts of a checkpoint.
-@torch.compiler.disable  # type: ignore[untyped-decorator]
-def _recomputed(leave: Exit, features: Tensor) -> Tensor:
-    norm = cast("nn.BatchNorm2d", leave[2])
-
-    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), _keeping_statistics(norm)
-
-    vector = checkpoint(leave, features, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)
-    return cast("Tensor", vector)
-
-
-@contextmanager
-def _keeping_statistics(norm: nn.BatchNorm2d) -> Iterator[None]:
-    # The second forward pass would count the batch twice in the running statistics, so it gets copies.
-    kept = dict(norm.named_buffers())
-    try:
-        for name, buffer in kept.items():
-            setattr(norm, name, buffer.clone())
-        yield
-    finally:
-        for name, buffer in kept.items():
-            setattr(norm, name, buffer)
+    return GSDNet(info.num_classes, exits=exits)
 
 
 def _perceptron(channels: int, out: int) -> nn.Sequential:
