@@ -111,7 +111,7 @@ def test_without_a_dataset_the_defaults_hold_and_the_classes_are_given(theirs) -
 
 
 def test_predictions_use_the_networks_inference_form_and_agree(theirs) -> None:
-    predictor = fer_core.Predictor(bring(theirs, dataset="bars"), device="cpu")
+    predictor = fer_core.Predictor(bring(theirs, dataset="bars"), device="cpu", precision="fp32")
     assert isinstance(predictor.model, Folded)
     face = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     pixels = torch.from_numpy(np.ascontiguousarray(face[:, :, ::-1])).permute(2, 0, 1)[None] / 255

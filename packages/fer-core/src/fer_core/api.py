@@ -203,6 +203,7 @@ def evaluate(
     split: str = "test",
     options: Mapping[str, Any] | None = None,
     device: str = "auto",
+    precision: str = "auto",
     batch_size: int = 128,
     classes: str | Path | Mapping[str, str | None] | None = None,
     restrict: bool = False,
@@ -219,6 +220,7 @@ def evaluate(
         split: `train`, `val`, `test`, or `all`.
         options: Options of the dataset.
         device: `auto`, or the name of a device.
+        precision: `auto` (what the device computes natively), `fp32`, `bf16` or `fp16`.
         batch_size: Faces at once.
         classes: What to do where dataset and checkpoint have different classes: `shared` evaluates the faces of
             those that both have; a mapping, or a YAML file with one, renames, merges or leaves out (null) first.
@@ -232,7 +234,7 @@ def evaluate(
     header = read_header(Path(checkpoint))
     spec, opened, same = _open_for(header, dataset, data, options, show)
     rows = _rows(spec, opened, header if same else {}, split, show)
-    engine = Engine.start(device)
+    engine = Engine.start(device, precision)
     pack = open_pack(opened, cache_root(), progress=True)
     return evaluate_checkpoint(
         Path(checkpoint),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fer_core.cli.options import device_option, json_option
+from fer_core.cli.options import device_option, json_option, precision_option
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:
@@ -21,13 +21,7 @@ WIDTH = 100
 @click.command()
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @device_option
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
-    default="auto",
-    show_default=True,
-    help="Arithmetic; auto: what the device computes natively.",
-)
+@precision_option
 @click.option("--compile", "compiled", is_flag=True, help="Compile the models with torch.compile.")
 @click.option(
     "--batch", type=click.IntRange(2), default=None, help="Images of a call; else 8 on a CPU, 64 elsewhere."

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fer_core.cli.options import data_option, dataset_options, device_option, json_option, override_option
+from fer_core.cli.options import (
+    data_option,
+    dataset_options,
+    device_option,
+    json_option,
+    override_option,
+    precision_option,
+)
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:
@@ -30,6 +37,7 @@ if TYPE_CHECKING:
 @data_option
 @override_option
 @device_option
+@precision_option
 @json_option
 def evaluate(
     checkpoint: Path,
@@ -42,6 +50,7 @@ def evaluate(
     data: Path | None,
     overrides: tuple[str, ...],
     device: str,
+    precision: str,
     as_json: bool,
 ) -> None:
     """Evaluate CHECKPOINT on a part of DATASET, its classes matched by name.
@@ -58,6 +67,7 @@ def evaluate(
         split=split,
         options=options or None,
         device=device,
+        precision=precision,
         batch_size=batch_size,
         classes=classes,
         restrict=restrict,

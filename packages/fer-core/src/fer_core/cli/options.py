@@ -25,6 +25,15 @@ device_option = click.option(
 )
 """`device: str`."""
 
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+    default="auto",
+    show_default=True,
+    help="Arithmetic; auto: what the device computes natively.",
+)
+"""`precision: str`."""
+
 override_option = click.option(
     "-o",
     "--override",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from fer_core.cli.options import device_option, json_option
+from fer_core.cli.options import device_option, json_option, precision_option
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:
@@ -26,12 +26,15 @@ if TYPE_CHECKING:
     "--csv", "table", type=click.Path(path_type=Path), help="Write a table to this file ('-': standard output)."
 )
 @device_option
+@precision_option
 @json_option
-def predict(checkpoint: Path, sources: tuple[Path, ...], table: Path | None, device: str, as_json: bool) -> None:
+def predict(
+    checkpoint: Path, sources: tuple[Path, ...], table: Path | None, device: str, precision: str, as_json: bool
+) -> None:
     """Name the expression of cropped faces: SOURCES are pictures, or folders of them."""
     from fer_core.inference import Predictor
 
-    predictor = Predictor(checkpoint, device)
+    predictor = Predictor(checkpoint, device, precision)
     faces = predictor(*sources) if table is not None or as_json else predictor.stream(sources)
     if table is not None:
         _write_csv(list(faces), predictor.classes, table)

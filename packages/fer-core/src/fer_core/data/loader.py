@@ -5,9 +5,11 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 from weakref import WeakSet
@@ -35,6 +37,32 @@ _open: WeakSet[Loader] = WeakSet()
 """Loaders that may have worker processes."""
 AHEAD = 2
 """Batches prepared while one is in use."""
+KILLED = "DataLoader worker (pid"
+"""How torch begins to say that a worker process is gone; errors inside of one begin otherwise."""
+
+
+@contextmanager
+def killed_workers_told(way_on: str = "") -> Iterator[None]:
+    """Say in one line that a process that reads images was killed; torch's signal handler raises it anywhere.
+
+    Args:
+        way_on: What to do after the advice, such as how to resume.
+
+    Raises:
+        FerError: In the place of torch's error.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if KILLED not in str(error):
+            raise
+        if hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread():
+            # torch's handler would raise again for every other worker that ends.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        raise FerError(
+            "a process that reads images was killed, most likely for want of memory: use fewer with "
+            f"data.workers, or data.pipeline=batched{way_on}"
+        ) from error
 
 
 class Loader:
@@ -209,8 +237,16 @@ class Loader:
                 worker_init_fn=_outlast_signals,
                 generator=torch.Generator().manual_seed(0),
             )
-        for (positions, streams), images in zip(batches, self._processes, strict=True):
+        for (positions, streams), images in zip(batches, self._received(self._processes), strict=True):
             yield self._batch(images.to(self._device), positions, self._draw(epoch, positions, streams))
+
+    @staticmethod
+    def _received(processes: Iterable[Tensor]) -> Iterator[Tensor]:
+        """What the worker processes hand over; one killed in the act is told as torch tells the others."""
+        try:
+            yield from processes
+        except (ConnectionError, EOFError) as error:
+            raise RuntimeError(f"{KILLED} unknown) was killed while it handed images over") from error
 
     def close(self) -> None:
         """End the worker processes; the next epoch would start others."""

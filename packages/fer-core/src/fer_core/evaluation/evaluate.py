@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from fer_core import distributed
-from fer_core.data.loader import Loader
+from fer_core.data.loader import Loader, killed_workers_told
 from fer_core.data.transforms import TransformInfo, build_pipeline
 from fer_core.errors import FerError
 from fer_core.evaluation.classes import Rule, match_classes
@@ -131,7 +131,8 @@ def evaluate_checkpoint(
         device=engine.device,
         process=(distributed.rank(), distributed.size()),
     )
-    found = predict(model, loader, engine, header.get(TEMPERATURE, 1.0))
+    with killed_workers_told():
+        found = predict(model, loader, engine, header.get(TEMPERATURE, 1.0))
     ids = dataset.table["id"].to_numpy()[found.rows].tolist()
     probabilities = match.probabilities(found.probabilities)
     metrics = compute_metrics(found.labels, probabilities, match.classes)

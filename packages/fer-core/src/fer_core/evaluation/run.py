@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fer_core import distributed, registry
 from fer_core.config import config_hash, dump_config, load_config
+from fer_core.data.loader import killed_workers_told
 from fer_core.engine import Engine
 from fer_core.errors import FerError
 from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
@@ -167,7 +168,8 @@ def _introduce(trainer: Trainer, log: RunLog) -> None:
 
 def _train_and_evaluate(trainer: Trainer, engine: Engine, log: RunLog) -> None:
     began = time.monotonic()
-    trainer.fit()
+    with killed_workers_told(f"; then go on with fer-run train --resume {trainer.folder}"):
+        trainer.fit()
     seconds = time.monotonic() - began
     result = _evaluate_run(trainer, engine)
     folder = trainer.folder

@@ -44,12 +44,13 @@ class Predictor:
     Args:
         checkpoint: A `.safetensors` file that a training run or an import wrote.
         device: `auto`, or the name of a device.
+        precision: `auto` (what the device computes natively), `fp32`, `bf16` or `fp16`.
 
     Raises:
         FerError: The file is unusable or its model is not installed.
     """
 
-    def __init__(self, checkpoint: str | Path, device: str = "auto") -> None:
+    def __init__(self, checkpoint: str | Path, device: str = "auto", precision: str = "auto") -> None:
         model, header = build_from_checkpoint(Path(checkpoint))
         self.model = inference_form(model, header["model"]["name"])
         self.classes: tuple[str, ...] = tuple(header["classes"])
@@ -57,7 +58,7 @@ class Predictor:
         self.bgr = header["color"] == "bgr"
         info = TransformInfo(header["input_size"], tuple(header["mean"]), tuple(header["std"]))
         self.pipeline = build_pipeline(header["eval_transforms"], info)
-        self.engine = Engine.start(device)
+        self.engine = Engine.start(device, precision)
         self.engine.prepare(self.model)
 
     def __call__(self, *sources: str | Path | NDArray[np.uint8]) -> list[Face]:

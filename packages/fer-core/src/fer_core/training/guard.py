@@ -73,11 +73,6 @@ class LossGuard:
         text, folder = str(error), self.trainer.folder
         if isinstance(error, torch.OutOfMemoryError):
             raise self._out_of_memory() from error
-        if isinstance(error, RuntimeError) and "DataLoader worker" in text:
-            raise FerError(
-                f"a process that reads images was killed, most likely for want of memory: use fewer with "
-                f"data.workers, or data.pipeline=batched; then go on with fer-run train --resume {folder}"
-            ) from error
         if isinstance(error, RuntimeError) and distributed.size() > 1 and _peer_is_gone(text):
             raise FerError(
                 f"process {distributed.rank()} of {distributed.size()} lost another one, which ended first: see "
