@@ -72,6 +72,27 @@ def test_values_of_the_wrong_type_or_range(tiny, override: str, expected: str) -
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize(
+    "override",
+    [
+        "model.width=wide",
+        "loss.label_smoothing=lots",
+        "optimizer.lr=fast",
+        "scheduler.name=cosin",
+        "data.sampler={name: shuffle, strength: 2}",
+        "data.train_transforms=[resize, {horizontal_flip: {q: 0.5}}]",
+        "callbacks=[{early_stopping: {patience: long}}]",
+        "train.trainer=standart",
+    ],
+)
+def test_a_mistake_in_a_component_is_told_before_data_are_read(tiny, monkeypatch, override: str) -> None:
+    def read(*_: object) -> None:
+        raise AssertionError("data were opened")
+
+    monkeypatch.setattr("fer_core.evaluation.run.open_data", read)
+    refused(*TINY_RUN, "-o", override)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
 def test_an_absent_device_is_not_replaced(tiny) -> None:
     line = refused("train", "tiny", "bars", "--device", "cuda")
