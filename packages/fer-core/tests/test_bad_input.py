@@ -164,8 +164,12 @@ def test_a_checkpoint_with_other_classes(weights) -> None:
     state, header = checkpoint.load_weights(weights)
     checkpoint.save_weights(Path("a.safetensors"), state, header | {"classes": ["happiness", "sadness", "fear"]})
     line = refused("evaluate", "a.safetensors", "bars")
-    assert "neutral" in line
-    assert "not trained on" in line
+    assert "classes neutral, which a.safetensors was not trained on (it knows happiness, sadness, fear)" in line
+    classes = ["happiness", "sadness", "neutral", "fear"]
+    wider = {name: torch.zeros(4, *tensor.shape[1:]) for name, tensor in state.items() if "head." in name}
+    checkpoint.save_weights(Path("b.safetensors"), state | wider, header | {"classes": classes})
+    line = refused("evaluate", "b.safetensors", "bars")
+    assert "classes fear, which bars lacks (it has happiness, sadness, neutral)" in line
 
 
 def test_classes_in_another_order_are_matched_by_name(weights) -> None:
