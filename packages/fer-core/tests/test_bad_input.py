@@ -65,6 +65,7 @@ def test_unknown_names_offer_the_nearest(tiny) -> None:
         ("data.split=kfold:1:0", "kfold"),
         ("data.split=weekly", "weekly"),
         ("data.options.samples=lots", "samples"),
+        ("data.options.classes=1", "only the class happiness"),
     ],
 )
 def test_values_of_the_wrong_type_or_range(tiny, override: str, expected: str) -> None:
