@@ -102,8 +102,8 @@ def open_data(config: Config, say: Say) -> Data:
     spec, dataset = open_dataset(section.name, root, section.options, section.classes)
     if len(dataset.classes) < 2:
         raise FerError(
-            f"{spec.name} has only the class {dataset.classes[0]}, so there is nothing to tell apart: add faces of "
-            "another class, or look at what --data and data.classes leave out"
+            f"{spec.name} has only the class {dataset.classes[0]}, so there is nothing to tell apart: add faces "
+            "of another class, or look at what --data and data.classes leave out"
         )
     if layout := getattr(dataset, "layout", ""):
         say(f"layout   {layout}")
