@@ -9,6 +9,7 @@ from pathlib import Path
 import fer_core
 import pytest
 from fer_core import registry
+from fer_core.plugins import load_plugins, normalize
 
 MODELS = ("poster", "poster_pp", "dan", "ddamfn", "ddamfn_pp", "adadf", "lnsu", "mfer", "gsdnet", "timm")
 ALIASES = {"POSTER++": "poster_pp", "ddamfn++": "ddamfn_pp", "Ada-DF": "adadf", "lnsu-net": "lnsu"}
@@ -17,6 +18,19 @@ ALIASES = {"POSTER++": "poster_pp", "ddamfn++": "ddamfn_pp", "Ada-DF": "adadf", 
 def test_the_house_is_complete_and_known_by_the_names_that_people_type() -> None:
     assert set(MODELS) <= set(registry.names("models"))
     assert {name: registry.find("models", name).name for name in ALIASES} == ALIASES
+
+
+@pytest.mark.parametrize("kind", ["models", "datasets"])
+def test_every_name_of_the_house_tells_its_package_where_that_is_not_installed(kind) -> None:
+    known = {normalize(name): home for name, home in registry.known()[kind].items()}
+    brought = {
+        normalize(name): entry.plugin.distribution
+        for entries in load_plugins().entries[kind].values()
+        for entry in entries
+        for name in (entry.name, *entry.value.aliases)
+        if entry.plugin.distribution.startswith("fer-")
+    }
+    assert known == brought
 
 
 def test_the_core_knows_no_family() -> None:

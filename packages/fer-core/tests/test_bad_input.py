@@ -65,11 +65,33 @@ def test_unknown_names_offer_the_nearest(tiny) -> None:
         ("data.split=kfold:1:0", "kfold"),
         ("data.split=weekly", "weekly"),
         ("data.options.samples=lots", "samples"),
+        ("data.options.classes=1", "only the class happiness"),
     ],
 )
 def test_values_of_the_wrong_type_or_range(tiny, override: str, expected: str) -> None:
     assert expected in refused(*TINY_RUN, "-o", override)
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "model.width=wide",
+        "loss.label_smoothing=lots",
+        "optimizer.lr=fast",
+        "scheduler.name=cosin",
+        "data.sampler={name: shuffle, strength: 2}",
+        "data.train_transforms=[resize, {horizontal_flip: {q: 0.5}}]",
+        "callbacks=[{early_stopping: {patience: long}}]",
+        "train.trainer=standart",
+    ],
+)
+def test_a_mistake_in_a_component_is_told_before_data_are_read(tiny, monkeypatch, override: str) -> None:
+    def read(*_: object) -> None:
+        raise AssertionError("data were opened")
+
+    monkeypatch.setattr("fer_core.evaluation.run.open_data", read)
+    refused(*TINY_RUN, "-o", override)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
@@ -143,8 +165,12 @@ def test_a_checkpoint_with_other_classes(weights) -> None:
     state, header = checkpoint.load_weights(weights)
     checkpoint.save_weights(Path("a.safetensors"), state, header | {"classes": ["happiness", "sadness", "fear"]})
     line = refused("evaluate", "a.safetensors", "bars")
-    assert "neutral" in line
-    assert "not trained on" in line
+    assert "classes neutral, which a.safetensors was not trained on (it knows happiness, sadness, fear)" in line
+    classes = ["happiness", "sadness", "neutral", "fear"]
+    wider = {name: torch.zeros(4, *tensor.shape[1:]) for name, tensor in state.items() if "head." in name}
+    checkpoint.save_weights(Path("b.safetensors"), state | wider, header | {"classes": classes})
+    line = refused("evaluate", "b.safetensors", "bars")
+    assert "classes fear, which bars lacks (it has happiness, sadness, neutral)" in line
 
 
 def test_classes_in_another_order_are_matched_by_name(weights) -> None:

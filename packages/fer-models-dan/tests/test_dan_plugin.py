@@ -48,7 +48,7 @@ def test_references_lead_to_a_model_a_loss_and_a_converter():
     assert resolve(spec().converter)(model.state_dict()).keys() == model.state_dict().keys()
 
 
-@pytest.mark.parametrize("name", ["default", "rafdb", "affectnet", "synthetic"])
+@pytest.mark.parametrize("name", ["default", "rafdb", "affectnet", "sfew", "synthetic"])
 def test_the_core_builds_everything_a_recipe_names(name):
     dataset = DatasetSpec(
         **dict.fromkeys(("factory", "summary", "licence", "homepage"), ""),
@@ -105,3 +105,13 @@ def test_the_affectnet_recipe_is_that_of_the_authors_script():
         "normalize",
         {"random_erasing": erasing},
     ]
+
+
+def test_the_sfew_recipe_has_the_images_of_the_authors_answer_and_the_rest_of_our_default():
+    found, ours = recipe("sfew"), recipe("default")
+    affine = {"affine": {"degrees": 20, "translate": [0.2, 0.2], "scale": [0.8, 1.0]}}
+    joint = {"random_apply": {"p": 0.5, "transforms": [affine]}}
+    assert found["data"]["train_transforms"] == ["resize", FLIP, joint, "normalize"]
+    assert found["data"]["input_size"] == 224
+    for section in ("loss", "optimizer", "scheduler", "train"):
+        assert found[section] == ours[section]

@@ -41,6 +41,7 @@ def images():
 
 def test_branches_start_equal_and_attentions_do_not():
     network = fer_core.create_model("ada-df", num_classes=8)
+    assert network(torch.zeros(2, 3, 32, 32))["logits"].shape == (2, 8)
     state = network.state_dict()
     for name, tensor in state.items():
         if name.startswith("branch_1"):

@@ -107,7 +107,7 @@ def test_inference(reference, images):
     }
     assert [expected["name"] for expected in figures["aux"]] == list(found)
     for expected in figures["aux"]:
-        check(found[expected["name"]], expected, 2e-5)
+        check(found[expected["name"]], expected)
 
 
 def test_training_forward(reference, trained):

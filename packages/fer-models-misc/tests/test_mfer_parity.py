@@ -82,7 +82,7 @@ def test_every_map_on_the_way(reference, step):
     for expected in figures:
         tensor = tensors[expected["name"]].detach()
         assert list(tensor.shape) == expected["shape"]
-        atol = 2e-5 * expected["std"]
+        atol = 1e-5 * expected["std"]
         close(tensor.flatten()[:8], expected["first8"], atol)
         close(tensor.double().mean(), expected["mean"], atol)
         close(tensor.double().std(), expected["std"], atol)

@@ -16,6 +16,10 @@ from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 
 NOW = Progress(0, 1, 0, 1)
+INTERMEDIATE = {"poster": 1e-5, "poster_pp": 2e-5}
+"""Tolerance of a map on the way, in its standard deviations."""
+GRADIENT = {"poster": 1e-3, "poster_pp": 1e-5}
+"""Relative tolerance of a tensor's gradient norm."""
 FAMILIES = ("poster", "poster_pp")
 VARIANTS = {
     "small": {"type": "small"},
@@ -88,7 +92,7 @@ def test_inference(request, reference, family):
         output = model(reference(family).images)
     for handle in handles:
         handle.remove()
-    close(output["logits"], figures["logits"], 2e-5)
+    close(output["logits"], figures["logits"], 1e-5)
     assert output["landmarks"].shape == (4, 136)
     for expected in figures["values"]:
         name, _, place = expected["name"].partition("[")
@@ -97,7 +101,7 @@ def test_inference(request, reference, family):
             at = int(place[0]) + (1 if expected["name"] == "face_landback[1]" and family == "poster" else 0)
             tensor = tensor[at]
         assert tensor.numel() == torch.Size(expected["shape"]).numel()
-        atol = 2e-5 * expected["std"]
+        atol = INTERMEDIATE[family] * expected["std"]
         close(tensor.flatten()[:8], expected["first8"], atol)
         close(tensor.double().mean(), expected["mean"], atol)
         close(tensor.double().std(), expected["std"], atol)
@@ -111,8 +115,8 @@ def test_inference_of_the_variants_of_poster(reference, filled, variant):
     model = filled(create_model("poster", **VARIANTS[variant])).eval()
     with torch.no_grad():
         output = model(reference("poster").images)
-    close(output["logits"], figures["logits"], 2e-5)
-    close(output["features"][0, :8], figures["features"], 2e-5)
+    close(output["logits"], figures["logits"], 1e-5)
+    close(output["features"][0, :8], figures["features"], 1e-5)
 
 
 STEPS = {
@@ -153,21 +157,21 @@ def test_training_step(reference, filled, case):
 
     sam.step(closure)
     (first, norms), (second, climbed) = passes
-    close(first["logits"], figures["logits"], 2e-5)
-    close(first["loss"], figures["loss"], 2e-5)
+    close(first["logits"], figures["logits"], 1e-5)
+    close(first["loss"], figures["loss"], 1e-5)
     for term, value in figures["terms"].items():
-        close(first[TERMS[term]] if len(figures["terms"]) > 1 else first["loss"], value, 2e-5)
-    check_gradients(norms, figures["grad_norm"], figures["grad_norm_total"])
+        close(first[TERMS[term]] if len(figures["terms"]) > 1 else first["loss"], value, 1e-5)
+    check_gradients(norms, figures["grad_norm"], figures["grad_norm_total"], GRADIENT[family])
     step = figures["sam_step"]
-    close(second["loss"], step["loss_at_perturbed_weights"], 0, 2e-4)
+    close(second["loss"], step["loss_at_perturbed_weights"], 0, 1e-4)
     total = torch.tensor(list(climbed.values())).norm()
-    close(total, step["grad_norm_total_at_perturbed_weights"], 0, 2e-4)
+    close(total, step["grad_norm_total_at_perturbed_weights"], 0, 1e-4)
     # the frozen landmark network has moved its statistics at both passes
     assert model.face_landback.conv1.bn.num_batches_tracked == 2
     assert model.face_landback.output_layer.bn.num_batches_tracked == 2
     with torch.no_grad():
         after = loss(model, batch, NOW)["loss"]
-    close(after, step["train_mode_loss_after_the_step"], 0, 2e-4)
+    close(after, step["train_mode_loss_after_the_step"], 0, 1e-4)
 
 
 TERMS = {
@@ -186,7 +190,7 @@ def check_running_statistics(model, expected):
     assert checked == (6 if expected else 0)
 
 
-def check_gradients(norms, expected, total):
+def check_gradients(norms, expected, total, rtol):
     """Below a millionth of the total a gradient is rounding of an exact zero (biases before a normalisation)."""
     assert set(norms) == set(expected)
     close(torch.tensor(list(norms.values()), dtype=torch.float64).norm(), total, 0, 1e-4)
@@ -197,10 +201,10 @@ def check_gradients(norms, expected, total):
                 off[name] = (norms[name], b)
         else:
             ratios.append(abs(norms[name] / b - 1))
-            if ratios[-1] > 2e-3:
+            if ratios[-1] > rtol:
                 off[name] = (norms[name], b)
     assert not off
-    assert torch.tensor(ratios).median() < 1e-5
+    assert torch.tensor(ratios).median() < 1e-6
 
 
 def test_normalisations_have_the_authors_epsilon():

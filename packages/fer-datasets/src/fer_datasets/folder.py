@@ -9,7 +9,7 @@ from pathlib import Path
 from fer_core.errors import FerError, nearest
 from fer_core.types import FERDataset
 
-from fer_datasets.files import images_in, layout_error, require_folder, safe_relative, subfolders
+from fer_datasets.files import images_in, layout_error, require_folder, safe_relative, subfolders, visible
 from fer_datasets.image_files import ImageFiles
 from fer_datasets.labels import canonical
 from fer_datasets.specs.folder import SPEC
@@ -71,15 +71,26 @@ def _from_folders(root: Path) -> list[_Sample]:
         raise layout_error(
             SPEC, root, f"split folders and others stand side by side ({both}); move the others away"
         )
-    samples = [
-        _Sample(image.relative_to(root).as_posix(), folder.name, split.name.lower() if splits else "", "")
-        for split in splits or [root]
-        for folder in subfolders(split)
-        for image in _class_images(root, folder)
-    ]
+    samples, classes = [], {}
+    for split in splits or [root]:
+        for folder in subfolders(split):
+            classes[folder.name] = folder
+            name = split.name.lower() if splits else ""
+            images = _class_images(root, folder)
+            samples += [_Sample(image.relative_to(root).as_posix(), folder.name, name, "") for image in images]
     if not samples:
-        raise layout_error(SPEC, root, "there are no class folders with images")
+        raise layout_error(SPEC, root, f"there are no class folders with images{_csv_hint(root)}")
+    filled = {sample.label for sample in samples}
+    for label, folder in classes.items():
+        if label not in filled:
+            where = folder.relative_to(root)
+            raise FerError(f"folder: the class {label} has no image in any split: fill {where} or remove it")
     return samples
+
+
+def _csv_hint(root: Path) -> str:
+    lists = [path.name for path in visible(root) if path.suffix.lower() == ".csv"]
+    return f" (a label file is named by -o data.options.csv={lists[0]})" if lists else ""
 
 
 def _class_images(root: Path, folder: Path) -> list[Path]:

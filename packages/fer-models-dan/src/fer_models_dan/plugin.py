@@ -20,6 +20,7 @@ DAN = ModelSpec(
         "rafdb": "fer_models_dan.recipes:rafdb.yaml",
         "synthetic": "fer_models_dan.recipes:synthetic.yaml",
         "affectnet": "fer_models_dan.recipes:affectnet.yaml",
+        "sfew": "fer_models_dan.recipes:sfew.yaml",
     },
     summary="ResNet-18 with four cross-attention heads that are driven apart (19.7 M parameters)",
     paper="Wen, Lin, Wang, Xu: Distract Your Attention: Multi-head Cross Attention Network for Facial Expression "

@@ -154,11 +154,13 @@ def _require_equal(dataset: FERDataset, classes: Sequence[str], checkpoint: Path
     if not unknown and not absent:
         return
     what = (
-        f"{dataset.name} has the classes {', '.join(unknown)}, which {checkpoint.name} was not trained on"
+        f"{dataset.name} has the classes {', '.join(unknown)}, which {checkpoint.name} was not trained on "
+        f"(it knows {', '.join(classes)})"
         if unknown
-        else f"{checkpoint.name} was trained on the classes {', '.join(absent)}, which {dataset.name} lacks"
+        else f"{checkpoint.name} was trained on the classes {', '.join(absent)}, which {dataset.name} lacks "
+        f"(it has {', '.join(dataset.classes)})"
     )
     raise FerError(
-        f"{what} ({', '.join(classes)}): evaluate the faces of shared classes with --classes shared, or say what "
+        f"{what}: evaluate the faces of shared classes with --classes shared, or say what "
         "each class stands for with --classes map.yaml"
     )

@@ -23,8 +23,8 @@ from fer_core.plugins import load_plugins
 from fer_core.reports.page import REPORT, write_run_report
 from fer_core.training import checkpoint, run_folder
 from fer_core.training.build import Data, build_setup, open_data
+from fer_core.training.components import check_components
 from fer_core.training.files import write_json, write_text
-from fer_core.training.start import check_backbones
 
 if TYPE_CHECKING:
     from fer_core.config import Config
@@ -77,7 +77,7 @@ def start_run(config: Config, show: Say) -> Path:
     with distributed.main_first():
         if distributed.is_main():
             run_folder.check(config)
-        check_backbones(config.model.name, config.model.backbones)
+        check_components(config)
         data = open_data(config, log)
     setup = build_setup(config, data, engine, log)
     trainer_class = registry.find("trainers", config.train.trainer)

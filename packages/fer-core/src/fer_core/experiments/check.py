@@ -6,21 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fer_core import registry
-from fer_core.config import check_options
 from fer_core.data.open import open_dataset
 from fer_core.data.splits import make_split
 from fer_core.errors import FerError
-from fer_core.training.start import check_backbones
+from fer_core.training.components import check_components
 
 if TYPE_CHECKING:
-    from fer_core.config import Config
     from fer_core.experiments.plan import Run
     from fer_core.types import DatasetSpec, FERDataset
-
-COMPONENTS = (("losses", "loss"), ("optimizers", "optimizer"), ("schedulers", "scheduler"))
-FILLED_IN = {"info", "params", "optimizer", "total", "per_epoch"}
-"""Parameters of their factories that are no options."""
 
 
 def check_runs(runs: Sequence[Run], say: Callable[[str], None]) -> None:
@@ -36,7 +29,7 @@ def check_runs(runs: Sequence[Run], say: Callable[[str], None]) -> None:
         source = repr((data.name, data.root, data.options, data.classes))
         split = repr((source, data.split, data.holdout, data.split_seed, run.config.train.select))
         try:
-            _check_components(run.config)
+            check_components(run.config)
             if source not in opened:
                 say(f"checking {data.name}")
                 root = Path(data.root) if data.root else None
@@ -54,16 +47,3 @@ def check_runs(runs: Sequence[Run], say: Callable[[str], None]) -> None:
                 divided.add(split)
         except FerError as error:
             raise FerError(f"{run.name} cannot be made: {error}", error.details) from None
-
-
-def _check_components(config: Config) -> None:
-    model = registry.factory("models", config.model.name)
-    check_options("model", config.model.name, model, config.model.options, FILLED_IN)
-    check_backbones(config.model.name, config.model.backbones)
-    for kind, section in COMPONENTS:
-        component = getattr(config, section)
-        check_options(section, component.name, registry.find(kind, component.name), component.options, FILLED_IN)
-    registry.find("samplers", config.data.sampler.name)
-    registry.find("trainers", config.train.trainer)
-    for callback in config.callbacks:
-        check_options("callbacks", callback.name, registry.find("callbacks", callback.name), callback.options)

@@ -100,6 +100,11 @@ def open_data(config: Config, say: Say) -> Data:
     section = config.data
     root = None if section.root is None else Path(section.root)
     spec, dataset = open_dataset(section.name, root, section.options, section.classes)
+    if len(dataset.classes) < 2:
+        raise FerError(
+            f"{spec.name} has only the class {dataset.classes[0]}, so there is nothing to tell apart: add faces "
+            "of another class, or look at what --data and data.classes leave out"
+        )
     if layout := getattr(dataset, "layout", ""):
         say(f"layout   {layout}")
     for line in describe_classes(dataset):
