@@ -87,7 +87,7 @@ def look(network: Network, faces: Sequence[NDArray[np.uint8]], classes: Sequence
     if pipeline.views is not None:
         raise NotPossibleError("this network judges several views of a face, so no map is of a whole one")
     bgr = header["color"] == "bgr"
-    prepared = [np.ascontiguousarray(face[..., ::-1]) if bgr else face for face in faces]
+    prepared = [face[..., ::-1].copy() if bgr else face for face in faces]
     # Evaluation transforms draw nothing; the numbers only complete the call.
     images = pipeline.batch(prepared, SampleRandom(0, 0, np.arange(len(faces))))
     spec = registry.find("models", header["model"]["name"])

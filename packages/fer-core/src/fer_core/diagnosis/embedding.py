@@ -64,7 +64,10 @@ def read_features(network: Network, faces: Faces, rows: NDArray[np.int64], *, ba
             parts = [run_to(network.model, part, site)[0].float() for part in torch.split(images, batch_size)]
         found.append(torch.cat(parts).view(count, views, -1).mean(1).cpu())
     loader.close()
-    return torch.cat(found).numpy()
+    features: Floats = torch.cat(found).numpy()
+    if not np.isfinite(features).all():
+        raise NotPossibleError("this network's features are not all finite, so it has diverged")
+    return features
 
 
 def embed(features: Floats, seed: int = 0) -> tuple[Floats, str]:
@@ -81,7 +84,8 @@ def embed(features: Floats, seed: int = 0) -> tuple[Floats, str]:
     """
     count = len(features)
     components = principal_components(features, min(COMPONENTS, count))
-    if count < FEWEST:
+    # Where a network takes all faces for the same, t-SNE would divide by 0.
+    if count < FEWEST or not components.any():
         return components[:, :2], "the first two principal components"
     from sklearn.manifold import TSNE
 

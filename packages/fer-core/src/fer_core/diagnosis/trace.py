@@ -51,7 +51,7 @@ def find_map(model: nn.Module, images: Tensor) -> Site | None:
     """
     graph = _Graph(model, images)
     height, width = images.shape[-2:]
-    for site, edge, shape in reversed(graph.seen):
+    for site, edge, shape in graph.deepest_first():
         if site.taken or len(shape) != 4 or shape[0] != len(images):
             continue
         first, last = (_is_spatial(sides, height, width) for sides in (shape[2:], shape[1:3]))
@@ -70,7 +70,7 @@ def find_features(model: nn.Module, images: Tensor, classes: int) -> Site | None
         classes: Number of logits.
     """
     graph = _Graph(model, images)
-    for site, edge, shape in reversed(graph.seen):
+    for site, edge, shape in graph.deepest_first():
         fits = len(shape) == 2 and shape[0] == len(images) and shape[1] != classes
         if fits and graph.is_bottleneck(edge):
             return site
@@ -133,6 +133,10 @@ class _Graph:
             if isinstance(tensor, Tensor) and tensor.grad_fn is not None:
                 edge = (tensor.grad_fn, tensor.output_nr)
                 self.seen.append((Site(module, call, is_taken), edge, tuple(tensor.shape)))
+
+    def deepest_first(self) -> list[tuple[Site, Edge, tuple[int, ...]]]:
+        """`seen` from the logits to the images: what is computed last may lie beside the way between them."""
+        return sorted(self.seen, key=lambda seen: -self.depth(seen[1][0]))
 
     def is_bottleneck(self, cut: Edge) -> bool:
         """Whether the logits depend on the tensor of this edge, and on the images through it only."""
