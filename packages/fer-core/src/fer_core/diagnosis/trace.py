@@ -136,7 +136,7 @@ class _Graph:
 
     def deepest_first(self) -> list[tuple[Site, Edge, tuple[int, ...]]]:
         """`seen` from the logits to the images: what is computed last may lie beside the way between them."""
-        return sorted(self.seen, key=lambda seen: -self.depth(seen[1][0]))
+        return sorted(self.seen, key=lambda seen: self.depth(seen[1][0]))[::-1]
 
     def is_bottleneck(self, cut: Edge) -> bool:
         """Whether the logits depend on the tensor of this edge, and on the images through it only."""
