@@ -167,7 +167,10 @@ def diagnose_attention(network: Network, faces: Faces, folder: Folder) -> None:
     for number, (face, label, predicted, confidence) in enumerate(zip(*columns, strict=True)):
         wrong = bool(label != predicted)
         words = f"{label} → {predicted}" if wrong else label
-        maps = [Tile(overlay(looked.pixels[number], each[number]), name) for name, each in looked.maps.items()]
+        maps = [
+            Tile(overlay(looked.pixels[number], each[number]), name, "" if each[number].any() else "nothing found")
+            for name, each in looked.maps.items()
+        ]
         sheet.append([Tile(looked.pixels[number], words, f"{confidence:.1%}", wrong=wrong), *maps])
         peaks = ", ".join(f"{name} {_peak(each[number])}" for name, each in looked.maps.items())
         told.append(f"{face}: {words} {confidence:.1%}, {peaks}")

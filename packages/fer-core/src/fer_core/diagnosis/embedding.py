@@ -174,6 +174,8 @@ def _draw(path: Path, table: pd.DataFrame, classes: Sequence[str], title: str) -
         axes.set_yticks([])
         axes.spines[:].set_color(FAINT)
         axes.set_title(title, fontsize=12, fontweight="bold", color=INK, loc="left")
-        axes.legend(fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, markerscale=1.6)
+        legend = axes.legend(fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+        for handle in legend.legend_handles:
+            handle.set_sizes([36])  # type: ignore[union-attr]
 
     save_figure(path, draw)
