@@ -8,8 +8,11 @@ from pathlib import Path
 
 import fer_core
 import pytest
+import torch
 from fer_core import registry
+from fer_core.diagnosis.trace import find_features, find_map, run_to
 from fer_core.plugins import load_plugins, normalize
+from fer_core.refs import resolve
 
 MODELS = ("poster", "poster_pp", "dan", "ddamfn", "ddamfn_pp", "adadf", "lnsu", "mfer", "gsdnet", "timm")
 ALIASES = {"POSTER++": "poster_pp", "ddamfn++": "ddamfn_pp", "Ada-DF": "adadf", "lnsu-net": "lnsu"}
@@ -68,3 +71,59 @@ def test_a_few_steps_lower_the_loss(model, tmp_path, monkeypatch) -> None:
     assert losses[-1] < losses[0]
     assert run.result["model"]["name"] == model
     assert 0 <= run.result["metrics"]["test"]["accuracy"] <= 1
+
+
+OWN_MAPS = {
+    "dan": ["head 1", "head 2", "head 3", "head 4"],
+    "ddamfn": ["head 1", "head 2"],
+    "lnsu": ["class map"],
+    "mfer": ["stage 3", "stage 4"],
+    "poster_pp": ["large scale", "medium scale", "small scale"],
+}
+MAPS = {
+    "dan": "features",
+    "ddamfn": "features",
+    "adadf": "branch_2_feature.2",
+    "mfer": "stages.3",
+    "gsdnet": "resnet.layer4",
+    "timm": "network.layer4",
+    "poster": "",
+    "poster_pp": "",
+    "lnsu": "",
+}
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_where_a_model_looks(name: str) -> None:
+    """Grad-CAM's map is the last one that the whole decision passes through; own maps have places."""
+    torch.manual_seed(0)
+    model = fer_core.create_model(name, num_classes=7).eval()
+    images = torch.randn(2, 3, 112, 112)
+    site = find_map(model, images)
+    assert site is None or site.module is model.get_submodule(MAPS[name])
+    assert (site is None) == (MAPS[name] == "")
+    features = find_features(model, images, 7)
+    assert features is not None
+    spec = registry.find("models", name)
+    assert (spec.attention is not None) == (name in OWN_MAPS)
+    with torch.no_grad():
+        vectors, logits = run_to(model, images, features)
+        maps = {} if spec.attention is None else resolve(spec.attention)(model, images)
+    assert vectors.shape[0] == 2
+    assert vectors.shape[1] > logits.shape[1] == 7
+    assert list(maps) == OWN_MAPS.get(name, [])
+    for each in maps.values():
+        assert each.dim() == 3
+        assert len(each) == 2
+        assert each.shape[1] == each.shape[2] > 1
+        assert torch.isfinite(each).all()
+        assert (each.amax((1, 2)) > each.amin((1, 2))).all()
+    if name == "poster_pp":  # shares of one attention, of which the class token keeps some
+        assert 0.5 < sum(each.sum((1, 2)) for each in maps.values())[0] < 1
+    elif name == "mfer":  # each sums to 1 over its places
+        assert torch.allclose(maps["stage 4"].sum((1, 2)), torch.ones(2), atol=1e-4)
+    elif name == "lnsu":  # the mean over places and the bias are the logit
+        wanted = logits.amax(1) - model.head.bias[logits.argmax(1)]
+        assert torch.allclose(maps["class map"].mean((1, 2)), wanted, atol=1e-4)
+    elif name == "ddamfn":  # means of gates
+        assert all(((each > 0) & (each < 1)).all() for each in maps.values())

@@ -12,6 +12,7 @@ from fer_core import DatasetSpec
 from fer_core.cli import main
 from fer_core.data.table import make_fingerprint
 from fer_core.diagnosis.faces import Faces, predictions_of
+from fer_core.diagnosis.folder import PARTS
 from fer_core.diagnosis.mistakes import (
     SMALL,
     confused_pairs,
@@ -231,7 +232,7 @@ def test_diagnose_writes_a_folder_that_the_report_shows(hard):
     assert record["parts"]["mistakes"]["figures"]["count"] == len(wrong)
     assert sorted(pd.read_csv(folder / "mistakes.csv")["id"]) == sorted(wrong["id"])
     assert set(pd.read_csv(folder / "slices.csv")["column"]) == {"class", "subject", "gender"}
-    assert set(record["parts"]) == {"mistakes", "suspects", "slices"}
+    assert set(record["parts"]) == set(PARTS)
     for part in record["parts"].values():
         for entry in (*part["tables"], *part["pictures"]):
             assert (folder / entry["file"]).is_file()

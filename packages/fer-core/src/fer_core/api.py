@@ -289,13 +289,14 @@ def diagnose(
         data: The dataset's folder.
         split: `train`, `val`, `test` (where None) or `all`; not for several runs.
         options: Options of the dataset.
-        only: Some of `mistakes`, `suspects`, `slices`.
+        only: Some of `mistakes`, `suspects`, `slices`, and, where `place` is one network, `robustness`,
+            `attention`, `embedding`.
         out: The folder; else `diagnosis-DATASET-SPLIT` beside the checkpoint.
         device: `auto`, or the name of a device.
         show: Called with every line.
 
     Raises:
-        FerError: Nothing there to diagnose, an unknown part, or what `evaluate` refuses.
+        FerError: Nothing there to diagnose, an unknown or impossible part, or what `evaluate` refuses.
     """
     choose_parts(only)
     find_dataset(dataset)

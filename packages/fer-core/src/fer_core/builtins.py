@@ -98,7 +98,7 @@ def fer_commands() -> list[CommandSpec]:
         CommandSpec(
             name="diagnose",
             ref="fer_core.cli.diagnose:diagnose",
-            help="Look into what a network does wrong, and at suspected labels",
+            help="Look into what a network does wrong, where it looks, and at suspected labels",
         ),
         CommandSpec(
             name="report", ref="fer_core.cli.report:report", help="Show and compare runs in one HTML file"

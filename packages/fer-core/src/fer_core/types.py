@@ -127,6 +127,8 @@ class ModelSpec:
         pretrained: What the paper's training starts from, in words; empty where it starts from random weights.
         inference: `(model: nn.Module) -> nn.Module`, a model that returns the same `logits` and nothing else,
             without what only training needs.
+        attention: `(model: nn.Module, images: Tensor) -> dict[str, Tensor]`, where the model looks: spatial maps
+            [N, h, w] that it computes for itself, by name, of images [N, 3, H, W]; more is more attention.
         claims: Figures that the authors, or others about them, have published.
         aliases: Other names that users type.
     """
@@ -144,6 +146,7 @@ class ModelSpec:
     backbone: Ref | None = None
     pretrained: str = ""
     inference: Ref | None = None
+    attention: Ref | None = None
     claims: tuple[Claim, ...] = ()
     aliases: tuple[str, ...] = ()
 

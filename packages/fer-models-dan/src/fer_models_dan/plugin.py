@@ -58,6 +58,7 @@ DAN = ModelSpec(
     backbone="fer_models_dan.convert:load_backbone",
     pretrained="a ResNet-18 trained on MS-Celeb-1M (resnet18_msceleb.pth)",
     inference="fer_models_dan.inference:build_inference",
+    attention="fer_models_dan.attention:attention_maps",
     claims=CLAIMS,
 )
 

@@ -48,6 +48,7 @@ def _make_spec(
         backbone="fer_models_ddamfn.convert:backbone",
         pretrained="a Mixed Feature Network trained on MS-Celeb-1M",
         inference="fer_models_ddamfn.inference:inference",
+        attention="fer_models_ddamfn.attention:attention_maps",
         claims=claims,
         aliases=aliases,
     )

@@ -90,6 +90,7 @@ POSTER_PP = ModelSpec(
     backbone="fer_models_poster.convert:backbone_poster_pp",
     pretrained=_PRETRAINED,
     inference="fer_models_poster.inference:poster_pp_for_inference",
+    attention="fer_models_poster.attention:attention_maps",
     claims=POSTER_PP_CLAIMS,
     aliases=("poster++", "posterpp", "poster_v2", "posterv2", "poster2"),
 )

@@ -18,7 +18,7 @@ from fer_core.cli.options import data_option, dataset_options, device_option, js
 @click.option(
     "--only",
     metavar="PART,...",
-    help="Of mistakes, suspects, slices; else all.",
+    help="Of mistakes, suspects, slices, robustness, attention, embedding; else all.",
 )
 @data_option
 @override_option
@@ -35,13 +35,18 @@ def diagnose(
     device: str,
     as_json: bool,
 ) -> None:
-    """Look into what a network does wrong on DATASET: mistakes, suspected labels, slices.
+    """Look into what a network does wrong on DATASET, and why.
+
+    Mistakes, suspected labels, accuracy in slices and on corrupted faces (robustness), Grad-CAM and attention
+    maps, an embedding of the faces. The last three run the network; robustness and embedding take at most 2,000
+    faces.
 
     With a folder of several runs (an experiment's), the predictions on their test parts are put together, which is
     how wrong labels are found among all faces: the folds of kfold leave none out. `fer-run report` shows it all.
 
     \b
     fer-run diagnose runs/x/best.safetensors rafdb
+    fer-run diagnose runs/x rafdb --only robustness,attention
     fer-run diagnose runs/my-kfold rafdb --only suspects
     """  # noqa: D301  # click reads \b
     options = dataset_options(overrides)
@@ -61,4 +66,4 @@ def diagnose(
     if as_json:
         click.echo(json.dumps(found.content, indent=2))
         return
-    click.echo(f"written   {found.folder}; fer-run report {place} shows it")
+    click.echo(f"written     {found.folder}; fer-run report {place} shows it")

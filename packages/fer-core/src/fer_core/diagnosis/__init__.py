@@ -1,1 +1,1 @@
-"""Where a network errs: mistakes, suspected labels, slices."""
+"""Where a network errs and why: mistakes, suspected labels, slices, robustness, attention, embedding."""

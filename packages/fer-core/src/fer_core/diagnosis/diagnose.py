@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_core.diagnosis.faces import Faces, pool_predictions, predictions_of
-from fer_core.diagnosis.folder import PARTS, Folder
+from fer_core.diagnosis.folder import PARTS, Folder, NotPossibleError
+from fer_core.diagnosis.sample import choose_faces
 from fer_core.diagnosis.stored import diagnose_mistakes, diagnose_slices, diagnose_suspects
 from fer_core.errors import FerError, nearest
-from fer_core.evaluation.evaluate import evaluate_checkpoint
+from fer_core.evaluation.classes import match_classes
+from fer_core.evaluation.evaluate import Network, evaluate_network
 from fer_core.metrics import compute_metrics
 from fer_core.reports.compare import METRICS, label_numbers, probabilities
 
@@ -30,6 +32,8 @@ UNKNOWN = (
     "What the network was trained on is not recorded: these are suspects only if it has never seen these faces."
 )
 BATCH = 128
+NEED_NETWORK = ("robustness", "attention", "embedding")
+"""Parts that stored predictions are not enough for."""
 Say = Callable[[str], None]
 
 
@@ -91,7 +95,9 @@ def diagnose_checkpoint(
             f"the network was trained on faces of '{split}', so it believes their labels: look for suspects in "
             "test or val, or in a folder of kfold runs, whose test parts hold every face once"
         )
-    found = evaluate_checkpoint(checkpoint, dataset, pack, rows, engine, batch_size=BATCH, show=show)
+    network = Network.load(checkpoint, engine)
+    match = match_classes(dataset, network.header["classes"], checkpoint)
+    found = evaluate_network(network, dataset, pack, rows, match, batch_size=BATCH)
     faces = Faces(dataset, pack, predictions_of(found), found.classes, spec.group_key)
     identity = {
         **_identity(faces, dataset.fingerprint(), split),
@@ -103,10 +109,19 @@ def diagnose_checkpoint(
         folder.drop(["suspects"])
         parts = tuple(name for name in parts if name != "suspects")
         if not only:
-            show("suspects  left out: the network was trained on these faces, so it believes their labels")
+            show("suspects    left out: the network was trained on these faces, so it believes their labels")
     note = UNKNOWN if trained_on is None else f"No face of '{split}' was trained on."
     for name in parts:
-        _stored_part(name, faces, folder, note)
+        try:
+            if name in NEED_NETWORK:
+                _network_part(name, network, faces, folder)
+            else:
+                _stored_part(name, faces, folder, note)
+        except NotPossibleError as error:
+            if name in only:
+                raise FerError(f"there is no part '{name}' here: {error}; leave it out of --only") from error
+            show(f"{name:<12}left out: {error}")
+            continue
         _tell(name, folder, show)
     return Diagnosis(folder.path, folder.content())
 
@@ -137,7 +152,13 @@ def diagnose_runs(
     Raises:
         FerError: Unknown or impossible parts, or runs that do not belong together.
     """
-    parts = choose_parts(only)
+    asked = [name for name in NEED_NETWORK if name in only]
+    if asked:
+        raise FerError(
+            f"{', '.join(asked)} cannot be made of stored predictions, which is all that several runs give: name "
+            f"one of them, such as {runs[0].folder}"
+        )
+    parts = tuple(name for name in choose_parts(only) if name not in NEED_NETWORK)
     table = pool_predictions(runs, place)
     faces = Faces(dataset, pack, table, runs[0].classes, spec.group_key)
     faces.rows(table["id"])  # refuses other data before anything is written
@@ -148,11 +169,29 @@ def diagnose_runs(
         f"Mean probabilities over {len(runs)} runs of {', '.join(names)}, each on its test part: no network was "
         "trained on a face that it judges here."
     )
-    show(f"pooled    {len(runs)} runs of {', '.join(names)}: {len(table):,} of {len(dataset.table):,} faces")
+    show(f"pooled      {len(runs)} runs of {', '.join(names)}: {len(table):,} of {len(dataset.table):,} faces")
     for name in parts:
         _stored_part(name, faces, folder, note)
         _tell(name, folder, show)
+    if not only:
+        show(f"{', '.join(NEED_NETWORK)}  left out: they need a network, so name one run")
     return Diagnosis(folder.path, folder.content())
+
+
+def _network_part(name: str, network: Network, faces: Faces, folder: Folder) -> None:
+    # These load libraries that stored predictions do without.
+    from fer_core.diagnosis.attention import diagnose_attention
+    from fer_core.diagnosis.embedding import diagnose_embedding
+    from fer_core.diagnosis.robustness import diagnose_robustness
+
+    if name == "attention":
+        diagnose_attention(network, faces, folder)
+        return
+    places = choose_faces(faces.table["label"])
+    if name == "robustness":
+        diagnose_robustness(network, faces, places, folder, batch_size=BATCH)
+    else:
+        diagnose_embedding(network, faces, places, folder, batch_size=BATCH)
 
 
 def _stored_part(name: str, faces: Faces, folder: Folder, note: str) -> None:
@@ -187,4 +226,4 @@ def _tell(name: str, folder: Folder, show: Say) -> None:
     if part is None:
         return
     files = [entry["file"] for entry in (*part["tables"], *part["pictures"])]
-    show(f"{name:<10}{', '.join(files)}")
+    show(f"{name:<12}{', '.join(files)}")

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
 RECORD = "diagnosis.json"
 FORMAT = 1
-PARTS = ("mistakes", "suspects", "slices")
+PARTS = ("mistakes", "suspects", "slices", "robustness", "attention", "embedding")
 """What a diagnosis may hold, in the order of a report."""
+
+
+class NotPossibleError(FerError):
+    """Why a part is left out: it is not possible for this network or these faces."""
 
 
 @dataclass

@@ -27,7 +27,8 @@ def fer_models() -> Iterable[ModelSpec]:
 
         `ModelSpec.converter` and `describe` let `fer-run import` read the authors' checkpoints; `backbone` lets
         `model.backbone_weights` fill a part of the model, and `pretrained` says what the paper starts from. They
-        get plain mappings of tensors: the core reads the files. `inference` makes the form that predicts.
+        get plain mappings of tensors: the core reads the files. `inference` makes the form that predicts, and
+        `attention` gives the maps that `fer-run diagnose` draws beside Grad-CAM.
 
     Called:
         The hook once in a process, when plugins are loaded. The factory once for each model that is built,

@@ -20,7 +20,6 @@ PARTS = {
     "suspects": "Suspected labels",
     "slices": "Slices",
     "robustness": "Robustness",
-    "gradcam": "Grad-CAM",
     "attention": "Attention",
     "embedding": "Embedding",
 }
@@ -57,15 +56,15 @@ class Budget:
     def __init__(self, bytes_left: int = BUDGET) -> None:
         self.left = bytes_left
 
-    def embed(self, path: Path) -> str:
-        """A picture as a data address; empty where it is missing or no room is left."""
+    def embed(self, path: Path) -> dict[str, Any]:
+        """A picture's `data` address, empty where it is missing or no room is left, its `width` and `height`."""
         from PIL import Image
 
         try:
             with Image.open(path) as image:
                 picture = image.convert("RGB")
         except OSError:
-            return ""
+            return {"data": ""}
         if picture.width > WIDEST:
             size = (WIDEST, round(picture.height * WIDEST / picture.width))
             picture = picture.resize(size, Image.Resampling.LANCZOS)
@@ -73,9 +72,10 @@ class Budget:
         picture.save(packed, "WEBP", quality=QUALITY, method=4)
         text = base64.b64encode(packed.getvalue()).decode("ascii")
         if len(text) > self.left:
-            return ""
+            return {"data": ""}
         self.left -= len(text)
-        return "data:image/webp;base64," + text
+        data = "data:image/webp;base64," + text
+        return {"data": data, "width": picture.width, "height": picture.height}
 
 
 def find_diagnoses(places: Sequence[Path]) -> list[Path]:
@@ -120,7 +120,7 @@ def _part(folder: Path, name: str, part: dict[str, Any], budget: Budget) -> dict
             "title": str(picture["title"]),
             "description": str(picture["description"]),
             "file": folder / str(picture["file"]),
-            "data": budget.embed(folder / Path(str(picture["file"])).name),
+            **budget.embed(folder / Path(str(picture["file"])).name),
         }
         for picture in part["pictures"]
     ]

@@ -34,6 +34,7 @@ SPEC = ModelSpec(
     backbone="fer_models_misc.lnsu.convert:load_backbone",
     pretrained="a Swin-T trained to recognise faces on MS-Celeb-1M (start_0.pt)",
     inference="fer_models_misc.lnsu.inference:build_inference",
+    attention="fer_models_misc.lnsu.attention:attention_maps",
     claims=CLAIMS,
     aliases=("lnsu-net", "lnsunet", "mek"),
 )

@@ -65,9 +65,12 @@ class DSAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, H, W, C] to one of the same shape."""
+        return torch.addcmul(x, self.weights(x), self.value(x))
+
+    def weights(self, x: Tensor) -> Tensor:
+        """Weights of the places of a map [N, H, W, C], which sum to 1 over them: the same shape."""
         query = self.norm(F.gelu(convolve(self.attn, x)))
-        weights = torch.addcmul(query, self.key(x), x).flatten(1, 2).softmax(1).view_as(x)
-        return torch.addcmul(x, weights, self.value(x))
+        return torch.addcmul(query, self.key(x), x).flatten(1, 2).softmax(1).view_as(x)
 
 
 class Stem(nn.Sequential):

@@ -37,6 +37,7 @@ SPEC = ModelSpec(
     backbone="fer_models_misc.mfer.convert:map_backbone",
     pretrained="ConvNeXt-Base trained without labels on MS-Celeb-1M (unpublished; Meta's ImageNet weights fit)",
     inference="fer_models_misc.mfer.inference:make_inference",
+    attention="fer_models_misc.mfer.attention:attention_maps",
     claims=CLAIMS,
 )
 
