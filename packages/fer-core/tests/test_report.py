@@ -16,6 +16,7 @@ from fer_core.reports.claims import find_claims
 from fer_core.reports.collect import collect, read_run, split_family
 from fer_core.reports.compare import make_tables
 from fer_core.reports.page import render_report
+from fer_core.statistics import paired_bootstrap
 from fer_core.types import Claim, ModelSpec
 from scipy import stats
 from sklearn import metrics as sk
@@ -189,6 +190,52 @@ def test_interval_over_seeds_is_that_of_the_mean_over_faces(four):
     half = 1.96 * hits.std(ddof=1) / np.sqrt(FACES)
     low, high = column.cells["gamma"].scores["accuracy"].interval
     assert (high - low) / 2 == pytest.approx(half, rel=0.1)
+
+
+def test_intervals_and_tests_are_about_the_mean_over_seeds(tmp_path):
+    """One seed takes every face for neutral, another for anger: F1 of their pooled faces is no seed's figure."""
+    rows = {}
+    for model, seeds in (("alpha", ["neutral", "anger"]), ("beta", ["neutral", "neutral"])):
+        for seed, answer in enumerate(seeds):
+            folder = tmp_path / f"{model}{seed}"
+            table = make_run(folder, model, seed=seed).assign(predicted=answer)
+            for name in CLASSES:
+                table[f"p_{name}"] = float(name == answer)
+            table.to_csv(folder / "predictions-test.csv", index=False)
+            rows.setdefault(model, []).append(
+                sk.f1_score(table["label"], table["predicted"], average="macro", zero_division=0)
+            )
+    column = make_tables(collect([tmp_path]).runs)[0].columns[0]
+    for model, values in rows.items():
+        score = column.cells[model].scores["macro_f1"]
+        assert score.mean == pytest.approx(np.mean(values))
+        assert score.interval[0] < score.mean < score.interval[1]
+    (test,) = column.comparisons["macro_f1"]
+    assert test.difference == pytest.approx(abs(np.mean(rows["alpha"]) - np.mean(rows["beta"])))
+    assert test.p > 0.05
+
+
+def test_runs_of_one_seed_with_other_holdouts_all_count_in_a_test(tmp_path):
+    """Hold-outs drawn anew leave seed and test part as they are: the test takes all runs, as the mean does."""
+    tables = {"alpha": [], "beta": []}
+    for model, skill in (("alpha", 1.2), ("beta", 1.0)):
+        for drawn in range(3):
+            folder = tmp_path / f"{model}{drawn}"
+            make_run(folder, model, skill=skill)
+            other = make_run(tmp_path / "scratch" / f"{model}{drawn}", model, skill=skill, seed=drawn)
+            other.to_csv(folder / "predictions-test.csv", index=False)
+            result = json.loads((folder / "result.json").read_text())
+            result["split"]["digest"] = f"drawn-{drawn}"
+            (folder / "result.json").write_text(json.dumps(result))
+            tables[model].append(other)
+    runs = [run for run in collect([tmp_path]).runs if "scratch" not in str(run.folder)]
+    column = make_tables(runs)[0].columns[0]
+    (test,) = column.comparisons["accuracy"]
+    label = tables["alpha"][0]["label"]
+    first, second = (np.stack([t["predicted"] for t in tables[row]]) for row in (test.best, test.other))
+    difference, _, _, p = paired_bootstrap(label, first, second, "accuracy")
+    assert test.difference == pytest.approx(difference)
+    assert test.p == pytest.approx(p, abs=0.02)
 
 
 def test_marks_come_from_paired_tests_with_holms_correction(tmp_path):
