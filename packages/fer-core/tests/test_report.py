@@ -15,6 +15,7 @@ from fer_core.metrics import compute_metrics
 from fer_core.reports.claims import find_claims
 from fer_core.reports.collect import collect, read_run, split_family
 from fer_core.reports.compare import make_tables
+from fer_core.reports.elsewhere import find_evaluations
 from fer_core.reports.page import render_report
 from fer_core.statistics import paired_bootstrap
 from fer_core.types import Claim, ModelSpec
@@ -443,14 +444,100 @@ def test_claims_stand_beside_what_fits_them(four, monkeypatch):
     assert f"({100 * mean - 99.5:+.2f})" in render_report(collect([root]))[0]
 
 
-def test_evaluations_on_other_data_are_shown(tmp_path):
+def evaluate_elsewhere(run, model, *, skill, seed=0, dataset="other", part="test", label_space=None, name="there"):
+    """What fer-run evaluate --out RUN/NAME leaves."""
+    table = make_run(run.with_name(f"scratch-{run.name}") / name, model, skill=skill, seed=seed, part=7)
+    metrics = json.loads((run.with_name(f"scratch-{run.name}") / name / "result.json").read_text())["metrics"][
+        "test"
+    ]
+    result = json.loads((run / "result.json").read_text())
+    record = {
+        "weights": {
+            "model": model,
+            "fingerprint": result["dataset"]["fingerprint"],
+            "digest": result["split"]["digest"],
+        },
+        "dataset": {"name": dataset, "fingerprint": "d" * 64, "part": part},
+        "classes": CLASSES,
+        "label_space": label_space or {},
+        "metrics": metrics,
+    }
+    (run / name).mkdir()
+    (run / name / f"evaluation-{part}.json").write_text(json.dumps(record))
+    table.to_csv(run / name / f"predictions-{part}.csv", index=False)
+    return table
+
+
+SHARED = {
+    "rule": "shared",
+    "restricted": False,
+    "shared": CLASSES,
+    "left_out": ["contempt"],
+    "without_faces": [],
+    "renamed": {"dataset": {}, "checkpoint": {}},
+}
+
+
+def test_weights_on_other_data_are_compared_in_tables_of_their_own(tmp_path):
+    tables = {}
+    for model, skill in (("alpha", 1.5), ("beta", 0.5)):
+        for seed in (0, 1):
+            run = tmp_path / "runs" / f"{model}{seed}"
+            make_run(run, model, seed=seed)
+            found = evaluate_elsewhere(run, model, skill=skill, seed=seed, label_space=SHARED)
+            tables.setdefault(model, []).append(found)
+    for path in tmp_path.joinpath("runs").glob("scratch-*"):
+        path.rename(tmp_path / path.name)
+    run = fer_run("leaderboard", tmp_path / "runs", "--json")
+    records = [row for row in json.loads(run.stdout)["results"] if row["dataset"] == "other"]
+    assert {row["trained_on"] for row in records} == {"faces (ffffffff)"}
+    for row in records:
+        if row["metric"] == "accuracy":
+            values = [sk.accuracy_score(t["label"], t["predicted"]) for t in tables[row["model"]]]
+            assert (row["mean"], row["std"]) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
+            assert row["low"] < row["mean"] < row["high"]
+    assert {row["mark"] for row in records if row["metric"] == "accuracy"} == {"best", ""}
+    board = fer_run("leaderboard", tmp_path / "runs").stdout
+    assert "## trained on faces (ffffffff): official" in board
+    assert "; 3 shared classes" in board
+    page = render_report(collect([tmp_path / "runs"]))[0]
+    assert "On other data, trained on faces (ffffffff)" in page
+    assert "faces left out: contempt" in page
+    Page(page)
+
+
+def test_evaluations_by_another_rule_or_of_another_part_are_set_apart(tmp_path):
     make_run(tmp_path / "a", "alpha")
-    other = make_run(tmp_path / "scratch" / "b", "beta", part=3)
-    (tmp_path / "a" / "elsewhere").mkdir()
-    other.to_csv(tmp_path / "a" / "elsewhere" / "predictions-all.csv", index=False)
-    page = render_report(collect([tmp_path / "a"]))[0]
-    assert "elsewhere/all" in page
-    assert f"{100 * sk.accuracy_score(other['label'], other['predicted']):.2f} [" in page
+    make_run(tmp_path / "b", "alpha", seed=1)
+    evaluate_elsewhere(tmp_path / "a", "alpha", skill=1, label_space=SHARED)
+    evaluate_elsewhere(tmp_path / "a", "alpha", skill=1, label_space={**SHARED, "restricted": True}, name="only")
+    evaluate_elsewhere(tmp_path / "b", "alpha", skill=1, part="all")
+    found, problems = find_evaluations([read_run(tmp_path / name) for name in "ab"])
+    cells = [
+        (c.dataset, len(cell.runs)) for t in make_tables(found) for c in t.columns for cell in c.cells.values()
+    ]
+    assert sorted(cells) == [("other", 1), ("other", 1), ("other (all)", 1)]
+    assert problems == []
+
+
+def test_evaluations_that_cannot_be_used_are_one_line_each(tmp_path):
+    for name in "abcd":
+        make_run(tmp_path / name, "alpha")
+        evaluate_elsewhere(tmp_path / name, "alpha", skill=1)
+    (tmp_path / "a" / "there" / "evaluation-test.json").unlink()
+    (tmp_path / "b" / "there" / "predictions-test.csv").unlink()
+    (tmp_path / "c" / "there" / "evaluation-test.json").write_text('{"dataset": ')
+    result = json.loads((tmp_path / "d" / "result.json").read_text())
+    result["split"]["digest"] = "another"
+    (tmp_path / "d" / "result.json").write_text(json.dumps(result))
+    run = fer_run("report", *(tmp_path / name for name in "abcd"), "--out", tmp_path / "r.html")
+    assert run.exit_code == 0, run.output
+    lines = [line for line in run.stderr.splitlines() if line.startswith("warning")]
+    said = ("says what it is", "has no predictions-test.csv", "is unreadable", "about other weights")
+    assert len(lines) == 4
+    for words in said:
+        assert sum(words in line for line in lines) == 1
+        assert words in (tmp_path / "r.html").read_text()
 
 
 def test_reading_runs_loads_no_torch():

@@ -176,12 +176,12 @@ def make_tables(runs: Sequence[RunRecord]) -> list[Table]:
 
     Datasets of one table may be divided differently only where each has its own official division.
     """
-    grouped: dict[tuple[str, str, str, str], dict[Place, list[RunRecord]]] = {}
+    grouped: dict[tuple[str, str, str, str, str], dict[Place, list[RunRecord]]] = {}
     for run in runs:
         protocol = run.protocol
         base = protocol.split.removesuffix("+holdout")
         column = (run.dataset, run.fingerprint, protocol)
-        key = (base, protocol.select, protocol.metric, protocol.recipe)
+        key = (base, protocol.select, protocol.metric, protocol.recipe, protocol.trained)
         grouped.setdefault(key, {}).setdefault(column, []).append(run)
     tables = []
     for key, found in sorted(grouped.items()):
@@ -190,7 +190,7 @@ def make_tables(runs: Sequence[RunRecord]) -> list[Table]:
             rows = tuple(dict.fromkeys(sorted(row for column in columns for row in column.cells)))
             protocols = {column.protocol for column in columns}
             title = str(min(protocols)) if len(protocols) == 1 else str(Protocol(key[0], 0.0, *key[1:]))
-            tables.append(Table(title, key[1] == "best:test", rows, columns))
+            tables.append(Table(title, key[1] == "best:test" and not key[4], rows, columns))
     return tables
 
 

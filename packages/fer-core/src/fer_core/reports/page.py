@@ -28,6 +28,7 @@ from fer_core.reports.compare import (
 from fer_core.reports.cost import Cost, measure_cost
 from fer_core.reports.diagnoses import Budget, find_diagnoses, read_diagnosis
 from fer_core.reports.drawing import Drawing, theme
+from fer_core.reports.elsewhere import Elsewhere, find_evaluations
 from fer_core.statistics import bootstrap_interval, proportion_interval, reliability
 
 if TYPE_CHECKING:
@@ -72,17 +73,27 @@ def render_report(found: Collection, title: str = "") -> tuple[str, Pictures]:
 
     pictures = Pictures()
     made = make_tables(found.runs)
+    evaluations, unusable = find_evaluations(found.runs)
     diagnoses, damaged = _diagnoses(found.places)
-    problems = [*found.problems, *missing_predictions(found.runs), *damaged]
+    problems = [*found.problems, *missing_predictions(found.runs), *unusable, *damaged]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fer_core.reports"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"percent": tables.percent, "interval": tables.interval, "sign": tables.sign}
+    environment.filters |= {
+        "percent": tables.percent,
+        "interval": tables.interval,
+        "sign": tables.sign,
+        "heading": tables.heading,
+    }
     page = environment.get_template("report.html.j2").render(
         title=title or _title(found.runs),
         theme=theme(":root"),
         problems=problems,
         sections=[_section(table, number, pictures) for number, table in enumerate(made, 1)],
+        elsewhere=[
+            _elsewhere(table, number, pictures)
+            for number, table in enumerate(make_tables(evaluations), len(made) + 1)
+        ],
         diagnoses=diagnoses,
         metrics=[(metric, tables.TITLES[metric]) for metric in METRICS],
         runs=found.runs,
@@ -196,8 +207,19 @@ def _cost_pictures(column: Column, points: dict[str, Cost], pictures: Pictures) 
 
 def _cell(row: str, cell: Cell, dataset: str, pictures: Pictures) -> dict[str, Any]:
     title = f"{row} on {dataset}"
-    cost = measure_cost(cell.runs[0])
-    content: dict[str, Any] = {"row": row, "cell": cell, "cost": cost, "recalls": {}, "ece": None, "per_class": []}
+    path = cell.runs[0].folder / CONFIG
+    return {
+        **_figures(row, cell, dataset, pictures),
+        "cost": measure_cost(cell.runs[0]),
+        "runs": [_run(run, title, pictures) for run in cell.runs],
+        "config": path.read_text(encoding="utf-8") if path.is_file() else "",
+    }
+
+
+def _figures(row: str, cell: Cell, dataset: str, pictures: Pictures) -> dict[str, Any]:
+    """What the predictions of a cell's runs say, counted together."""
+    title = f"{row} on {dataset}"
+    content: dict[str, Any] = {"row": row, "cell": cell, "recalls": {}, "ece": None, "per_class": []}
     if cell.tables:
         import pandas as pd
 
@@ -211,10 +233,28 @@ def _cell(row: str, cell: Cell, dataset: str, pictures: Pictures) -> dict[str, A
         content["pooled"] = len(cell.tables)
         content["confusion"] = pictures.add(f"confusion {title}", charts.draw_confusion(confusion, classes, title))
         content["reliability"] = pictures.add(f"reliability {title}", charts.draw_reliability(curve, title))
-    content["runs"] = [_run(run, title, pictures) for run in cell.runs]
-    path = cell.runs[0].folder / CONFIG
-    content["config"] = path.read_text(encoding="utf-8") if path.is_file() else ""
     return content
+
+
+def _elsewhere(table: Table, number: int, pictures: Pictures) -> dict[str, Any]:
+    """A table of weights on data that they were not trained on; cost and learning curves stand with the runs."""
+    columns = []
+    for column in table.columns:
+        name = column.dataset
+        cells = [_figures(row, cell, name, pictures) for row, cell in column.cells.items()]
+        bars = {cell["row"]: cell["recalls"] for cell in cells if cell["recalls"]}
+        run = next(iter(column.cells.values())).runs[0]
+        columns.append(
+            {
+                "column": column,
+                "name": name,
+                "cells": cells,
+                "notes": run.notes if isinstance(run, Elsewhere) else (),
+                "classes": pictures.add(f"classes {name}", charts.draw_classes(bars, name)) if bars else "",
+                "tests": [(metric, test) for metric in METRICS for test in column.comparisons[metric]],
+            }
+        )
+    return {"table": table, "number": number, "columns": columns, "elsewhere": True}
 
 
 def _per_class(
@@ -260,15 +300,4 @@ def _run(run: RunRecord, title: str, pictures: Pictures) -> dict[str, Any]:
             for key in ("device", "precision", "deterministic", "threads", "processes", "python", "platform")
             if key in run.env
         ),
-        "elsewhere": [_elsewhere(place, table) for place, table in run.elsewhere.items()],
     }
-
-
-def _elsewhere(place: str, table: pd.DataFrame) -> dict[str, Any]:
-    classes = [column.removeprefix("p_") for column in table.columns if column.startswith("p_")]
-    metrics = compute_metrics(label_numbers(table, classes), probabilities(table, classes), classes)
-    figures = []
-    for metric in METRICS:
-        low, high = bootstrap_interval(table["label"], table["predicted"], metric, groups=groups_of(table))
-        figures.append(f"{100 * metrics[metric]:.2f} [{100 * low:.2f} to {100 * high:.2f}]")
-    return {"place": place, "faces": len(table), "figures": figures}
