@@ -444,6 +444,26 @@ def test_claims_stand_beside_what_fits_them(four, monkeypatch):
     assert f"({100 * mean - 99.5:+.2f})" in render_report(collect([root]))[0]
 
 
+def test_a_model_without_a_figure_in_a_published_table_has_an_empty_cell(tmp_path, monkeypatch):
+    for model in ("alpha", "beta"):
+        make_run(tmp_path / model, model, recipe="theirs")
+        make_run(tmp_path / f"own-{model}", model)
+    claim = Claim(dataset="faces", metric="accuracy", value=80, source="s", protocol="p", recipe="theirs")
+
+    def find(kind, name):
+        claims = (claim,) if name == "alpha" else ()
+        return ModelSpec(
+            name=name, factory="a:b", recipes={}, summary="", paper="", licence="", upstream="", claims=claims
+        )
+
+    monkeypatch.setattr("fer_core.reports.claims.registry.find", find)
+    monkeypatch.setattr("fer_core.reports.claims.registry.names", lambda kind: ("alpha", "beta"))
+    own, theirs = make_tables(collect([tmp_path]).runs)
+    assert find_claims(own) == []
+    assert [(each.model, each.claim) for each in find_claims(theirs)] == [("alpha", claim), ("beta", None)]
+    assert "give no figure of it" in render_report(collect([tmp_path]))[0]
+
+
 def evaluate_elsewhere(run, model, *, skill, seed=0, dataset="other", part="test", label_space=None, name="there"):
     """What fer-run evaluate --out RUN/NAME leaves."""
     table = make_run(run.with_name(f"scratch-{run.name}") / name, model, skill=skill, seed=seed, part=7)

@@ -151,11 +151,21 @@ def _section(table: Table, number: int, pictures: Pictures) -> dict[str, Any]:
 
 def _claim(found: Reproduction) -> dict[str, Any]:
     claim = found.claim
+    if claim is None:
+        return {
+            "model": found.model,
+            "dataset": found.dataset,
+            "metric": tables.TITLES["accuracy"],
+            "value": "–",
+            "protocol": "this recipe's authors give no figure of it",
+            "source": "–",
+            "reproduced": [(row, tables.percent(score), "") for row, score in found.reproduced],
+        }
     spread = "" if claim.deviation is None else f" ± {claim.deviation:.1f}"
     classes = f", {claim.classes} classes" if claim.classes else ""
     return {
         "model": found.model,
-        "dataset": claim.dataset + classes,
+        "dataset": found.dataset + classes,
         "metric": tables.TITLES.get(claim.metric, claim.metric),
         "value": f"{claim.value:g}{spread}",
         "protocol": claim.protocol,
