@@ -444,6 +444,25 @@ def test_claims_stand_beside_what_fits_them(four, monkeypatch):
     assert f"({100 * mean - 99.5:+.2f})" in render_report(collect([root]))[0]
 
 
+def test_ranks_over_datasets_are_drawn_for_models_that_are_on_all(tmp_path):
+    skills = {"alpha": 2.0, "beta": 1.2, "gamma": 0.4}
+    for place, dataset in enumerate(("faces", "moods", "looks")):
+        for model, skill in skills.items():
+            make_run(tmp_path / f"{model}-{dataset}", model, skill=skill, dataset=dataset, part=place)
+    make_run(tmp_path / "delta", "delta")
+    page, pictures = render_report(collect([tmp_path]))
+    said = pictures.drawings["ranks-1"].description
+    scores = [[cell.scores["accuracy"].mean for name, cell in sorted(column.cells.items()) if name != "delta"]
+              for column in make_tables(collect([tmp_path]).runs)[0].columns]  # fmt: skip
+    ranks = stats.rankdata(-np.array(scores), axis=1).mean(axis=0)
+    for model, rank in zip(sorted(skills), ranks, strict=True):
+        assert f"{model} {rank:.2f}" in said
+    assert f"Friedman p {stats.friedmanchisquare(*np.transpose(scores)).pvalue:.2g}" in said
+    assert "delta" not in said
+    assert "Mean ranks over datasets" in page
+    Page(page)
+
+
 def test_a_model_without_a_figure_in_a_published_table_has_an_empty_cell(tmp_path, monkeypatch):
     for model in ("alpha", "beta"):
         make_run(tmp_path / model, model, recipe="theirs")
@@ -522,7 +541,7 @@ def test_weights_on_other_data_are_compared_in_tables_of_their_own(tmp_path):
     assert "; 3 shared classes" in board
     page = render_report(collect([tmp_path / "runs"]))[0]
     assert "On other data, trained on faces (ffffffff)" in page
-    assert "faces left out: contempt" in page
+    assert "Left out: faces of contempt" in page
     Page(page)
 
 

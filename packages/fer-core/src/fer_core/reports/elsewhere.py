@@ -117,10 +117,10 @@ def _describe(label_space: Mapping[str, Any]) -> tuple[str, list[str]]:
     for side in ("dataset", "checkpoint"):
         renamed = [f"{old} as {new}" for old, new in label_space["renamed"][side].items()]
         if renamed:
-            notes.append(f"of the {side}: {', '.join(renamed)}")
+            notes.append(f"Classes of the {side}: {', '.join(renamed)}")
     if label_space["left_out"]:
-        notes.append(f"faces left out: {', '.join(label_space['left_out'])}")
+        notes.append(f"Left out: faces of {', '.join(label_space['left_out'])}")
     if extra := label_space["without_faces"]:
         taken = "cannot be predicted" if label_space["restricted"] else "can be predicted, which counts as wrong"
-        notes.append(f"without faces here: {', '.join(extra)}; {taken}")
+        notes.append(f"Without faces here: {', '.join(extra)}; {taken}")
     return words, notes

@@ -29,7 +29,7 @@ from fer_core.reports.cost import Cost, measure_cost
 from fer_core.reports.diagnoses import Budget, find_diagnoses, read_diagnosis
 from fer_core.reports.drawing import Drawing, theme
 from fer_core.reports.elsewhere import Elsewhere, find_evaluations
-from fer_core.statistics import bootstrap_interval, proportion_interval, reliability
+from fer_core.statistics import bootstrap_interval, friedman_nemenyi, proportion_interval, reliability
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,8 +145,23 @@ def _title(runs: Sequence[RunRecord]) -> str:
 
 def _section(table: Table, number: int, pictures: Pictures) -> dict[str, Any]:
     columns = [_column(column, pictures) for column in table.columns]
-    claims = find_claims(table)
-    return {"table": table, "number": number, "columns": columns, "claims": [_claim(found) for found in claims]}
+    return {
+        "table": table,
+        "number": number,
+        "columns": columns,
+        "claims": [_claim(found) for found in find_claims(table)],
+        "ranks": _ranks(table, number, pictures),
+    }
+
+
+def _ranks(table: Table, number: int, pictures: Pictures) -> str:
+    """Mean ranks by accuracy of the models that are on every dataset; empty where there are too few of either."""
+    rows = [row for row in table.rows if all(row in column.cells for column in table.columns)]
+    if len(rows) < 3 or len(table.columns) < 2:
+        return ""
+    scores = [[column.cells[row].scores["accuracy"].mean for column in table.columns] for row in rows]
+    drawing = charts.draw_ranks(rows, friedman_nemenyi(scores), tables.TITLES["accuracy"])
+    return pictures.add(f"ranks {number}", drawing)
 
 
 def _claim(found: Reproduction) -> dict[str, Any]:
@@ -293,13 +308,16 @@ def _per_class(
 
 def _run(run: RunRecord, title: str, pictures: Pictures) -> dict[str, Any]:
     command = [str(word) for word in run.env.get("command", [])]
+    if command:
+        script = Path(command[0]).name
+        command[0] = "fer-run" if script == "__main__.py" else script  # python -m fer_core is the same
     seconds = run.env.get("training_seconds")
     name = f"{title}, seed {run.seed}"
     epoch = (run.result.get("best") or {}).get("epoch")
     curves = charts.draw_curves(run.history, name, epoch) if run.history else None
     return {
         "run": run,
-        "command": shlex.join([Path(command[0]).name, *command[1:]]) if command else "not recorded",
+        "command": shlex.join(command) if command else "not recorded",
         "curves": pictures.add(f"curves {name}", curves) if curves else "",
         "start": run.result.get("start", "not recorded"),
         "backbones": run.result.get("backbone_sha256") or [],
