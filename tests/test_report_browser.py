@@ -44,7 +44,7 @@ FRAME = """<!doctype html><iframe src="inner.html" style="width:{width}px;height
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """The report of two runs on the drawn faces, one of them diagnosed."""
+    """The report of two runs on the drawn faces, one of them diagnosed, and evaluated on other ones."""
     root = tmp_path_factory.mktemp("runs")
     for seed in (0, 1):
         options = [
@@ -68,7 +68,12 @@ def page(tmp_path_factory):
         subprocess.run([sys.executable, "-m", "fer_core", *command], check=True, capture_output=True)
     diagnosis = ["diagnose", str(root / "0"), "synthetic", "--device", "cpu"]
     subprocess.run([sys.executable, "-m", "fer_core", *diagnosis], check=True, capture_output=True)
-    return render_report(collect([root]))[0]
+    other = ["evaluate", str(root / "0" / "best.safetensors"), "synthetic", "--out", str(root / "0" / "other")]
+    other += ["-o", "data.options.samples=140", "-o", "data.options.size=48", "--device", "cpu"]
+    subprocess.run([sys.executable, "-m", "fer_core", *other], check=True, capture_output=True)
+    page = render_report(collect([root]))[0]
+    assert "On other data" in page
+    return page
 
 
 def browse(folder, text, *options):

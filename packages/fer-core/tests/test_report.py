@@ -15,7 +15,9 @@ from fer_core.metrics import compute_metrics
 from fer_core.reports.claims import find_claims
 from fer_core.reports.collect import collect, read_run, split_family
 from fer_core.reports.compare import make_tables
+from fer_core.reports.elsewhere import find_evaluations
 from fer_core.reports.page import render_report
+from fer_core.statistics import paired_bootstrap
 from fer_core.types import Claim, ModelSpec
 from scipy import stats
 from sklearn import metrics as sk
@@ -189,6 +191,52 @@ def test_interval_over_seeds_is_that_of_the_mean_over_faces(four):
     half = 1.96 * hits.std(ddof=1) / np.sqrt(FACES)
     low, high = column.cells["gamma"].scores["accuracy"].interval
     assert (high - low) / 2 == pytest.approx(half, rel=0.1)
+
+
+def test_intervals_and_tests_are_about_the_mean_over_seeds(tmp_path):
+    """One seed takes every face for neutral, another for anger: F1 of their pooled faces is no seed's figure."""
+    rows = {}
+    for model, seeds in (("alpha", ["neutral", "anger"]), ("beta", ["neutral", "neutral"])):
+        for seed, answer in enumerate(seeds):
+            folder = tmp_path / f"{model}{seed}"
+            table = make_run(folder, model, seed=seed).assign(predicted=answer)
+            for name in CLASSES:
+                table[f"p_{name}"] = float(name == answer)
+            table.to_csv(folder / "predictions-test.csv", index=False)
+            rows.setdefault(model, []).append(
+                sk.f1_score(table["label"], table["predicted"], average="macro", zero_division=0)
+            )
+    column = make_tables(collect([tmp_path]).runs)[0].columns[0]
+    for model, values in rows.items():
+        score = column.cells[model].scores["macro_f1"]
+        assert score.mean == pytest.approx(np.mean(values))
+        assert score.interval[0] < score.mean < score.interval[1]
+    (test,) = column.comparisons["macro_f1"]
+    assert test.difference == pytest.approx(abs(np.mean(rows["alpha"]) - np.mean(rows["beta"])))
+    assert test.p > 0.05
+
+
+def test_runs_of_one_seed_with_other_holdouts_all_count_in_a_test(tmp_path):
+    """Hold-outs drawn anew leave seed and test part as they are: the test takes all runs, as the mean does."""
+    tables = {"alpha": [], "beta": []}
+    for model, skill in (("alpha", 1.2), ("beta", 1.0)):
+        for drawn in range(3):
+            folder = tmp_path / f"{model}{drawn}"
+            make_run(folder, model, skill=skill)
+            other = make_run(tmp_path / "scratch" / f"{model}{drawn}", model, skill=skill, seed=drawn)
+            other.to_csv(folder / "predictions-test.csv", index=False)
+            result = json.loads((folder / "result.json").read_text())
+            result["split"]["digest"] = f"drawn-{drawn}"
+            (folder / "result.json").write_text(json.dumps(result))
+            tables[model].append(other)
+    runs = [run for run in collect([tmp_path]).runs if "scratch" not in str(run.folder)]
+    column = make_tables(runs)[0].columns[0]
+    (test,) = column.comparisons["accuracy"]
+    label = tables["alpha"][0]["label"]
+    first, second = (np.stack([t["predicted"] for t in tables[row]]) for row in (test.best, test.other))
+    difference, _, _, p = paired_bootstrap(label, first, second, "accuracy")
+    assert test.difference == pytest.approx(difference)
+    assert test.p == pytest.approx(p, abs=0.02)
 
 
 def test_marks_come_from_paired_tests_with_holms_correction(tmp_path):
@@ -396,14 +444,139 @@ def test_claims_stand_beside_what_fits_them(four, monkeypatch):
     assert f"({100 * mean - 99.5:+.2f})" in render_report(collect([root]))[0]
 
 
-def test_evaluations_on_other_data_are_shown(tmp_path):
+def test_ranks_over_datasets_are_drawn_for_models_that_are_on_all(tmp_path):
+    skills = {"alpha": 2.0, "beta": 1.2, "gamma": 0.4}
+    for place, dataset in enumerate(("faces", "moods", "looks")):
+        for model, skill in skills.items():
+            make_run(tmp_path / f"{model}-{dataset}", model, skill=skill, dataset=dataset, part=place)
+    make_run(tmp_path / "delta", "delta")
+    page, pictures = render_report(collect([tmp_path]))
+    said = pictures.drawings["ranks-1"].description
+    scores = [[cell.scores["accuracy"].mean for name, cell in sorted(column.cells.items()) if name != "delta"]
+              for column in make_tables(collect([tmp_path]).runs)[0].columns]  # fmt: skip
+    ranks = stats.rankdata(-np.array(scores), axis=1).mean(axis=0)
+    for model, rank in zip(sorted(skills), ranks, strict=True):
+        assert f"{model} {rank:.2f}" in said
+    assert f"Friedman p {stats.friedmanchisquare(*np.transpose(scores)).pvalue:.2g}" in said
+    assert "delta" not in said
+    assert "Mean ranks over datasets" in page
+    Page(page)
+
+
+def test_a_model_without_a_figure_in_a_published_table_has_an_empty_cell(tmp_path, monkeypatch):
+    for model in ("alpha", "beta"):
+        make_run(tmp_path / model, model, recipe="theirs")
+        make_run(tmp_path / f"own-{model}", model)
+    claim = Claim(dataset="faces", metric="accuracy", value=80, source="s", protocol="p", recipe="theirs")
+
+    def find(kind, name):
+        claims = (claim,) if name == "alpha" else ()
+        return ModelSpec(
+            name=name, factory="a:b", recipes={}, summary="", paper="", licence="", upstream="", claims=claims
+        )
+
+    monkeypatch.setattr("fer_core.reports.claims.registry.find", find)
+    monkeypatch.setattr("fer_core.reports.claims.registry.names", lambda kind: ("alpha", "beta"))
+    own, theirs = make_tables(collect([tmp_path]).runs)
+    assert find_claims(own) == []
+    assert [(each.model, each.claim) for each in find_claims(theirs)] == [("alpha", claim), ("beta", None)]
+    assert "give no figure of it" in render_report(collect([tmp_path]))[0]
+
+
+def evaluate_elsewhere(run, model, *, skill, seed=0, dataset="other", part="test", label_space=None, name="there"):
+    """What fer-run evaluate --out RUN/NAME leaves."""
+    table = make_run(run.with_name(f"scratch-{run.name}") / name, model, skill=skill, seed=seed, part=7)
+    metrics = json.loads((run.with_name(f"scratch-{run.name}") / name / "result.json").read_text())["metrics"][
+        "test"
+    ]
+    result = json.loads((run / "result.json").read_text())
+    record = {
+        "weights": {
+            "model": model,
+            "fingerprint": result["dataset"]["fingerprint"],
+            "digest": result["split"]["digest"],
+        },
+        "dataset": {"name": dataset, "fingerprint": "d" * 64, "part": part},
+        "classes": CLASSES,
+        "label_space": label_space or {},
+        "metrics": metrics,
+    }
+    (run / name).mkdir()
+    (run / name / f"evaluation-{part}.json").write_text(json.dumps(record))
+    table.to_csv(run / name / f"predictions-{part}.csv", index=False)
+    return table
+
+
+SHARED = {
+    "rule": "shared",
+    "restricted": False,
+    "shared": CLASSES,
+    "left_out": ["contempt"],
+    "without_faces": [],
+    "renamed": {"dataset": {}, "checkpoint": {}},
+}
+
+
+def test_weights_on_other_data_are_compared_in_tables_of_their_own(tmp_path):
+    tables = {}
+    for model, skill in (("alpha", 1.5), ("beta", 0.5)):
+        for seed in (0, 1):
+            run = tmp_path / "runs" / f"{model}{seed}"
+            make_run(run, model, seed=seed)
+            found = evaluate_elsewhere(run, model, skill=skill, seed=seed, label_space=SHARED)
+            tables.setdefault(model, []).append(found)
+    for path in tmp_path.joinpath("runs").glob("scratch-*"):
+        path.rename(tmp_path / path.name)
+    run = fer_run("leaderboard", tmp_path / "runs", "--json")
+    records = [row for row in json.loads(run.stdout)["results"] if row["dataset"] == "other"]
+    assert {row["trained_on"] for row in records} == {"faces (ffffffff)"}
+    for row in records:
+        if row["metric"] == "accuracy":
+            values = [sk.accuracy_score(t["label"], t["predicted"]) for t in tables[row["model"]]]
+            assert (row["mean"], row["std"]) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
+            assert row["low"] < row["mean"] < row["high"]
+    assert {row["mark"] for row in records if row["metric"] == "accuracy"} == {"best", ""}
+    board = fer_run("leaderboard", tmp_path / "runs").stdout
+    assert "## trained on faces (ffffffff): official" in board
+    assert "; 3 shared classes" in board
+    page = render_report(collect([tmp_path / "runs"]))[0]
+    assert "On other data, trained on faces (ffffffff)" in page
+    assert "Left out: faces of contempt" in page
+    Page(page)
+
+
+def test_evaluations_by_another_rule_or_of_another_part_are_set_apart(tmp_path):
     make_run(tmp_path / "a", "alpha")
-    other = make_run(tmp_path / "scratch" / "b", "beta", part=3)
-    (tmp_path / "a" / "elsewhere").mkdir()
-    other.to_csv(tmp_path / "a" / "elsewhere" / "predictions-all.csv", index=False)
-    page = render_report(collect([tmp_path / "a"]))[0]
-    assert "elsewhere/all" in page
-    assert f"{100 * sk.accuracy_score(other['label'], other['predicted']):.2f} [" in page
+    make_run(tmp_path / "b", "alpha", seed=1)
+    evaluate_elsewhere(tmp_path / "a", "alpha", skill=1, label_space=SHARED)
+    evaluate_elsewhere(tmp_path / "a", "alpha", skill=1, label_space={**SHARED, "restricted": True}, name="only")
+    evaluate_elsewhere(tmp_path / "b", "alpha", skill=1, part="all")
+    found, problems = find_evaluations([read_run(tmp_path / name) for name in "ab"])
+    cells = [
+        (c.dataset, len(cell.runs)) for t in make_tables(found) for c in t.columns for cell in c.cells.values()
+    ]
+    assert sorted(cells) == [("other", 1), ("other", 1), ("other (all)", 1)]
+    assert problems == []
+
+
+def test_evaluations_that_cannot_be_used_are_one_line_each(tmp_path):
+    for name in "abcd":
+        make_run(tmp_path / name, "alpha")
+        evaluate_elsewhere(tmp_path / name, "alpha", skill=1)
+    (tmp_path / "a" / "there" / "evaluation-test.json").unlink()
+    (tmp_path / "b" / "there" / "predictions-test.csv").unlink()
+    (tmp_path / "c" / "there" / "evaluation-test.json").write_text('{"dataset": ')
+    result = json.loads((tmp_path / "d" / "result.json").read_text())
+    result["split"]["digest"] = "another"
+    (tmp_path / "d" / "result.json").write_text(json.dumps(result))
+    run = fer_run("report", *(tmp_path / name for name in "abcd"), "--out", tmp_path / "r.html")
+    assert run.exit_code == 0, run.output
+    lines = [line for line in run.stderr.splitlines() if line.startswith("warning")]
+    said = ("says what it is", "has no predictions-test.csv", "is unreadable", "about other weights")
+    assert len(lines) == 4
+    for words in said:
+        assert sum(words in line for line in lines) == 1
+        assert words in (tmp_path / "r.html").read_text()
 
 
 def test_reading_runs_loads_no_torch():

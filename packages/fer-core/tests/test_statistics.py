@@ -89,6 +89,28 @@ def test_an_interval_is_that_of_resampled_faces(metric: str) -> None:
     assert [low, high] == pytest.approx(list(alone), abs=0.35 * deviation)
 
 
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1"])
+def test_several_runs_are_measured_one_by_one_on_the_same_draws(metric: str) -> None:
+    """One run says class 0 to every face, another class 1: F1 of what both said is twice what each has."""
+    rng = np.random.default_rng(7)
+    labels, good = sample(rng, 300)
+    runs = np.stack([np.zeros(300, int), np.ones(300, int)])
+    scores = [SCIKIT[metric](labels, run) for run in runs]
+    drawn, apart = [], []
+    for _ in range(1000):
+        faces = rng.integers(300, size=300)
+        drawn.append(np.mean([SCIKIT[metric](labels[faces], run[faces]) for run in runs]))
+        apart.append(SCIKIT[metric](labels[faces], good[faces]) - drawn[-1])
+    low, high = bootstrap_interval(labels, runs, metric, draws=4000)
+    assert low < np.mean(scores) < high
+    assert [low, high] == pytest.approx(list(np.quantile(drawn, [0.025, 0.975])), abs=0.35 * np.std(drawn))
+    found, low, high, p = paired_bootstrap(labels, good, runs, metric, draws=4000)
+    assert found == pytest.approx(SCIKIT[metric](labels, good) - np.mean(scores), abs=1e-12)
+    assert [low, high] == pytest.approx(list(np.quantile(apart, [0.025, 0.975])), abs=0.35 * np.std(apart))
+    assert p < 0.01
+    assert bootstrap_interval(labels, good[None], metric) == bootstrap_interval(labels, good, metric)
+
+
 def test_names_and_numbers_of_classes_give_the_same() -> None:
     labels, found = sample(np.random.default_rng(3), 200)
     names = np.array(["anger", "fear", "happiness", "sadness"])

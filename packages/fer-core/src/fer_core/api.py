@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -236,7 +236,7 @@ def evaluate(
     rows = _rows(spec, opened, header if same else {}, split, show)
     engine = Engine.start(device, precision)
     pack = open_pack(opened, cache_root(), progress=True)
-    return evaluate_checkpoint(
+    found = evaluate_checkpoint(
         Path(checkpoint),
         opened,
         pack,
@@ -247,6 +247,14 @@ def evaluate(
         restrict=restrict,
         show=show,
     )
+    trained, split_of = header.get("dataset", {}), header.get("split", {})
+    weights = {
+        "model": header["model"]["name"],
+        "fingerprint": trained.get("fingerprint"),
+        "digest": split_of.get("digest"),
+    }
+    data_of = {"name": spec.name, "fingerprint": opened.fingerprint(), "part": split}
+    return replace(found, about={"weights": weights, "dataset": data_of})
 
 
 def calibrate(run: str | Path) -> Calibration:

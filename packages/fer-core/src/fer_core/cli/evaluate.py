@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("dataset")
 @click.option("--split", default="test", show_default=True, help="train, val, test or all.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for predictions and confusion matrix.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for predictions and confusion matrix; RUN/NAME for reports.",
+)
 @click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True, help="Faces at once.")
 @click.option(
     "--classes",
@@ -55,7 +59,8 @@ def evaluate(
 ) -> None:
     """Evaluate CHECKPOINT on a part of DATASET, its classes matched by name.
 
-    Options of the dataset are given as `-o data.options.KEY=VALUE`.
+    Options of the dataset are given as `-o data.options.KEY=VALUE`. What `--out` puts into a folder of the run
+    whose weights these are is shown by `fer-run report` and `fer-run leaderboard`.
     """
     options = dataset_options(overrides)
     from fer_core.api import evaluate as run

@@ -28,18 +28,20 @@ def leaderboard(folder: Path, out: Path | None, as_json: bool) -> None:
     from fer_core.reports import tables
     from fer_core.reports.collect import collect
     from fer_core.reports.compare import make_tables
+    from fer_core.reports.elsewhere import find_evaluations
     from fer_core.reports.page import missing_predictions, render_report
 
     found = collect([folder])
     if not found.runs:
         raise FerError(f"there is no finished run in {folder}: train first")
-    problems = [*found.problems, *missing_predictions(found.runs)]
+    evaluations, unusable = find_evaluations(found.runs)
+    problems = [*found.problems, *missing_predictions(found.runs), *unusable]
     for line in problems:
         click.echo(f"warning  {line}", err=True)
     if out is not None and out.suffix == ".html":
         text = render_report(found)[0]
     else:
-        made = make_tables(found.runs)
+        made = [*make_tables(found.runs), *make_tables(evaluations)]
         text = {
             ".md": lambda: tables.to_markdown(made, problems),
             ".csv": lambda: tables.to_csv(made),

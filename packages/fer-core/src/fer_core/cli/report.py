@@ -26,13 +26,15 @@ def report(places: tuple[Path, ...], out: Path | None, title: str, pictures: Pat
     fer-run report runs --out comparison.html --pictures pictures
     """  # noqa: D301  # click reads \b
     from fer_core.reports.collect import collect
+    from fer_core.reports.elsewhere import find_evaluations
     from fer_core.reports.page import REPORT, missing_predictions, render_report
 
     found = collect(list(places))
     if not found.runs:
         reason = f" ({found.problems[0]})" if found.problems else ""
         raise FerError(f"there is no finished run in {', '.join(map(str, places))}{reason}: train first")
-    for line in (*found.problems, *missing_predictions(found.runs)):
+    unusable = find_evaluations(found.runs)[1]
+    for line in (*found.problems, *missing_predictions(found.runs), *unusable):
         click.echo(f"warning  {line}", err=True)
     page, drawn = render_report(found, title)
     path = out or places[0] / REPORT

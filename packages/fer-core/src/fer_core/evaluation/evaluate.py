@@ -18,7 +18,7 @@ from fer_core.errors import FerError
 from fer_core.evaluation.classes import Match, Rule, match_classes
 from fer_core.metrics import compute_metrics, save_confusion
 from fer_core.training.checkpoint import TEMPERATURE, build_from_checkpoint
-from fer_core.training.files import write_text
+from fer_core.training.files import write_json, write_text
 from fer_core.training.predictions import predict
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Evaluation:
         label_space: Which rule brought different classes together; empty where they were the same.
         groups: Whom each face belongs to (the table's `group`: subject, film), empty text where one face's is not
             known [N]; no item where the dataset knows none.
+        about: Which weights on which data, for reports; empty inside a run, whose `result.json` says it.
     """
 
     classes: tuple[str, ...]
@@ -56,13 +57,19 @@ class Evaluation:
     metrics: dict[str, Any]
     label_space: dict[str, Any] = field(default_factory=dict)
     groups: list[str] = field(default_factory=list)
+    about: dict[str, Any] = field(default_factory=dict)
 
     def save(self, folder: Path, name: str) -> list[Path]:
-        """Write `predictions-NAME.csv` and `confusion-NAME.png`; returns both paths."""
+        """Write `predictions-NAME.csv`, `confusion-NAME.png`, and outside of a run `evaluation-NAME.json`."""
         table, picture = folder / f"predictions-{name}.csv", folder / f"confusion-{name}.png"
         write_text(table, self._csv())
         save_confusion(picture, self.metrics["confusion"], self.classes, f"{name} split")
-        return [table, picture]
+        if not self.about:
+            return [table, picture]
+        record = folder / f"evaluation-{name}.json"
+        content = {"classes": list(self.classes), "label_space": self.label_space, "metrics": self.metrics}
+        write_json(record, {**self.about, **content})
+        return [table, picture, record]
 
     def _csv(self) -> str:
         text = io.StringIO()

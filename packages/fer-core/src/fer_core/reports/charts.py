@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fer_core.reports.drawing import Drawing
 
 if TYPE_CHECKING:
-    from fer_core.statistics import Reliability
+    from fer_core.statistics import Ranking, Reliability
 
 Points = Sequence[tuple[float, float]]
 
@@ -263,3 +263,46 @@ def draw_cost(
 
 def _short(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def draw_ranks(models: Sequence[str], ranking: Ranking, metric: str) -> Drawing:
+    """Mean ranks over datasets on a line; bars join models that do not differ (Demsar 2006, figure 1).
+
+    Args:
+        models: In the order of `ranking.ranks`.
+        ranking: What `friedman_nemenyi` gives.
+        metric: What was ranked.
+    """
+    order = sorted(range(len(models)), key=lambda place: ranking.ranks[place])
+    bars = ranking.alike()
+    first = 110.0 + 12 * len(bars)
+    drawing = Drawing(
+        760, first + 24 * len(order) + 12, f"Mean ranks by {metric} over {ranking.datasets} datasets", ""
+    )
+    left, width = 230.0, 480.0
+
+    def at(rank: float) -> float:
+        return left + width * (rank - 1) / (len(models) - 1)
+
+    far = left + min(width, at(1 + ranking.critical_difference) - left)
+    drawing.line([(left, 34), (far, 34)], "ink", 2)
+    said = f"critical difference {ranking.critical_difference:.2f} ({100 * ranking.level:g} %)"
+    drawing.text(left, 26, said if far < left + width else f"{said}, wider than the scale", size=11.5)
+    drawing.line([(left, 80), (left + width, 80)], "muted", 1.5)
+    for rank in range(1, len(models) + 1):
+        drawing.line([(at(rank), 74), (at(rank), 80)], "muted", 1.5)
+        drawing.text(at(rank), 68, str(rank), colour="muted", size=11, anchor="middle")
+    for row, bar in enumerate(bars):
+        y = 94.0 + 12 * row
+        drawing.line([(at(ranking.ranks[bar[0]]) - 4, y), (at(ranking.ranks[bar[-1]]) + 4, y)], "series1", 5)
+    for row, place in enumerate(order):
+        x, y = at(float(ranking.ranks[place])), first + 24 * row
+        drawing.line([(x, 80), (x, y - 4), (left - 8, y - 4)], "series0", 1)
+        drawing.dot(x, 80, "series0", 4)
+        drawing.text(left - 14, y, f"{models[place]}  {ranking.ranks[place]:.2f}", anchor="end", size=12)
+    ranks = ", ".join(f"{models[place]} {ranking.ranks[place]:.2f}" for place in order)
+    joined = "; ".join(" and ".join(models[place] for place in bar) for bar in bars) or "no two models"
+    drawing.description = (
+        f"1 is best: {ranks}. Friedman p {ranking.p:.2g}; {said}. Not significantly different: {joined}."
+    )
+    return drawing

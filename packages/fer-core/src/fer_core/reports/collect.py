@@ -35,6 +35,8 @@ class Protocol:
         select: `last`, `best:val` or `best:test`.
         metric: What the epoch was chosen by; empty for `last`.
         recipe: Name of the recipe that all models of an experiment share; empty where each has its own.
+        trained: What the weights were trained on, where the figures are about other data; else empty.
+        classes: Which rule brought different classes together then.
     """
 
     split: str
@@ -42,6 +44,8 @@ class Protocol:
     select: str
     metric: str
     recipe: str = ""
+    trained: str = ""
+    classes: str = ""
 
     def __str__(self) -> str:
         """In words, for headings."""
@@ -50,7 +54,9 @@ class Protocol:
             "last epoch" if self.select == "last" else f"epoch with the best {self.metric} on {self.select[5:]}"
         )
         recipe = f", recipe {self.recipe}" if self.recipe else ""
-        return f"{self.split}{held}, {chosen.replace('_', ' ')}{recipe}"
+        trained = f"trained on {self.trained}: " if self.trained else ""
+        classes = f"; {self.classes}" if self.classes else ""
+        return f"{trained}{self.split}{held}, {chosen.replace('_', ' ')}{recipe}{classes}"
 
 
 @dataclass(frozen=True)
@@ -137,18 +143,6 @@ class RunRecord:
         """
         found = sorted(self.folder.glob(f"{PREDICTIONS}*.csv"))
         return {path.stem.removeprefix(PREDICTIONS): read_predictions(path, self.classes) for path in found}
-
-    @cached_property
-    def elsewhere(self) -> dict[str, pd.DataFrame]:
-        """Predictions in folders below, where `fer-run evaluate --out RUN/NAME` puts them: `NAME/part` -> table.
-
-        Raises:
-            FerError: A table is damaged.
-        """
-        found = sorted(self.folder.glob(f"*/{PREDICTIONS}*.csv"))
-        return {
-            f"{path.parent.name}/{path.stem.removeprefix(PREDICTIONS)}": read_predictions(path) for path in found
-        }
 
 
 @dataclass(frozen=True)

@@ -58,13 +58,12 @@ class Cell:
         return tuple(run.predictions[PART] for run in self.runs if PART in run.predictions)
 
     @cached_property
-    def parts(self) -> dict[str, dict[int, pd.DataFrame]]:
-        """Predictions by test part (its faces), then by seed, sorted by id."""
-        found: dict[str, dict[int, pd.DataFrame]] = {}
-        for run in self.runs:
-            if PART in run.predictions:
-                table = run.predictions[PART].sort_values("id", ignore_index=True)
-                found.setdefault("\n".join(table["id"]), {})[run.seed] = table
+    def parts(self) -> dict[str, list[pd.DataFrame]]:
+        """Predictions by test part (its faces), each sorted by id."""
+        found: dict[str, list[pd.DataFrame]] = {}
+        for table in self.tables:
+            ordered = table.sort_values("id", ignore_index=True)
+            found.setdefault("\n".join(ordered["id"]), []).append(ordered)
         return found
 
     @cached_property
@@ -80,17 +79,15 @@ class Cell:
     def interval(self, metric: str, values: Sequence[float]) -> tuple[float, float] | None:
         """95 % interval.
 
-        On one test part a bootstrap over its faces (by `group` where the table has that column); several seeds are
-        drawn together, so a face counts with all its predictions. Over several test parts the t interval with
-        Nadeau and Bengio's variance, since the parts share training faces.
+        On one test part a bootstrap over its faces (by `group` where the table has that column): every run is
+        measured on the same draws, and the interval is that of their mean. Over several test parts the t interval
+        with Nadeau and Bengio's variance, since the parts share training faces.
         """
         if not self.tables:
             return None
         if len(self.parts) == 1:
-            import pandas as pd
-
-            pooled = pd.concat(self.tables, ignore_index=True)
-            return bootstrap_interval(pooled["label"], pooled["predicted"], metric, groups=groups_of(pooled))
+            (tables,) = self.parts.values()
+            return bootstrap_interval(*label_and_predictions(tables), metric, groups=groups_of(tables[0]))
         from scipy import stats
 
         share = test_share(self.runs[0])
@@ -179,12 +176,12 @@ def make_tables(runs: Sequence[RunRecord]) -> list[Table]:
 
     Datasets of one table may be divided differently only where each has its own official division.
     """
-    grouped: dict[tuple[str, str, str, str], dict[Place, list[RunRecord]]] = {}
+    grouped: dict[tuple[str, str, str, str, str], dict[Place, list[RunRecord]]] = {}
     for run in runs:
         protocol = run.protocol
         base = protocol.split.removesuffix("+holdout")
         column = (run.dataset, run.fingerprint, protocol)
-        key = (base, protocol.select, protocol.metric, protocol.recipe)
+        key = (base, protocol.select, protocol.metric, protocol.recipe, protocol.trained)
         grouped.setdefault(key, {}).setdefault(column, []).append(run)
     tables = []
     for key, found in sorted(grouped.items()):
@@ -193,7 +190,7 @@ def make_tables(runs: Sequence[RunRecord]) -> list[Table]:
             rows = tuple(dict.fromkeys(sorted(row for column in columns for row in column.cells)))
             protocols = {column.protocol for column in columns}
             title = str(min(protocols)) if len(protocols) == 1 else str(Protocol(key[0], 0.0, *key[1:]))
-            tables.append(Table(title, key[1] == "best:test", rows, columns))
+            tables.append(Table(title, key[1] == "best:test" and not key[4], rows, columns))
     return tables
 
 
@@ -260,6 +257,11 @@ def label_numbers(table: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
     return table["label"].map({name: number for number, name in enumerate(classes)}).to_numpy(dtype=np.int64)
 
 
+def label_and_predictions(tables: Sequence[pd.DataFrame]) -> tuple[np.ndarray, np.ndarray]:
+    """Names of the true classes [N], and of the predicted ones in each of several runs on these faces [R, N]."""
+    return tables[0]["label"].to_numpy(str), np.stack([table["predicted"].to_numpy(str) for table in tables])
+
+
 def probabilities(table: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
     """[N, C] in the order of `classes`."""
     return table[[f"p_{name}" for name in classes]].to_numpy(dtype=np.float64)
@@ -319,33 +321,23 @@ def _test(best: Cell, other: Cell, metric: str, seed: int) -> Comparison:
         ]
         p = corrected_t(differences, test_share(best.runs[0]))
         return Comparison(best.row, other.row, float(np.mean(differences)), p, None, "corrected t over splits")
-    import pandas as pd
-
     ours, theirs = best.parts[shared[0]], other.parts[shared[0]]
-    number = min(len(ours), len(theirs))
-    pairs = list(zip(_by_seed(ours, theirs)[:number], _by_seed(theirs, ours)[:number], strict=True))
-    first = pd.concat([pair[0] for pair in pairs], ignore_index=True)
-    second = pd.concat([pair[1] for pair in pairs], ignore_index=True)
-    label, a, b = first["label"], first["predicted"], second["predicted"]
-    if number == 1 and metric == "accuracy" and not _grouped(first):
-        return Comparison(best.row, other.row, apart, mcnemar(label, a, b), None, "McNemar, exact")
-    p = paired_bootstrap(label, a, b, metric, groups=groups_of(first), seed=seed)[3]
-    test = "paired bootstrap over " + ("groups" if _grouped(first) else "faces")
+    label, a = label_and_predictions(ours)
+    _, b = label_and_predictions(theirs)
+    if len(a) == len(b) == 1 and metric == "accuracy" and not _grouped(ours[0]):
+        return Comparison(best.row, other.row, apart, mcnemar(label, a[0], b[0]), None, "McNemar, exact")
+    p = paired_bootstrap(label, a, b, metric, groups=groups_of(ours[0]), seed=seed)[3]
+    test = "paired bootstrap over " + ("groups" if _grouped(ours[0]) else "faces")
     return Comparison(best.row, other.row, apart, p, None, test)
 
 
-def _by_seed(of: Mapping[int, pd.DataFrame], beside: Mapping[int, pd.DataFrame]) -> list[pd.DataFrame]:
-    """Seeds that both have come first, so that those are paired."""
-    return [of[seed] for seed in sorted(of, key=lambda seed: (seed not in beside, seed))]
-
-
-def _mean(tables: Mapping[int, pd.DataFrame], cell: Cell, metric: str) -> float:
+def _mean(tables: Sequence[pd.DataFrame], cell: Cell, metric: str) -> float:
     classes = cell.runs[0].classes
     return float(
         np.mean(
             [
                 compute_metrics(label_numbers(table, classes), probabilities(table, classes), classes)[metric]
-                for table in tables.values()
+                for table in tables
             ]
         )
     )

@@ -28,7 +28,8 @@ from fer_core.reports.compare import (
 from fer_core.reports.cost import Cost, measure_cost
 from fer_core.reports.diagnoses import Budget, find_diagnoses, read_diagnosis
 from fer_core.reports.drawing import Drawing, theme
-from fer_core.statistics import bootstrap_interval, proportion_interval, reliability
+from fer_core.reports.elsewhere import Elsewhere, find_evaluations
+from fer_core.statistics import bootstrap_interval, friedman_nemenyi, proportion_interval, reliability
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,17 +73,27 @@ def render_report(found: Collection, title: str = "") -> tuple[str, Pictures]:
 
     pictures = Pictures()
     made = make_tables(found.runs)
+    evaluations, unusable = find_evaluations(found.runs)
     diagnoses, damaged = _diagnoses(found.places)
-    problems = [*found.problems, *missing_predictions(found.runs), *damaged]
+    problems = [*found.problems, *missing_predictions(found.runs), *unusable, *damaged]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fer_core.reports"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"percent": tables.percent, "interval": tables.interval, "sign": tables.sign}
+    environment.filters |= {
+        "percent": tables.percent,
+        "interval": tables.interval,
+        "sign": tables.sign,
+        "heading": tables.heading,
+    }
     page = environment.get_template("report.html.j2").render(
         title=title or _title(found.runs),
         theme=theme(":root"),
         problems=problems,
         sections=[_section(table, number, pictures) for number, table in enumerate(made, 1)],
+        elsewhere=[
+            _elsewhere(table, number, pictures)
+            for number, table in enumerate(make_tables(evaluations), len(made) + 1)
+        ],
         diagnoses=diagnoses,
         metrics=[(metric, tables.TITLES[metric]) for metric in METRICS],
         runs=found.runs,
@@ -134,17 +145,42 @@ def _title(runs: Sequence[RunRecord]) -> str:
 
 def _section(table: Table, number: int, pictures: Pictures) -> dict[str, Any]:
     columns = [_column(column, pictures) for column in table.columns]
-    claims = find_claims(table)
-    return {"table": table, "number": number, "columns": columns, "claims": [_claim(found) for found in claims]}
+    return {
+        "table": table,
+        "number": number,
+        "columns": columns,
+        "claims": [_claim(found) for found in find_claims(table)],
+        "ranks": _ranks(table, number, pictures),
+    }
+
+
+def _ranks(table: Table, number: int, pictures: Pictures) -> str:
+    """Mean ranks by accuracy of the models that are on every dataset; empty where there are too few of either."""
+    rows = [row for row in table.rows if all(row in column.cells for column in table.columns)]
+    if len(rows) < 3 or len(table.columns) < 2:
+        return ""
+    scores = [[column.cells[row].scores["accuracy"].mean for column in table.columns] for row in rows]
+    drawing = charts.draw_ranks(rows, friedman_nemenyi(scores), tables.TITLES["accuracy"])
+    return pictures.add(f"ranks {number}", drawing)
 
 
 def _claim(found: Reproduction) -> dict[str, Any]:
     claim = found.claim
+    if claim is None:
+        return {
+            "model": found.model,
+            "dataset": found.dataset,
+            "metric": tables.TITLES["accuracy"],
+            "value": "–",
+            "protocol": "this recipe's authors give no figure of it",
+            "source": "–",
+            "reproduced": [(row, tables.percent(score), "") for row, score in found.reproduced],
+        }
     spread = "" if claim.deviation is None else f" ± {claim.deviation:.1f}"
     classes = f", {claim.classes} classes" if claim.classes else ""
     return {
         "model": found.model,
-        "dataset": claim.dataset + classes,
+        "dataset": found.dataset + classes,
         "metric": tables.TITLES.get(claim.metric, claim.metric),
         "value": f"{claim.value:g}{spread}",
         "protocol": claim.protocol,
@@ -196,8 +232,19 @@ def _cost_pictures(column: Column, points: dict[str, Cost], pictures: Pictures) 
 
 def _cell(row: str, cell: Cell, dataset: str, pictures: Pictures) -> dict[str, Any]:
     title = f"{row} on {dataset}"
-    cost = measure_cost(cell.runs[0])
-    content: dict[str, Any] = {"row": row, "cell": cell, "cost": cost, "recalls": {}, "ece": None, "per_class": []}
+    path = cell.runs[0].folder / CONFIG
+    return {
+        **_figures(row, cell, dataset, pictures),
+        "cost": measure_cost(cell.runs[0]),
+        "runs": [_run(run, title, pictures) for run in cell.runs],
+        "config": path.read_text(encoding="utf-8") if path.is_file() else "",
+    }
+
+
+def _figures(row: str, cell: Cell, dataset: str, pictures: Pictures) -> dict[str, Any]:
+    """What the predictions of a cell's runs say, counted together."""
+    title = f"{row} on {dataset}"
+    content: dict[str, Any] = {"row": row, "cell": cell, "recalls": {}, "ece": None, "per_class": []}
     if cell.tables:
         import pandas as pd
 
@@ -211,10 +258,28 @@ def _cell(row: str, cell: Cell, dataset: str, pictures: Pictures) -> dict[str, A
         content["pooled"] = len(cell.tables)
         content["confusion"] = pictures.add(f"confusion {title}", charts.draw_confusion(confusion, classes, title))
         content["reliability"] = pictures.add(f"reliability {title}", charts.draw_reliability(curve, title))
-    content["runs"] = [_run(run, title, pictures) for run in cell.runs]
-    path = cell.runs[0].folder / CONFIG
-    content["config"] = path.read_text(encoding="utf-8") if path.is_file() else ""
     return content
+
+
+def _elsewhere(table: Table, number: int, pictures: Pictures) -> dict[str, Any]:
+    """A table of weights on data that they were not trained on; cost and learning curves stand with the runs."""
+    columns = []
+    for column in table.columns:
+        name = column.dataset
+        cells = [_figures(row, cell, name, pictures) for row, cell in column.cells.items()]
+        bars = {cell["row"]: cell["recalls"] for cell in cells if cell["recalls"]}
+        run = next(iter(column.cells.values())).runs[0]
+        columns.append(
+            {
+                "column": column,
+                "name": name,
+                "cells": cells,
+                "notes": run.notes if isinstance(run, Elsewhere) else (),
+                "classes": pictures.add(f"classes {name}", charts.draw_classes(bars, name)) if bars else "",
+                "tests": [(metric, test) for metric in METRICS for test in column.comparisons[metric]],
+            }
+        )
+    return {"table": table, "number": number, "columns": columns, "elsewhere": True}
 
 
 def _per_class(
@@ -243,13 +308,16 @@ def _per_class(
 
 def _run(run: RunRecord, title: str, pictures: Pictures) -> dict[str, Any]:
     command = [str(word) for word in run.env.get("command", [])]
+    if command:
+        script = Path(command[0]).name
+        command[0] = "fer-run" if script == "__main__.py" else script  # python -m fer_core is the same
     seconds = run.env.get("training_seconds")
     name = f"{title}, seed {run.seed}"
     epoch = (run.result.get("best") or {}).get("epoch")
     curves = charts.draw_curves(run.history, name, epoch) if run.history else None
     return {
         "run": run,
-        "command": shlex.join([Path(command[0]).name, *command[1:]]) if command else "not recorded",
+        "command": shlex.join(command) if command else "not recorded",
         "curves": pictures.add(f"curves {name}", curves) if curves else "",
         "start": run.result.get("start", "not recorded"),
         "backbones": run.result.get("backbone_sha256") or [],
@@ -260,15 +328,4 @@ def _run(run: RunRecord, title: str, pictures: Pictures) -> dict[str, Any]:
             for key in ("device", "precision", "deterministic", "threads", "processes", "python", "platform")
             if key in run.env
         ),
-        "elsewhere": [_elsewhere(place, table) for place, table in run.elsewhere.items()],
     }
-
-
-def _elsewhere(place: str, table: pd.DataFrame) -> dict[str, Any]:
-    classes = [column.removeprefix("p_") for column in table.columns if column.startswith("p_")]
-    metrics = compute_metrics(label_numbers(table, classes), probabilities(table, classes), classes)
-    figures = []
-    for metric in METRICS:
-        low, high = bootstrap_interval(table["label"], table["predicted"], metric, groups=groups_of(table))
-        figures.append(f"{100 * metrics[metric]:.2f} [{100 * low:.2f} to {100 * high:.2f}]")
-    return {"place": place, "faces": len(table), "figures": figures}

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 SIGNS = {"best": "**", "alike": "", "untested": "", "": ""}
 TITLES = {"accuracy": "accuracy", "mean_class_accuracy": "mean class accuracy", "macro_f1": "macro-F1"}
 WARNING = "The epoch was chosen on the test part: these figures are optimistic."
-KEY = "best in its column bold; ≈ not significantly different from it (paired test, Holm, 5 %); ? not tested"
+KEY = "Best in its column bold; ≈ not significantly different from it (paired test, Holm, 5 %); ? not tested"
+
+
+def heading(metric: str) -> str:
+    """The metric's name at the beginning of a line."""
+    name = TITLES[metric]
+    return name[0].upper() + name[1:]
 
 
 def percent(score: Score) -> str:
@@ -47,9 +53,9 @@ def to_markdown(tables: Sequence[Table], problems: Sequence[str] = ()) -> str:
             lines += [
                 [row, *(_markdown_cell(column, metric, row) for column in table.columns)] for row in table.rows
             ]
-            blocks.append(f"{TITLES[metric].capitalize()} in per cent, mean ± standard deviation [95 % interval]:")
+            blocks.append(f"{heading(metric)} in per cent, mean ± standard deviation [95 % interval]:")
             blocks.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
-        blocks.append(f"{KEY.capitalize()}. Fingerprints: {_fingerprints(table)}.")
+        blocks.append(f"{KEY}. Fingerprints: {_fingerprints(table)}.")
     if problems:
         blocks.append("Left out:")
         blocks.append("\n".join(f"- {line}" for line in problems))
@@ -80,6 +86,7 @@ def to_records(tables: Sequence[Table]) -> list[dict[str, Any]]:
         {
             "protocol": str(column.protocol),
             "selected_on_test": table.selected_on_test,
+            "trained_on": column.protocol.trained or column.dataset,
             "dataset": column.dataset,
             "fingerprint": column.fingerprint,
             "model": row,
@@ -107,7 +114,7 @@ def _latex(table: Table, metric: str) -> str:
     lines = [
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{TITLES[metric].capitalize()} in per cent; {_escape(table.title)}. Best in bold; $\approx$: "
+        rf"\caption{{{heading(metric)} in per cent; {_escape(table.title)}. Best in bold; $\approx$: "
         rf"not significantly different from it (paired test, Holm, 5\,\%)."
         + (rf" \textbf{{{WARNING}}}" if table.selected_on_test else "")
         + "}",

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from fer_core.errors import FerError
-from fer_core.statistics.confusions import encode, find_metric
+from fer_core.statistics.confusions import encode, find_metric, mean_over_runs, patterns
 from fer_core.statistics.resampling import draw_counts, p_from_tail, tail
 
 ROUNDING = 1e-12
@@ -60,8 +60,8 @@ def paired_bootstrap(
 
     Args:
         labels: True classes [N].
-        a: Predictions of one model [N].
-        b: Predictions of the other [N].
+        a: Predictions of one model [N]; of several runs of it [R, N], for the mean of their metrics.
+        b: Predictions of the other, likewise; the numbers of runs may differ.
         metric: As for `bootstrap_interval`.
         groups: To whom each face belongs, [N]: whole groups are resampled then.
         level: Of the interval.
@@ -76,22 +76,18 @@ def paired_bootstrap(
     """
     if not 0 < level < 1:
         raise FerError(f"a confidence level of {level} does not lie between 0 and 1: 0.95 is usual")
-    classes, (truth, first, second) = encode(labels, a, b)
-    number = len(classes)
-    measure = find_metric(metric, classes)
-    present, units, blocks = draw_counts((truth * number + first) * number + second, groups, draws, seed)
-    of_label, of_a, of_b = np.unravel_index(present, (number, number, number))
+    runs_a, runs_b = (np.atleast_2d(np.asarray(runs)) for runs in (a, b))
+    classes, columns = encode(labels, *runs_a, *runs_b)
+    cells, kinds = patterns(len(classes), *columns)
+    metrics = find_metric(metric, classes), len(classes), kinds[0]
+    of_a = mean_over_runs(*metrics, kinds[1 : 1 + len(runs_a)])
+    of_b = mean_over_runs(*metrics, kinds[1 + len(runs_a) :])
+    _, units, blocks = draw_counts(cells, groups, draws, seed)
 
     def difference(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        pair = []
-        for of_model in (of_a, of_b):
-            place = np.zeros((len(present), number * number))
-            place[np.arange(len(present)), of_label * number + of_model] = 1
-            pair.append(measure((counts @ place).reshape(-1, number, number)))
-        return pair[0] - pair[1]
+        return of_a(counts) - of_b(counts)
 
-    observed = np.bincount(np.searchsorted(present, (truth * number + first) * number + second))
-    found = float(difference(observed[None].astype(np.float64))[0])
+    found = float(difference(np.bincount(cells)[None].astype(np.float64))[0])
     drawn = np.concatenate([difference(block) for block in blocks])
     drawn = drawn[~np.isnan(drawn)]
     if not len(drawn) or np.isnan(found):

@@ -96,3 +96,45 @@ def encode(labels: ArrayLike, *predictions: ArrayLike) -> tuple[list[str], list[
         raise FerError("there is no prediction to measure, because the split is empty: choose another split")
     classes, codes = np.unique(np.concatenate(columns), return_inverse=True)
     return [str(name) for name in classes], np.split(codes.reshape(-1).astype(np.int64), len(columns))
+
+
+def patterns(number: int, *columns: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Faces with the same label and predictions are one pattern.
+
+    Args:
+        number: Of classes.
+        columns: Labels and predictions as class numbers, [N] each.
+
+    Returns:
+        The pattern of each face [N], and what each pattern is, [columns, K].
+    """
+    cells = columns[0]
+    for column in columns[1:]:
+        cells = np.unique(cells * number + column, return_inverse=True)[1].reshape(-1)
+    _, first, cells = np.unique(cells, return_index=True, return_inverse=True)
+    return cells.reshape(-1), np.stack(columns)[:, first]
+
+
+def mean_over_runs(
+    measure: Callable[[Counts], Scores], number: int, labels: NDArray[np.int64], runs: NDArray[np.int64]
+) -> Callable[[Counts], Scores]:
+    """What turns counts of patterns [B, K] into a metric, the mean of what each run has, [B].
+
+    Args:
+        measure: As `find_metric` gives it.
+        number: Of classes.
+        labels: True class of each pattern [K].
+        runs: Predicted class in each run, [R, K].
+    """
+    places = []
+    for predicted in runs:
+        place = np.zeros((len(labels), number * number))
+        place[np.arange(len(labels)), labels * number + predicted] = 1
+        places.append(place)
+
+    def score(counts: Counts) -> Scores:
+        confusions = ((counts @ place).reshape(-1, number, number) for place in places)
+        found: Scores = np.mean([measure(each) for each in confusions], axis=0)
+        return found
+
+    return score

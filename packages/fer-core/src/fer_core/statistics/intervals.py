@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from fer_core.errors import FerError
-from fer_core.statistics.confusions import encode, find_metric
+from fer_core.statistics.confusions import encode, find_metric, mean_over_runs, patterns
 from fer_core.statistics.resampling import draw_counts, tail
 
 
@@ -28,7 +28,7 @@ def bootstrap_interval(
 
     Args:
         labels: True classes [N], numbers or names.
-        predicted: Predicted classes [N].
+        predicted: Predicted classes [N]; of several runs on the same faces [R, N], for the mean of their metrics.
         metric: `accuracy`, `mean_class_accuracy`, `macro_f1`, or `recall:CLASS`, `precision:CLASS`, `f1:CLASS`.
         groups: To whom each face belongs, [N]: whole groups are resampled then.
         level: Share of such intervals that contain the true value.
@@ -42,15 +42,11 @@ def bootstrap_interval(
         FerError: No faces, no such metric, or groups that cannot be resampled.
     """
     _check_level(level)
-    classes, (truth, found) = encode(labels, predicted)
-    number = len(classes)
-    measure = find_metric(metric, classes)
-    present, units, blocks = draw_counts(truth * number + found, groups, draws, seed)
-    scores = []
-    for block in blocks:
-        confusions = np.zeros((len(block), number * number))
-        confusions[:, present] = block
-        scores.append(measure(confusions.reshape(-1, number, number)))
+    classes, (truth, *runs) = encode(labels, *np.atleast_2d(np.asarray(predicted)))
+    cells, kinds = patterns(len(classes), truth, *runs)
+    measure = mean_over_runs(find_metric(metric, classes), len(classes), kinds[0], kinds[1:])
+    _, units, blocks = draw_counts(cells, groups, draws, seed)
+    scores = [measure(block) for block in blocks]
     share = tail(level, units)
     values = np.concatenate(scores)
     if np.isnan(values).all():
