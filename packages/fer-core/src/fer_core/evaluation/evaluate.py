@@ -18,7 +18,7 @@ from fer_core.errors import FerError
 from fer_core.evaluation.classes import Rule, match_classes
 from fer_core.metrics import compute_metrics, save_confusion
 from fer_core.training.checkpoint import TEMPERATURE, build_from_checkpoint
-from fer_core.training.files import write_text
+from fer_core.training.files import write_atomically, write_text
 from fer_core.training.predictions import predict
 
 if TYPE_CHECKING:
@@ -60,7 +60,10 @@ class Evaluation:
         """Write `predictions-NAME.csv` and `confusion-NAME.png`; returns both paths."""
         table, picture = folder / f"predictions-{name}.csv", folder / f"confusion-{name}.png"
         write_text(table, self._csv())
-        save_confusion(picture, self.metrics["confusion"], self.classes, f"{name} split")
+        write_atomically(
+            picture,
+            lambda partial: save_confusion(partial, self.metrics["confusion"], self.classes, f"{name} split"),
+        )
         return [table, picture]
 
     def _csv(self) -> str:
