@@ -78,6 +78,8 @@ def read_cache(base: Path) -> tuple[pd.DataFrame, str]:
     """`affectnet.csv`. Its paths begin with its writer's own folder: what stands before the split is cut."""
     path = base / "affectnet.csv"
     cells = _read_csv(path, ["phase", "img_path", "label"])
+    if not len(cells):
+        raise FerError(f"{path} has a header but no rows: restore the file")
     phases = cells["phase"].str.strip()
     unknown = ~phases.isin(SPEC.splits)
     if unknown.any():
