@@ -264,17 +264,6 @@ def test_a_loss_that_is_no_number_ends_fp16_training_too(breaking) -> None:
         fer_core.train("tiny", "bars", device="cpu", show=silent, **breaking)
 
 
-@pytest.mark.gpu
-def test_out_of_memory_says_what_would_fit(tiny, quick) -> None:
-    quick["data"] = {**quick["data"], "input_size": 2048, "batch_size": 54, "options": {"samples": 90}}
-    torch.cuda.set_per_process_memory_fraction(0.03)
-    try:
-        with pytest.raises(fer_core.FerError, match=r"has no room for 54 images at once, but for .*accumulate="):
-            fer_core.train("tiny", "bars", device="cuda", show=silent, model={"width": 128}, **quick)
-    finally:
-        torch.cuda.set_per_process_memory_fraction(1.0)
-
-
 SERIES = """
 import os, sys
 from pathlib import Path

@@ -4,10 +4,11 @@ import csv
 import os
 
 import fer_core
+from fer_core import registry
 
 
 def test_a_run_on_names_that_are_not_utf_8(tiny, quick, monkeypatch):
-    dataset = fer_core.registry.find("datasets", "bars").factory
+    dataset = registry.find("datasets", "bars").factory
     original = dataset.__init__
     odd = os.fsdecode(b"caf\xe9.png")
 

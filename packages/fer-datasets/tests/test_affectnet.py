@@ -200,6 +200,20 @@ def test_lists_of_poster(tmp_path, ending):
     assert dataset.read(0).shape == (8, 8, 3)
 
 
+@pytest.mark.parametrize("content", ["", "\n \n"])
+def test_empty_lists_are_refused(tmp_path, content):
+    (tmp_path / "train_set").mkdir()
+    (tmp_path / "train_set/train_annotations_8class.txt").write_text(content)
+    with pytest.raises(FerError, match=r"train_annotations_8class.txt is empty: restore"):
+        load(tmp_path)
+
+
+def test_a_cache_without_rows_is_refused(tmp_path):
+    (tmp_path / "affectnet.csv").write_text("phase,img_path,label\n")
+    with pytest.raises(FerError, match=r"affectnet.csv has a header but no rows: restore"):
+        load(tmp_path)
+
+
 def test_lists_of_seven_classes(tmp_path):
     lists(tmp_path, classes=7)
     with pytest.raises(FerError, match=r"contempt is absent: give -o data\.options\.classes=7"):

@@ -113,6 +113,9 @@ GARBAGE = {
     "rafdb": ("EmoLabel/list_patition_label.txt", b"train_00001.jpg 5\n"),
     "expw": ("label/label.lst", b"a.jpg 0 0 0 10 10 1 1\n"),
     "folder": ("list.csv", b"path,label\n"),
+    "sfew": ("sfew_2.0_labels.csv", b"image_name,label,emotion,original_split\n"),
+    "ckplus": ("ckextended.csv", b"emotion,pixels,Usage\n"),
+    "affectnet": ("affectnet.csv", b"phase,img_path,label\n"),
 }
 
 
@@ -122,7 +125,12 @@ GARBAGE = {
 def test_ten_gigabytes_of_garbage_are_refused_early(tmp_path, dataset, start):
     name, header = GARBAGE[dataset]
     path = tmp_path / name
-    for folder in (path.parent, tmp_path / "Image/aligned", tmp_path / "image/origin"):
+    for folder in (
+        path.parent,
+        tmp_path / "Image/aligned",
+        tmp_path / "image/origin",
+        tmp_path / "sfew2.0_images",
+    ):
         folder.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         file.write(header if start else b"")

@@ -1,12 +1,13 @@
 """Reading pictures: every way in which a file can be bad is one line that names it."""
 
 import io
+import os
 
 import numpy as np
 import pytest
 from fer_core.errors import FerError
 from fer_datasets import files
-from fer_datasets.files import decode_image, images_in, safe_relative
+from fer_datasets.files import decode_image, hash_files, images_in, safe_relative
 from PIL import Image
 
 
@@ -96,6 +97,14 @@ def test_hidden_files_and_other_suffixes_are_no_images(tmp_path):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "folder.png").mkdir()
     assert [path.name for path in images_in(tmp_path)] == ["a.png", "b.JPG"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_named_pipe_is_no_image_and_nobody_waits_for_it(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    for read in (decode_image, lambda path: hash_files([path])):
+        with pytest.raises(FerError, match=r"a.png"):
+            read(tmp_path / "a.png")
 
 
 def test_hash_is_that_of_the_bytes(tmp_path):

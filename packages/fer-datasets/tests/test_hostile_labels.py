@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from fer_core import FerError
-from fer_datasets import expw, fer2013, ferplus, folder, rafdb
+from fer_datasets import affectnet, ckplus, expw, fer2013, ferplus, folder, rafdb, sfew
 from fer_datasets.npy_labels import read_npy_labels
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -43,9 +43,40 @@ FILES: dict[str, tuple[str, Callable[[Path], object], bytes]] = {
         b"path,label,split\na.jpg,happy,train\nb/c.jpg,sad,test\n",
     ),
     "expw": ("label/label.lst", expw.load, b"a.jpg 0 10 20 60 70 12.5 3\nb.jpg 1 1 2 6 7 2.5 6\n"),
+    "label.csv": (
+        "FER2013Train/label.csv",
+        ferplus.load,
+        b'fer0000000.png,"(0, 0, 48, 48)",4,0,0,1,3,2,0,0,0,0\n'
+        b'fer0000001.png,"(0, 0, 48, 48)",0,9,0,0,0,0,0,0,1,0\n',
+    ),
+    "modified": ("FERPlus_Label_modified.csv", ferplus.load, b"Image name,label\na.png,0\nb.png,7\n"),
+    "sfew": (
+        "sfew_2.0_labels.csv",
+        sfew.load,
+        b"image_name,label,emotion,original_split\nimage_000000.png,0,Angry,Train\nimage_000001.png,3,Happy,Val\n",
+    ),
+    "ckplus": ("ckplus_labels.csv", ckplus.load, b"image_name,label,emotion\nimage_000000.png,0,anger\n"),
+    "ckextended": ("ckextended.csv", ckplus.load, b"emotion,pixels,Usage\n0," + PIXELS + b",Training\n"),
+    "affectnet full": (
+        "training.csv",
+        affectnet.load,
+        b"subDirectory_filePath,expression,valence\n1/a.jpg,0,0.1\n2/b.jpg,8,-2\n",
+    ),
+    "affectnet lists": ("train_set/train_annotations_8class.txt", affectnet.load, b"0.jpg 1\n1.jpg 7\n"),
+    "affectnet cache": (
+        "affectnet.csv",
+        affectnet.load,
+        b"phase,img_path,label\ntrain,x/train_set/images/0.jpg,1\nval,x/val_set/images/1.jpg,7\n",
+    ),
     "npy": ("0_exp.npy", lambda root: read_npy_labels(root, ["0_exp.npy"]), NPY),
 }
-BESIDE = {"rafdb": "Image/aligned", "expw": "image/origin"}
+BESIDE = {
+    "rafdb": "Image/aligned",
+    "expw": "image/origin",
+    "modified": "FERPlus_Image",
+    "sfew": "sfew2.0_images",
+    "ckplus": "ckplus_images",
+}
 PIECES = [
     b"\n",
     b"\r",
@@ -80,6 +111,12 @@ def tree(name: str, root: Path) -> Path:
     if name == "ferplus":
         rows = b"".join(b"0," + PIXELS + b"," + usage + b"\n" for usage in (b"Training", b"PublicTest"))
         (root / "fer2013.csv").write_bytes(b"emotion,pixels,Usage\n" + rows)
+    if name == "label.csv":
+        for part in ("Train", "Valid", "Test"):
+            (root / f"FER2013{part}").mkdir()
+            (root / f"FER2013{part}/fer0000000.png").touch()
+            line = f'fer-{part}.png,"(0, 0, 48, 48)",9,0,0,0,0,0,0,0,1,0\n'
+            (root / f"FER2013{part}/label.csv").write_text(line)
     path = root / FILES[name][0]
     path.parent.mkdir(parents=True, exist_ok=True)
     return path

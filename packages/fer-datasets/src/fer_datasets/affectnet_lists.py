@@ -58,7 +58,10 @@ def read_lists(base: Path, parts: Mapping[str, Path]) -> tuple[pd.DataFrame, str
             raise layout_error(SPEC, base, f"{part.relative_to(base)} holds no list of labels (*annotations*.txt)")
         path = found[0]
         lines = pd.Series(_text(path).splitlines(), dtype=str).str.strip()
-        cells = lines[lines != ""].str.rsplit(n=1, expand=True).reindex(columns=[0, 1])
+        lines = lines[lines != ""]
+        if not len(lines):
+            raise FerError(f"{path} is empty: restore the list of labels")
+        cells = lines.str.rsplit(n=1, expand=True).reindex(columns=[0, 1])
         if cells[1].isna().any():
             row = int(cells.index[cells[1].isna()][0])
             raise FerError(
@@ -75,6 +78,8 @@ def read_cache(base: Path) -> tuple[pd.DataFrame, str]:
     """`affectnet.csv`. Its paths begin with its writer's own folder: what stands before the split is cut."""
     path = base / "affectnet.csv"
     cells = _read_csv(path, ["phase", "img_path", "label"])
+    if not len(cells):
+        raise FerError(f"{path} has a header but no rows: restore the file")
     phases = cells["phase"].str.strip()
     unknown = ~phases.isin(SPEC.splits)
     if unknown.any():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
@@ -165,11 +167,13 @@ def hash_files(paths: Iterable[Path]) -> list[str]:
     """sha256 (hexadecimal) of the bytes of each file.
 
     Raises:
-        FerError: A file is missing or unreadable.
+        FerError: A file is missing or unreadable, or no file.
     """
     hashes = []
     for path in paths:
         try:
+            if not path.is_file():  # a named pipe would wait for ever
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
             hashes.append(hashlib.sha256(path.read_bytes()).hexdigest())
         except OSError as error:
             reason = error.strerror or type(error).__name__

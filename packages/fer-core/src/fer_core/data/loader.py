@@ -227,10 +227,10 @@ class Loader:
                 atexit.unregister(_close_all)
                 atexit.register(_close_all)
             _open.add(self)
-            images = _Images(self._pack, self._pipeline, self._seed, self._bgr)
+            dataset = _Images(self._pack, self._pipeline, self._seed, self._bgr)
             # A generator of its own: DataLoader would otherwise draw from the global one, and change the run.
             self._processes = DataLoader(
-                images,
+                dataset,
                 batch_sampler=self._plan,
                 num_workers=self._workers,
                 persistent_workers=self._workers > 0,

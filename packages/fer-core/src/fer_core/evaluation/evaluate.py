@@ -18,7 +18,7 @@ from fer_core.errors import FerError
 from fer_core.evaluation.classes import Match, Rule, match_classes
 from fer_core.metrics import compute_metrics, save_confusion
 from fer_core.training.checkpoint import TEMPERATURE, build_from_checkpoint
-from fer_core.training.files import write_json, write_text
+from fer_core.training.files import write_atomically, write_json, write_text
 from fer_core.training.predictions import predict
 
 if TYPE_CHECKING:
@@ -63,7 +63,10 @@ class Evaluation:
         """Write `predictions-NAME.csv`, `confusion-NAME.png`, and outside of a run `evaluation-NAME.json`."""
         table, picture = folder / f"predictions-{name}.csv", folder / f"confusion-{name}.png"
         write_text(table, self._csv())
-        save_confusion(picture, self.metrics["confusion"], self.classes, f"{name} split")
+        write_atomically(
+            picture,
+            lambda partial: save_confusion(partial, self.metrics["confusion"], self.classes, f"{name} split"),
+        )
         if not self.about:
             return [table, picture]
         record = folder / f"evaluation-{name}.json"

@@ -20,11 +20,11 @@ from fer_core.errors import FerError
 from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
 from fer_core.metrics import save_curves
 from fer_core.plugins import load_plugins
-from fer_core.reports.page import REPORT, write_run_report
+from fer_core.reports.page import REPORT, render_run_report
 from fer_core.training import checkpoint, run_folder
 from fer_core.training.build import Data, build_setup, open_data
 from fer_core.training.components import check_components
-from fer_core.training.files import write_json, write_text
+from fer_core.training.files import write_atomically, write_json, write_text
 
 if TYPE_CHECKING:
     from fer_core.config import Config
@@ -61,8 +61,12 @@ class RunLog:
 
     def _flush(self) -> None:
         assert self.file is not None
-        with self.file.open("a", encoding="utf-8") as handle:
-            handle.writelines(line + "\n" for line in self.lines)
+        text = "".join(line + "\n" for line in self.lines)
+        try:
+            with self.file.open("ab") as handle:
+                handle.write(text.encode("utf-8", "backslashreplace"))
+        except OSError:  # it has been shown, and waits; where the run itself cannot be saved, that is an error
+            return
         self.lines = []
 
 
@@ -175,7 +179,10 @@ def _train_and_evaluate(trainer: Trainer, engine: Engine, log: RunLog) -> None:
     folder = trainer.folder
     if not distributed.is_main():
         return
-    save_curves(folder / "curves.png", trainer.history, metric=trainer.config.train.metric)
+    write_atomically(
+        folder / "curves.png",
+        lambda partial: save_curves(partial, trainer.history, metric=trainer.config.train.metric),
+    )
     _finish_environment(folder, seconds)
     write_json(folder / run_folder.RESULT, result)
     _write_report(folder, log)
@@ -189,8 +196,8 @@ def _train_and_evaluate(trainer: Trainer, engine: Engine, log: RunLog) -> None:
 def _write_report(folder: Path, log: Say) -> None:
     """A run is finished without its report, too: `fer-run report` makes it again."""
     try:
-        write_run_report(folder)
-    except (FerError, OSError) as error:
+        write_text(folder / REPORT, render_run_report(folder))
+    except FerError as error:
         log(f"warning  no {REPORT}: {error}")
 
 

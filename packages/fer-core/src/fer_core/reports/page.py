@@ -104,16 +104,13 @@ def render_report(found: Collection, title: str = "") -> tuple[str, Pictures]:
     return page, pictures
 
 
-def write_run_report(folder: Path) -> Path:
-    """Write `report.html` into the folder of a finished run.
+def render_run_report(folder: Path) -> str:
+    """The page of a finished run, which its folder keeps as `report.html`.
 
     Raises:
         FerError: The run is not finished, or damaged.
     """
-    page, _ = render_report(collect([folder]))
-    path = folder / REPORT
-    path.write_text(page, encoding="utf-8")
-    return path
+    return render_report(collect([folder]))[0]
 
 
 def missing_predictions(runs: Sequence[RunRecord]) -> list[str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 from fer_core.errors import FerError
+from fer_core.training.files import write_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -99,10 +101,11 @@ class CSVLog(Callback):
         """Rewrite the file from the history, so that a resumed run has no line twice."""
         rows = [_flat(entry) for entry in trainer.history]
         columns = list(dict.fromkeys(key for entry in rows for key in entry))
-        with (trainer.folder / "metrics.csv").open("w", newline="", encoding="utf-8") as handle:
-            writer = csv.DictWriter(handle, columns)
-            writer.writeheader()
-            writer.writerows(rows)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(trainer.folder / "metrics.csv", text.getvalue())
 
 
 def _flat(row: Row, joint: str = ".", prefix: str = "") -> Row:

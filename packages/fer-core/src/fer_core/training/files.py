@@ -73,7 +73,7 @@ def _os_reason(error: Exception) -> str | None:
     if isinstance(error, OSError):
         return error.strerror or str(error)
     text = str(error)
-    wrapped = ("No space left", "os error", "Permission denied", "file write failed", "unexpected pos")
-    if any(mark in text for mark in wrapped):
-        return "No space left on device" if "unexpected pos" in text or "file write failed" in text else text
-    return None
+    # What torch's writer says, by the place where the disk refused.
+    if any(mark in text for mark in ("file write failed", "unexpected pos", "iostream error")):
+        return "No space left on device"
+    return text if any(mark in text for mark in ("No space left", "os error", "Permission denied")) else None

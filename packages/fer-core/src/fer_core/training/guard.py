@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 BEHIND = 8
 """Steps after which an accelerator's loss is looked at: by then it is known, and nobody has to wait for it."""
 FILE = "nonfinite.json"
+SMALLER = "use train.recompute=true, a smaller data.input_size, another model or another --device"
 
 
 class LossGuard:
@@ -71,45 +72,73 @@ class LossGuard:
     def explain(self, error: BaseException) -> None:
         """Raise a `FerError` in the place of an error of torch that has a known cause; return for any other."""
         text, folder = str(error), self.trainer.folder
-        if isinstance(error, torch.OutOfMemoryError):
-            raise self._out_of_memory() from error
+        if _no_room(error):
+            # Predicting puts the model into eval mode, and an error leaves it there.
+            trains = self.trainer.task.model.training
+            raise (self._no_room_to_train() if trains else self._no_room_to_evaluate()) from error
         if isinstance(error, RuntimeError) and distributed.size() > 1 and _peer_is_gone(text):
             raise FerError(
                 f"process {distributed.rank()} of {distributed.size()} lost another one, which ended first: see "
                 f"what that one printed, then go on with --resume {folder}"
             ) from error
 
-    def _out_of_memory(self) -> FerError:
+    def _no_room_to_train(self) -> FerError:
         trainer = self.trainer
         size = trainer.config.data.batch_size // distributed.size()
         parts = trainer.config.train.accumulate
-        while (fits := -(-size // (parts := parts * 2))) > 1:
-            if self._fits(fits):
-                break
-        return FerError(
-            f"{trainer.engine.device} has no room for {size // trainer.config.train.accumulate or 1} images at "
-            f"once, but for {fits}: use train.accumulate={parts}, which computes the same batch in parts, or "
-            f"data.batch_size={fits * distributed.size()}"
-        )
+        what = f"{trainer.engine.device} has no room for {max(size // parts, 1)} images at once"
+        while size // (parts := parts * 2) >= 2:  # batch normalisation needs two
+            fits = -(-size // parts)
+            if self._fits(fits, training=True):
+                return FerError(
+                    f"{what}, but for {fits}: use train.accumulate={parts}, which computes the same batch in "
+                    f"parts, or data.batch_size={fits * distributed.size()}"
+                )
+        return FerError(f"{what}, and not for two: {SMALLER}")
 
-    def _fits(self, images: int) -> bool:
+    def _no_room_to_evaluate(self) -> FerError:
+        section = self.trainer.config.data
+        size = section.eval_batch_size or section.batch_size
+        what = f"{self.trainer.engine.device} has no room to evaluate {size} images at once"
+        fits = size
+        while (fits := fits // 2) >= 1:
+            if self._fits(fits, training=False):
+                return FerError(f"{what}, but {fits}: use data.eval_batch_size={fits}, which changes no result")
+        return FerError(f"{what}, and not one: {SMALLER}")
+
+    def _fits(self, images: int, *, training: bool) -> bool:
         """Whether a pass over so many images of the training's size finds room."""
         trainer = self.trainer
-        size = trainer.config.data.input_size
-        batch = {
-            "image": torch.zeros(images, 3, size, size),
-            "label": torch.zeros(images, dtype=torch.int64),
-            "index": torch.zeros(images, dtype=torch.int64),
-        }
+        size, classes = trainer.config.data.input_size, trainer.setup.info.num_classes
+        batch = trainer.engine.place(
+            {
+                "image": torch.zeros(images, 3, size, size),
+                "label": torch.zeros(images, dtype=torch.int64),
+                "index": torch.zeros(images, dtype=torch.int64),
+                "distribution": torch.full((images, classes), 1 / classes),
+            }
+        )
         trainer.optimizer.zero_grad(set_to_none=True)
         torch.cuda.empty_cache()
+        trainer.task.train(training)
         try:
-            with trainer.engine.autocast():
-                losses = trainer.task(trainer.engine.place(batch), trainer.progress())
+            with trainer.engine.autocast(), torch.set_grad_enabled(training):
+                if not training:
+                    trainer.task.model(batch["image"])
+                    return True
+                losses = trainer.task(batch, trainer.progress())
             trainer.engine.backward(losses["loss"])
-        except torch.OutOfMemoryError:
-            return False
+        except RuntimeError as error:
+            if _no_room(error):
+                return False
+            raise
         return True
+
+
+def _no_room(error: BaseException) -> bool:
+    """Whether an accelerator's memory, or the computer's own, was refused."""
+    refused = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return refused or isinstance(error, torch.OutOfMemoryError)
 
 
 def _peer_is_gone(text: str) -> bool:

@@ -1,0 +1,30 @@
+"""What the engine settles for a run: arithmetic, and how far one step may go."""
+
+from __future__ import annotations
+
+import fer_core
+import pytest
+import torch
+from fer_core.engine import Engine
+from fer_core.training import checkpoint
+
+
+def test_fp32_is_no_tf32_whatever_was_set_before() -> None:
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    Engine.start("cpu", "fp32", deterministic=False)
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert not torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.parametrize("optimizer", [{"name": "sgd"}, {"name": "sam", "base": "sgd"}])
+def test_a_clipped_step_is_as_long_as_was_allowed(tiny, quick, optimizer) -> None:
+    """With plain SGD and a rate of 1 the first step is the clipped gradient itself."""
+    quick["optimizer"] = {**optimizer, "lr": 1.0, "momentum": 0.0, "weight_decay": 0.0}
+    after = {}
+    for norm in (0.01, 0.03):
+        quick["train"] = {"steps": 1, "precision": "fp32", "clip_norm": norm, "select": "last"}
+        run = fer_core.train("tiny", "bars", device="cpu", show=lambda line: None, **quick)
+        state, _ = checkpoint.load_weights(run.folder / "last.safetensors")
+        parameters = [name for name in state if "running" not in name and "tracked" not in name]
+        after[norm] = torch.cat([state[name].flatten() for name in parameters])
+    assert float((after[0.03] - after[0.01]).norm()) == pytest.approx(0.02, rel=1e-3)
