@@ -463,6 +463,22 @@ def test_ranks_over_datasets_are_drawn_for_models_that_are_on_all(tmp_path):
     Page(page)
 
 
+def test_speeds_stand_in_one_picture_only_where_machines_are_alike(tmp_path):
+    for model, speed in (("dan", 800.5), ("timm", 1200.0)):
+        make_run(tmp_path / model, model)
+        place = tmp_path / model / "env.json"
+        env = {**json.loads(place.read_text()), "evaluated_per_second": speed, "device": "cpu", "threads": 2}
+        place.write_text(json.dumps(env))
+    page, _ = render_report(collect([tmp_path]))
+    assert "800.5</td>" in page
+    assert "dan: 800" in page
+    assert "Accuracy against faces/s when evaluated" in page
+    place.write_text(json.dumps({**env, "threads": 1}))
+    page, _ = render_report(collect([tmp_path]))
+    assert "800.5</td>" in page
+    assert "Accuracy against faces/s when evaluated" not in page
+
+
 def test_a_model_without_a_figure_in_a_published_table_has_an_empty_cell(tmp_path, monkeypatch):
     for model in ("alpha", "beta"):
         make_run(tmp_path / model, model, recipe="theirs")

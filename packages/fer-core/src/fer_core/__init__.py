@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         evaluate,
         import_weights,
         inference_form,
+        resume,
         train,
     )
     from fer_core.losses import Loss
@@ -66,6 +67,7 @@ __all__ = [
     "hookimpl",
     "import_weights",
     "inference_form",
+    "resume",
     "train",
 ]
 
@@ -79,6 +81,7 @@ _API = (
     "evaluate",
     "import_weights",
     "inference_form",
+    "resume",
     "train",
 )
 _LAZY = {"Loss": "fer_core.losses", **dict.fromkeys(_API, "fer_core.api")}

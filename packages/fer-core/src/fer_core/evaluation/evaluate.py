@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +49,7 @@ class Evaluation:
         groups: Whom each face belongs to (the table's `group`: subject, film), empty text where one face's is not
             known [N]; no item where the dataset knows none.
         about: Which weights on which data, for reports; empty inside a run, whose `result.json` says it.
+        seconds: That predicting took, with reading the faces, without loading the weights.
     """
 
     classes: tuple[str, ...]
@@ -58,6 +60,7 @@ class Evaluation:
     label_space: dict[str, Any] = field(default_factory=dict)
     groups: list[str] = field(default_factory=list)
     about: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
 
     def save(self, folder: Path, name: str) -> list[Path]:
         """Write `predictions-NAME.csv`, `confusion-NAME.png`, and outside of a run `evaluation-NAME.json`."""
@@ -195,12 +198,16 @@ def evaluate_network(
 ) -> Evaluation:
     """Predict `rows` of `dataset`, each of a class that `match` measures; see `evaluate_checkpoint`."""
     loader = network.loader(pack, rows, match.labels, batch_size=batch_size, workers=workers)
+    began = time.perf_counter()
     with killed_workers_told():
         found = predict(network.model, loader, network.engine, network.header.get(TEMPERATURE, 1.0))
+    seconds = time.perf_counter() - began
     loader.close()
     ids = dataset.table["id"].to_numpy()[found.rows].tolist()
     probabilities = match.probabilities(found.probabilities)
     metrics = compute_metrics(found.labels, probabilities, match.classes)
     groups = dataset.table[GROUP].to_numpy()[found.rows].tolist() if GROUP in dataset.table.columns else []
     known = groups if any(groups) else []
-    return Evaluation(match.classes, ids, found.labels, probabilities, metrics, match.record, known)
+    return Evaluation(
+        match.classes, ids, found.labels, probabilities, metrics, match.record, known, seconds=seconds
+    )

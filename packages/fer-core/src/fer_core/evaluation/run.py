@@ -175,7 +175,7 @@ def _train_and_evaluate(trainer: Trainer, engine: Engine, log: RunLog) -> None:
     with killed_workers_told(f"; then go on with fer-run train --resume {trainer.folder}"):
         trainer.fit()
     seconds = time.monotonic() - began
-    result = _evaluate_run(trainer, engine)
+    result, speed = _evaluate_run(trainer, engine)
     folder = trainer.folder
     if not distributed.is_main():
         return
@@ -183,7 +183,7 @@ def _train_and_evaluate(trainer: Trainer, engine: Engine, log: RunLog) -> None:
         folder / "curves.png",
         lambda partial: save_curves(partial, trainer.history, metric=trainer.config.train.metric),
     )
-    _finish_environment(folder, seconds)
+    _finish_environment(folder, seconds, speed)
     write_json(folder / run_folder.RESULT, result)
     _write_report(folder, log)
     for split, metrics in result["metrics"].items():
@@ -201,8 +201,8 @@ def _write_report(folder: Path, log: Say) -> None:
         log(f"warning  no {REPORT}: {error}")
 
 
-def _evaluate_run(trainer: Trainer, engine: Engine) -> dict[str, Any]:
-    """Evaluate the chosen and the last weights on every part that has faces."""
+def _evaluate_run(trainer: Trainer, engine: Engine) -> tuple[dict[str, Any], float]:
+    """Evaluate the chosen and the last weights on every part that has faces; the result, and faces a second."""
     data, folder, last = trainer.setup.data, trainer.folder, trainer.history[-1]
     roles = [role for role in ("val", "test") if len(data.rows(role))]
     best = trainer.best or {"epoch": last["epoch"], "step": last["step"]}
@@ -219,12 +219,15 @@ def _evaluate_run(trainer: Trainer, engine: Engine) -> dict[str, Any]:
         name: {role: evaluation.metrics for role, evaluation in evaluations.items()}
         for name, evaluations in found.items()
     }
-    return {
+    chosen = found[run_folder.BEST].values()
+    speed = sum(len(evaluation.ids) for evaluation in chosen) / sum(evaluation.seconds for evaluation in chosen)
+    result = {
         **_identity(trainer),
         "metrics": metrics[run_folder.BEST],
         "best": {"epoch": best["epoch"], "step": best["step"], "metrics": metrics[run_folder.BEST]},
         "last": {"epoch": last["epoch"], "step": last["step"], "metrics": metrics[run_folder.LAST]},
     }
+    return result, speed
 
 
 def _evaluate_role(trainer: Trainer, weights: Path, role: str, engine: Engine) -> Evaluation:
@@ -287,11 +290,14 @@ def _read_environment(folder: Path) -> dict[str, Any]:
     return content
 
 
-def _finish_environment(folder: Path, seconds: float) -> None:
+def _finish_environment(folder: Path, seconds: float, speed: float) -> None:
     content = _read_environment(folder)
-    sessions = [*content.get("training_seconds", []), round(seconds, 1)]
-    finished = datetime.now(UTC).isoformat(timespec="seconds")
-    write_json(folder / run_folder.ENVIRONMENT, {**content, "finished": finished, "training_seconds": sessions})
+    measured = {
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "training_seconds": [*content.get("training_seconds", []), round(seconds, 1)],
+        "evaluated_per_second": round(speed, 1),
+    }
+    write_json(folder / run_folder.ENVIRONMENT, {**content, **measured})
 
 
 def _warn_about_changes(engine: Engine, stored: Mapping[str, Any], log: RunLog) -> None:

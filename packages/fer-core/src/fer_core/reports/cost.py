@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ from fer_core.types import TaskInfo
 
 if TYPE_CHECKING:
     from fer_core.reports.collect import RunRecord
+
+MACHINE = ("platform", "device", "precision", "compile", "threads", "processes")
+"""What in `env.json` a speed depends on."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,16 @@ def measure_cost(run: RunRecord) -> Cost | None:
     model = run.result["model"]
     size = int((run.result.get("input") or run.config["data"])["input_size"])
     return _measure(run.model, json.dumps(model.get("options") or {}, sort_keys=True), run.classes, size)
+
+
+def speeds(runs: Mapping[str, RunRecord]) -> dict[str, float]:
+    """Faces a second of each row's run when it was evaluated, reading included; of those that recorded it."""
+    return {row: run.env["evaluated_per_second"] for row, run in runs.items() if "evaluated_per_second" in run.env}
+
+
+def comparable(runs: Iterable[RunRecord]) -> bool:
+    """Whether the speeds of runs may stand in one picture: same kind of machine, arithmetic and threads."""
+    return len({tuple(run.env.get(key) for key in MACHINE) for run in runs}) == 1
 
 
 @lru_cache(maxsize=256)

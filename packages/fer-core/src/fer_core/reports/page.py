@@ -25,7 +25,7 @@ from fer_core.reports.compare import (
     make_tables,
     probabilities,
 )
-from fer_core.reports.cost import Cost, measure_cost
+from fer_core.reports.cost import Cost, comparable, measure_cost, speeds
 from fer_core.reports.diagnoses import Budget, find_diagnoses, read_diagnosis
 from fer_core.reports.drawing import Drawing, theme
 from fer_core.reports.elsewhere import Elsewhere, find_evaluations
@@ -210,9 +210,11 @@ def _column(column: Column, pictures: Pictures) -> dict[str, Any]:
 
 def _cost_pictures(column: Column, points: dict[str, Cost], pictures: Pictures) -> list[tuple[str, str]]:
     """Caption and picture for each kind of cost that two rows or more have."""
+    runs = {row: cell.runs[0] for row, cell in column.cells.items()}
     kinds = (
         ("Parameters", "million parameters", {row: cost.parameters / 1e6 for row, cost in points.items()}),
         ("Multiply-adds of one face", "GMACs", {row: (cost.macs or 0) / 1e9 for row, cost in points.items()}),
+        ("Faces a second", "faces/s when evaluated", speeds(runs) if comparable(runs.values()) else {}),
     )
     found = []
     for caption, label, costs in kinds:
