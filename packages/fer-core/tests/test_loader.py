@@ -160,6 +160,22 @@ def test_one_remaining_image_joins_the_previous_batch_in_training(colour, rows, 
         assert torch.cat([batch["index"] for batch in batches]).tolist() == rows.tolist()
 
 
+@pytest.mark.parametrize("sampler", [shuffle, balanced])
+def test_processes_share_a_training_batch_and_change_its_images_alike(colour, sampler):
+    rows = range(32)
+    alone = list(load(colour, rows, sampler=sampler).epoch(2))
+    shares = [list(load(colour, rows, sampler=sampler, process=(rank, 2)).epoch(2)) for rank in range(2)]
+    for whole, *parts in zip(alone, *shares, strict=True):
+        for key in ("index", "label", "image"):
+            assert torch.equal(torch.cat([part[key] for part in parts]), whole[key])
+
+
+def test_processes_evaluate_every_row_once(colour):
+    shares = [load(colour, sampler=None, process=(rank, 2)).epoch(0) for rank in range(2)]
+    rows = torch.cat([batch["index"] for share in shares for batch in share])
+    assert sorted(rows.tolist()) == list(range(COUNT))
+
+
 @pytest.mark.parametrize("mode", ["batched", "per-image"])
 @pytest.mark.parametrize(("rows", "sizes"), [(33, [8] * 4), (31, [8] * 3), (32, [8] * 4), (8, [8])])
 def test_drop_last_leaves_out_what_does_not_fill_a_batch(colour, rows, sizes, mode):
