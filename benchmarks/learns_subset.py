@@ -1,10 +1,10 @@
-"""Whether every installed model learns: 64 drawn faces, at most 200 steps, by the model's own loss and optimizer.
+"""Whether every installed model learns: 64 drawn faces, at most 200 steps, by its own settings.
 
-`python benchmarks/learns_subset.py [--by accuracy|either] [MODEL...]` prints a line for each; all take about two
-hours on one core. The settings are those of `fer-run train MODEL synthetic`, with a constant learning rate and at
-most 16 faces a batch. A model has learned when it recognises 90 % of the faces, or when the excess of the loss
-over its floor, as a mean over the last 10 steps, is half of what it was at the first step; `--by either` stops at
-whichever comes first.
+`python benchmarks/learns_subset.py [--by accuracy|either] [MODEL...]` prints a line for each; all take about an
+hour on one core. The settings are those of `fer-run train MODEL synthetic`, the schedule drawn out over 200 steps,
+with at most 16 faces a batch. A model has learned when it recognises 90 % of the faces, or when the excess of the
+loss over its floor, as a mean over the last 10 steps, is half of what it was at the first step; `--by either`
+stops at whichever comes first.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ from fer_core.refs import resolve
 from fer_core.training.build import build_model
 from fer_core.training.predictions import logits_of
 from fer_core.types import Progress, TaskInfo
-from torch import Tensor
+from torch import Tensor, nn
 
 FACES, BATCH, STEPS, EVERY = 64, 16, 200, 10
+PER_EPOCH = FACES // BATCH
 FLOORS = {"lnsu": 1.148}
 """The least loss that smoothed targets allow, where it is not 0."""
 
@@ -46,7 +47,7 @@ def faces(config: Config) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def accuracy(model: torch.nn.Module, images: Tensor, labels: Tensor) -> float:
+def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     """Share of the 64 faces that are recognised, in eval mode."""
     model.eval()
     found = torch.cat([logits_of(model, part).argmax(1) for part in torch.split(images, BATCH)])
@@ -65,27 +66,36 @@ def learn(name: str, by: str) -> str:
     loss = registry.find("losses", config.loss.name)(info, **config.loss.options).to(engine.device)
     parameters = [p for p in [*model.parameters(), *loss.parameters()] if p.requires_grad]
     optimizer = registry.find("optimizers", config.optimizer.name)(parameters, **config.optimizer.options)
+    schedule = config.scheduler
+    total, unit = (STEPS, PER_EPOCH) if schedule.per == "step" else (STEPS // PER_EPOCH, 1)
+    scheduler = registry.find("schedulers", schedule.name)(
+        optimizer, total=total, per_epoch=unit, **schedule.options
+    )
     images, labels = faces(config)
     batch = engine.place({"image": images, "label": labels, "index": torch.arange(FACES)})
     model.train()
     losses, best, began = list[float](), 0.0, time.monotonic()
     floor = FLOORS.get(name, 0.0)
     for step in range(STEPS):
-        epoch, part = divmod(step, FACES // BATCH)
+        epoch, part = divmod(step, PER_EPOCH)
         order = torch.randperm(FACES, generator=torch.Generator().manual_seed(epoch))
         rows = order[part * BATCH : (part + 1) * BATCH].to(engine.device)
         micro = {key: value[rows] for key, value in batch.items()}
 
-        progress = Progress(epoch, STEPS * BATCH // FACES, step, STEPS)
+        progress = Progress(epoch, STEPS // PER_EPOCH, step, STEPS)
 
         def closure(micro: dict[str, Tensor] = micro, progress: Progress = progress) -> dict[str, Tensor]:
             optimizer.zero_grad(set_to_none=True)
             with engine.autocast():
                 terms = loss(model, micro, progress)
             engine.backward(terms["loss"])
+            if config.train.clip_norm is not None:
+                nn.utils.clip_grad_norm_(parameters, config.train.clip_norm)
             return {"loss": terms["loss"].detach()}
 
         losses.append(float(optimizer.step(closure)["loss"]))
+        if schedule.per == "step" or part == PER_EPOCH - 1:
+            scheduler.step()
         if (step + 1) % EVERY == 0:
             best = max(best, accuracy(model, batch["image"], batch["label"]))
             recent = statistics.fmean(losses[-EVERY:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 
@@ -222,3 +223,12 @@ def test_two_runs_of_one_second_get_distinct_folders(tiny, quick) -> None:
     quick["train"] = {"steps": 1}
     folders = {fer_core.train("tiny", "bars", device="cpu", show=silent, **quick).folder for _ in range(3)}
     assert len(folders) == 3
+
+
+def test_a_finished_training_holds_no_memory(tiny, quick) -> None:
+    gc.disable()
+    try:
+        run("runs/a", quick)
+        assert not [found for found in gc.get_objects() if isinstance(found, trainer.Trainer)]
+    finally:
+        gc.enable()

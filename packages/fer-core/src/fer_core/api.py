@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -425,6 +426,7 @@ def _rows(
 
 
 def _finished(folder: Path) -> Run:
+    gc.collect()  # parts of a run refer to each other, and its weights would stay until the next full collection
     return Run(folder, json.loads((folder / run_folder.RESULT).read_text(encoding="utf-8")))
 
 
