@@ -46,7 +46,7 @@ READERS: dict[str, Callable[[Path, Path], object]] = {
     "yaml": lambda folder, file: load_config(file),
     "votes": lambda folder, file: ferplus.load(folder),
     "rafdb": lambda folder, file: rafdb.load(folder),
-    "npy": lambda folder, file: read_npy_labels(file),
+    "npy": lambda folder, file: read_npy_labels(folder, [file.name]),
 }
 
 
