@@ -17,7 +17,7 @@ def measure(code, *arguments):
 
 def test_a_million_rows_need_less_than_a_gibibyte():
     peak = measure("""
-        import resource
+        from pathlib import Path
         import numpy as np, pandas as pd
         from fer_core.data.splits import make_split
         from fer_core.data.table import check_table, make_fingerprint
@@ -33,7 +33,9 @@ def test_a_million_rows_need_less_than_a_gibibyte():
         split = make_split(Table, roles, "official+holdout", holdout=0.1, seed=0, select="last")
         assert len(split.train) + len(split.val) + len(split.test) == 1_000_000
         make_fingerprint(Table.table["id"], Table.table["label"], Table.table["source"])
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+        # Not ru_maxrss, which begins with what the process that started this one had.
+        lines = Path("/proc/self/status").read_text().splitlines()
+        print(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**20)
     """)
     assert peak < 1
 
