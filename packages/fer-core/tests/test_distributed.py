@@ -15,6 +15,8 @@ import pytest
 import torch
 
 PLUGIN = """
+import atexit
+from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
@@ -61,6 +63,11 @@ class Dumping(Trainer):
     def fit(self):
         super().fit()
         torch.save(self.task.state_dict(), self.folder / f"rank{distributed.rank()}.pt")
+        atexit.register(count_threads, self.folder / f"threads{distributed.rank()}.txt")
+
+def count_threads(file):
+    names = [thread.read_text().strip() for thread in Path("/proc/self/task").glob("*/comm")]
+    file.write_text(str(names.count("pt_gloo_runloop")))
 
 @hookimpl
 def fer_models():
@@ -136,6 +143,13 @@ def test_two_processes_train_as_one_that_takes_their_parts_in_turn(launch, tmp_p
         assert mine["metrics"]["test"]["confusion"] == other["metrics"]["test"]["confusion"]
         ids = [(tmp_path / run / "predictions-test.csv").read_text().splitlines() for run in ("two", "one")]
         assert [line.split(",")[0] for line in ids[0]] == [line.split(",")[0] for line in ids[1]]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads by Linux's means")
+def test_the_threads_of_the_last_exchange_have_ended_before_python_does(launch, tmp_path) -> None:
+    """One that gives back a tensor while Python shuts down ends a finished run with SIGABRT."""
+    finish(launch(2, *COMMON, *METHODS["sgd"], "-o", "run.dir=two"))
+    assert [(tmp_path / f"two/threads{rank}.txt").read_text() for rank in (0, 1)] == ["0", "0"]
 
 
 def test_without_batch_statistics_it_equals_the_undivided_batch(launch, tmp_path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,13 +31,22 @@ def start(backend: str) -> None:
     import torch.distributed as dist
 
     if launched() > 1 and not dist.is_initialized():
+        # Its signatures name the group of the moment they are read in: read in later, they would keep it for good.
+        import torch.distributed.nn  # noqa: F401
+
         dist.init_process_group("cpu:gloo,cuda:nccl" if backend == "nccl" else backend)
 
 
 def stop() -> None:
-    """Leave the other processes."""
+    """Leave the other processes, as the last thing done with them, when nothing holds what `Engine.wrap` made.
+
+    It ends gloo's threads. One that still has a tensor to give back while Python shuts down aborts the process.
+    """
+    if launched() == 1:
+        return
     import torch.distributed as dist
 
+    gc.collect()  # a run is a cycle of objects, and its wrapped network holds the group
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
 

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import click
 
-from fer_core import registry
+from fer_core import distributed, registry
 from fer_core.errors import FerError
 
 
@@ -53,12 +53,14 @@ class LazyGroup(click.Group):
         if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold bytes that are no text
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
         except FerError as error:
             raise UserError(error) from error
         except KeyboardInterrupt:
             click.echo("Interrupted", err=True)
             ctx.exit(130)
+        distributed.stop()
+        return result
 
 
 def _help_line(name: str) -> str:
