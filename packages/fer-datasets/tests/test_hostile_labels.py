@@ -89,9 +89,10 @@ PIECES = [
     b"-1",
     b"1e9",
     b"9" * 5000,
+    b"9" * 400,  # infinite, but not refused for its length
     b"../x",
 ]
-PIECES += [b"nan", b"label", b"\xc3\xa9", b"1.5", b"", b",,,,,,,,,,,,", b"'''", b"(((((((("]
+PIECES += [b"nan", b"inf", b"label", b"\xc3\xa9", b"1.5", b"", b",,,,,,,,,,,,", b"'''", b"(((((((("]
 
 
 @st.composite

@@ -95,7 +95,7 @@ def read_cache(base: Path) -> tuple[pd.DataFrame, str]:
 
 def _frame(split: str, names: pd.Series, labels: pd.Series, sources: pd.Series, path: Path) -> pd.DataFrame:
     numbers = pd.to_numeric(labels.str.strip(), errors="coerce")
-    wrong = numbers.isna() | (numbers != numbers.round())
+    wrong = ~(numbers.abs() < 2**31) | (numbers != numbers.round())  # the first holds for nan and inf, too
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
         raise FerError(
