@@ -200,11 +200,19 @@ def test_lists_of_poster(tmp_path, ending):
     assert dataset.read(0).shape == (8, 8, 3)
 
 
-@pytest.mark.parametrize("content", ["", "\n \n"])
-def test_empty_lists_are_refused(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is empty: restore"),
+        ("\n \n", "is empty: restore"),
+        ("0.jpg 1\n1.jpg inf\n", "row 2: the label 'inf' is no whole number"),
+        ("0.jpg " + "9" * 400, "is no whole number"),
+    ],
+)
+def test_damaged_lists_are_refused(tmp_path, content, message):
     (tmp_path / "train_set").mkdir()
     (tmp_path / "train_set/train_annotations_8class.txt").write_text(content)
-    with pytest.raises(FerError, match=r"train_annotations_8class.txt is empty: restore"):
+    with pytest.raises(FerError, match=rf"train_annotations_8class.txt.* {message}"):
         load(tmp_path)
 
 
