@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import signal
 from pathlib import Path
 
 import fer_core
@@ -12,8 +13,11 @@ import pandas as pd
 import pytest
 import torch
 from fer_core import FerError, api
+from fer_core.errors import InterruptedRunError
+from fer_core.evaluation import run as whole_run
 from fer_core.training import checkpoint, trainer
 from fer_core.training.callbacks import Callback
+from fer_core.training.signals import Signals
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score, recall_score
 
 PRODUCTS = ("best.safetensors", "last.safetensors", "result.json", "predictions-test.csv", "metrics.jsonl")
@@ -118,6 +122,65 @@ def test_a_run_killed_in_mid_epoch_goes_on_from_its_last_saved_step(tiny, quick,
             run("runs/killed", quick, train={"epochs": 4, "save_every": 2})
     state = checkpoint.load_state_file(Path("runs/killed/last.state.pt"))
     assert state["position"] == {"epoch": 1, "batch": 2, "step": 6}
+
+
+def signal_at(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, number: int, count: int) -> None:
+    """Let the call with this count send a signal first."""
+    original, calls = getattr(owner, name), iter(range(1, 1000))
+
+    def called(*arguments, **options):
+        if next(calls) == count:
+            signal.raise_signal(number)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(owner, name, called)
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["sigterm", "ctrl-c"]
+)
+@pytest.mark.parametrize(
+    ("owner", "name", "count"),
+    [
+        (trainer.Trainer, "train_step", 1),
+        (trainer.Trainer, "train_step", 3),
+        (trainer.Trainer, "train_step", 12),
+        (trainer.Trainer, "_evaluate", 4),
+        (whole_run, "evaluate_checkpoint", 1),
+        (whole_run, "evaluate_checkpoint", 2),
+    ],
+    ids=["first-step", "epoch's-end", "last-step", "last-validation", "evaluation", "later-evaluation"],
+)
+def test_a_signal_says_how_to_go_on_to_the_same_bytes(
+    tiny, quick, monkeypatch, owner, name, count, number, status
+) -> None:
+    whole = run("runs/whole", quick)
+    before = signal.getsignal(number)
+    with monkeypatch.context() as patch:
+        signal_at(patch, owner, name, number, count)
+        with pytest.raises(InterruptedRunError, match="fer-run train --resume runs/interrupted") as raised:
+            run("runs/interrupted", quick)
+    assert raised.value.exit_status == status
+    assert signal.getsignal(number) is before
+    assert not Path("runs/interrupted/result.json").exists()
+    assert products(api.resume("runs/interrupted", show=silent).folder) == products(whole.folder)
+
+
+def test_a_signal_while_the_result_is_written_does_not_lose_it(tiny, quick, monkeypatch) -> None:
+    signal_at(monkeypatch, whole_run, "save_curves", signal.SIGTERM, 1)
+    done = run("runs/a", quick)
+    assert (done.folder / "report.html").exists()
+
+
+def test_under_torchrun_an_error_is_told_before_the_process_is_ended(monkeypatch) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    try:
+        with pytest.raises(FerError, match="lost another one"), Signals(Path("run")):
+            raise FerError("lost another one")
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_resuming_a_finished_run_says_so_and_changes_nothing(tiny, quick) -> None:

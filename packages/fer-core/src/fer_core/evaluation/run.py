@@ -171,14 +171,19 @@ def _introduce(trainer: Trainer, log: RunLog) -> None:
 
 
 def _train_and_evaluate(trainer: Trainer, engine: Engine, log: RunLog) -> None:
-    began = time.monotonic()
-    with killed_workers_told(f"; then go on with fer-run train --resume {trainer.folder}"):
-        trainer.fit()
-    seconds = time.monotonic() - began
-    result, speed = _evaluate_run(trainer, engine)
+    with trainer.signals:
+        began = time.monotonic()
+        with killed_workers_told(f"; then go on with fer-run train --resume {trainer.folder}"):
+            trainer.fit()
+        seconds = time.monotonic() - began
+        with trainer.signals.all_saved():
+            result, speed = _evaluate_run(trainer, engine)
+        if distributed.is_main():
+            _finish(trainer, result, seconds, speed, log)
+
+
+def _finish(trainer: Trainer, result: dict[str, Any], seconds: float, speed: float, log: RunLog) -> None:
     folder = trainer.folder
-    if not distributed.is_main():
-        return
     write_atomically(
         folder / "curves.png",
         lambda partial: save_curves(partial, trainer.history, metric=trainer.config.train.metric),

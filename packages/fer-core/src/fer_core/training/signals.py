@@ -1,28 +1,35 @@
-"""Ctrl-C and SIGTERM, by which schedulers pre-empt: training ends at a step, and everything is saved."""
+"""Ctrl-C and SIGTERM, by which schedulers pre-empt: a run ends where it can be gone on with, and says how."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
+from fer_core import distributed
 from fer_core.errors import InterruptedRunError
 
 HEEDED = (signal.SIGINT, signal.SIGTERM)
 
 
 class Signals:
-    """Context within which the first signal is noted, and a second Ctrl-C ends at once.
+    """Context of a run, within which the first signal is noted, and a second Ctrl-C ends at once.
 
     Attributes:
         received: The signal that came, or None.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.received: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
+        self._process = os.getpid()
+        self._saved = False
 
     def __enter__(self) -> Signals:
         # Python hands signals to the main thread only; elsewhere they stay the caller's affair.
@@ -34,18 +41,33 @@ class Signals:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            # torchrun ends all by SIGTERM as soon as one has ended: first this one tells what it has met.
+            told = error is None or number != signal.SIGTERM or distributed.launched() == 1
+            signal.signal(number, handler if told else signal.SIG_IGN)
+
+    @contextmanager
+    def all_saved(self) -> Iterator[None]:
+        """Within, nothing is lost by leaving at once. Raises InterruptedRunError when a signal came, or comes."""
+        self._saved = True
+        try:
+            if self.received is not None:
+                self.leave()
+            yield
+        finally:
+            self._saved = False
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = signal.Signals(number)
+        if self._saved and os.getpid() == self._process:  # a forked worker has this handler, too
+            self.leave()
 
-    def leave(self, folder: Path) -> NoReturn:
-        """End the run whose state was saved in `folder`. Raises InterruptedRunError."""
+    def leave(self) -> NoReturn:
+        """End the run, whose state was saved. Raises InterruptedRunError."""
         received = self.received or signal.SIGTERM  # without one of its own, another process was asked
         raise InterruptedRunError(
-            f"{received.name} came, so training ends here; everything is saved: go on with "
-            f"fer-run train --resume {folder}",
+            f"{received.name} came, so the run ends here; everything is saved: go on with "
+            f"fer-run train --resume {self.folder}",
             128 + received,
         )

@@ -65,7 +65,7 @@ class Trainer:
         # What watches a run prints and writes, so it lives in the main process alone.
         self.callbacks = setup.callbacks if distributed.is_main() else {}
         self.guard = LossGuard(self)
-        self.signals = Signals()
+        self.signals = Signals(folder)
         self.position = Position()
         self.history: list[Row] = []
         self.best: dict[str, Any] | None = None
@@ -85,9 +85,8 @@ class Trainer:
         for callback in self.callbacks.values():
             callback.on_start(self)
         try:
-            with self.signals:
-                while self.stop is None and self.position.step < self.total_steps:
-                    self._epoch()
+            while self.stop is None and self.position.step < self.total_steps:
+                self._epoch()
         except BaseException as error:
             self.guard.explain(error)
             raise
@@ -186,7 +185,7 @@ class Trainer:
         """Save and leave when someone asks the run to end; all processes at the same step."""
         if distributed.any_of(self.signals.received is not None):
             self._save_state()
-            self.signals.leave(self.folder)
+            self.signals.leave()
 
     def progress(self) -> Progress:
         """How far training is."""
