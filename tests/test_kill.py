@@ -16,7 +16,7 @@ for override in (
     "data.options={samples: 210, size: 32}",
     "data.input_size=32",
     "data.batch_size=16",
-    "train.epochs=2",
+    "train.epochs=4",
     "train.save_every=2",
 ):
     TRAIN += ["-o", override]
@@ -33,7 +33,7 @@ def test_a_sigkill_in_mid_epoch_leaves_no_trace_in_the_result(tmp_path: Path) ->
     assert start(*TRAIN, "-o", "run.dir=whole", cwd=tmp_path).wait(timeout=600) == 0
     process = start(*TRAIN, "-o", "run.dir=killed", cwd=tmp_path)
     state = tmp_path / "killed/last.state.pt"
-    while not state.exists():  # written after two of ten steps
+    while not state.exists():  # written after two of some forty steps
         assert process.poll() is None, "the run ended before it could be killed"
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)

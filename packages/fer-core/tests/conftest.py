@@ -53,7 +53,7 @@ class Site:
         others = {point.dist.name for point in entry_points(group="fer_core")} - own
         env = {**os.environ, "PYTHONPATH": str(self.root), "FER_DISABLE_PLUGINS": ",".join(others), **environment}
         return subprocess.run(
-            [sys.executable, "-m", "fer_core", *arguments], env=env, capture_output=True, text=True, timeout=120
+            [sys.executable, "-m", "fer_core", *arguments], env=env, capture_output=True, text=True, timeout=300
         )
 
 

@@ -277,7 +277,7 @@ def test_a_runner_killed_twice_ends_with_the_same_bytes(site, tmp_path) -> None:
     def states() -> int:
         return len(list((tmp_path / "killed").rglob("last.state.pt")))
 
-    process = start(site, tmp_path, *COMMAND, "--root", "killed", SLOW="0.2")
+    process = start(site, tmp_path, *COMMAND, "--root", "killed", SLOW="2")
     wait_for(lambda: states() == 1, process)
     process.send_signal(signal.SIGTERM)
     output = process.communicate(timeout=300)[0]
@@ -380,7 +380,7 @@ def test_ray_gives_the_files_of_the_local_runner_whoever_is_killed(on_ray, tmp_p
     assert here.wait(timeout=300) == 0, here.communicate()[0]
     expected = products(tmp_path / "here")
 
-    process = on_ray("there", SLOW="0.3")
+    process = on_ray("there", SLOW="2")
     wait_for(lambda: len(list((tmp_path / "there").rglob("last.state.pt"))) == 2, process)
     dashboards = [words for words in processes(tmp_path).values() if "dashboard.py" in words]
     assert all("--disable-frontend" in words for words in dashboards)
@@ -391,7 +391,7 @@ def test_ray_gives_the_files_of_the_local_runner_whoever_is_killed(on_ray, tmp_p
     assert not processes(tmp_path)
     assert not list((tmp_path / "there").rglob("result.json"))
 
-    process = on_ray("there", SLOW="0.2")
+    process = on_ray("there", SLOW="0.5")
     wait_for(lambda: len(trainings(tmp_path)) == 2, process)
     one, other = trainings(tmp_path)
     assert len({parent(one), parent(other)}) == 2

@@ -26,7 +26,7 @@ from safetensors.torch import save
 
 FEW, MANY = 20, int(os.environ.get("FER_HOSTILE", "1000"))
 MEMORY = 1 << 30
-PLAIN = settings(deadline=5000, suppress_health_check=list(HealthCheck), database=None)
+PLAIN = settings(deadline=60_000, suppress_health_check=list(HealthCheck), database=None)
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),

@@ -135,7 +135,7 @@ def test_damaged_label_files(tmp_path: Path, name: str, examples: int) -> None:
     path = tree(name, tmp_path)
     _, load, whole = FILES[name]
 
-    @settings(deadline=5000, suppress_health_check=list(HealthCheck), database=None, max_examples=examples)
+    @settings(deadline=60_000, suppress_health_check=list(HealthCheck), database=None, max_examples=examples)
     @given(damaged(whole))
     def check(content: bytes) -> None:
         path.write_bytes(content)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fer_core import registry
+from fer_core import distributed, registry
 from fer_core.config import check_options, resolve_config
 from fer_core.data.classes import describe_classes
 from fer_core.data.open import open_dataset
@@ -427,7 +427,10 @@ def _rows(
 
 def _finished(folder: Path) -> Run:
     gc.collect()  # parts of a run refer to each other, and its weights would stay until the next full collection
-    return Run(folder, json.loads((folder / run_folder.RESULT).read_text(encoding="utf-8")))
+    result = None
+    if distributed.is_main():  # the others would look for it before it is written
+        result = json.loads((folder / run_folder.RESULT).read_text(encoding="utf-8"))
+    return Run(folder, distributed.share(result))
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
