@@ -196,11 +196,12 @@ class Trainer:
         self.task.eval()
         # Epochs beyond the last are never trained on, so this pass has an augmentation of its own.
         # Each process runs its share of every batch; what a loss sums up, it sums by `distributed.all_sum`.
-        for cpu_batch in self.setup.train_loader.epoch(self.epochs + self.position.epoch):
-            batch = self.engine.place(cpu_batch)
-            with self.engine.autocast():
-                output: Output = self.task.model(batch["image"])
-            yield batch, output
+        for batch in self.setup.train_loader.epoch(self.epochs + self.position.epoch):
+            # In the parts of training: they fit into memory, and round as the shares of several processes do.
+            for micro in _split(self.engine.place(batch), self.config.train.accumulate):
+                with self.engine.autocast():
+                    output: Output = self.task.model(micro["image"])
+                yield micro, output
 
     def _evaluate(self) -> None:
         row: Row = {"epoch": self._epochs_done(), "step": self.position.step, "lr": self.learning_rate}

@@ -122,13 +122,16 @@ class AdaDFLoss(Loss):
     def after_epoch(self, scan: Scan, progress: Progress) -> None:
         """Rebuild `class_distributions` from the auxiliary branch's softmax over the augmented training faces."""
         known = self.class_distributions
-        sums = known.new_zeros(len(known), len(known) + 1)  # last column: how many rows were added
+        # In double precision the order of the faces, hence the number of processes, is lost in rounding.
+        sums = torch.zeros(
+            len(known), len(known) + 1, dtype=torch.float64
+        )  # last column: how many rows were added
         for batch, output in scan():
-            said = _full(output["auxiliary"]).softmax(1).to(sums.dtype)
-            labels = batch["label"].repeat_interleave(len(said) // len(batch["label"]))
+            said = _full(output["auxiliary"]).softmax(1).cpu().double()
+            labels = batch["label"].cpu().repeat_interleave(len(said) // len(batch["label"]))
             sums.index_add_(0, labels, F.pad(said, (0, 1), value=1.0))
         sums = distributed.all_sum(sums)
-        means = sums[:, :-1] / sums[:, -1:].clamp(min=1)
+        means = (sums[:, :-1] / sums[:, -1:].clamp(min=1)).to(known)
         counts = means.diagonal() >= self.threshold
         fallback = peaked_rows(len(known), self.threshold, self.fallback_rest).to(known)
         known.copy_(torch.where(counts[:, None], means, fallback))
