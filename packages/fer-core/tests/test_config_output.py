@@ -66,7 +66,11 @@ def configurations(draw):
     )
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(configurations())
 def test_what_is_dumped_is_loaded_equal(tmp_path, config):
     path = tmp_path / "config.yaml"

@@ -25,6 +25,7 @@ from fer_core.experiments.execute import deal_out
 from fer_core.experiments.plan import make_plan, parse_grid, take_shard
 from fer_core.experiments.schema import check_experiment, number_range, read_experiment, shipped
 from fer_core.experiments.splits import expand_split
+from fer_core.reports.collect import find_files
 
 SMALL = ("-o", "data.input_size=16", "-o", "train.epochs=1", "-o", "callbacks=[]", "--device", "cpu")
 PRODUCTS = ("best.safetensors", "last.safetensors", "result.json", "predictions-test.csv", "metrics.jsonl")
@@ -275,7 +276,7 @@ def test_a_runner_killed_twice_ends_with_the_same_bytes(site, tmp_path) -> None:
     assert whole.wait(timeout=300) == 0, whole.communicate()[0]
 
     def states() -> int:
-        return len(list((tmp_path / "killed").rglob("last.state.pt")))
+        return len(list(find_files(tmp_path / "killed", "last.state.pt")))
 
     process = start(site, tmp_path, *COMMAND, "--root", "killed", SLOW="2")
     wait_for(lambda: states() == 1, process)
@@ -336,6 +337,7 @@ def on_ray(site, tmp_path):
     settings = [word for word in COMMAND if "=" in word or word == "-o"]
     home = Path(tempfile.mkdtemp(prefix="ray"))  # short, for the names of sockets
     environment = {"HOME": str(home), "RAY_TMPDIR": str(home), "RAY_ADDRESS": ""}
+    environment["RAY_USE_MULTIPROCESSING_CPU_COUNT"] = "1"  # else a quota of the container may be less
 
     def begin(root: str, *, place: str = "ray", **more: str) -> subprocess.Popen[str]:
         arguments = ("experiment", "two.yaml", *settings, "--device", "cpu", "--root", root, "--on", place)
@@ -381,7 +383,7 @@ def test_ray_gives_the_files_of_the_local_runner_whoever_is_killed(on_ray, tmp_p
     expected = products(tmp_path / "here")
 
     process = on_ray("there", SLOW="2")
-    wait_for(lambda: len(list((tmp_path / "there").rglob("last.state.pt"))) == 2, process)
+    wait_for(lambda: len(list(find_files(tmp_path / "there", "last.state.pt"))) == 2, process)
     dashboards = [words for words in processes(tmp_path).values() if "dashboard.py" in words]
     assert all("--disable-frontend" in words for words in dashboards)
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does

@@ -43,7 +43,12 @@ def test_both_pipelines_measure_the_same_accuracy(faint, quick) -> None:
     for pipeline in ("batched", "per-image"):
         checkpoint.save_weights(done.folder / "w.safetensors", state, header | {"eval_pipeline": pipeline})
         found[pipeline] = fer_core.evaluate(
-            done.folder / "w.safetensors", "faint", device="cpu", options={"samples": 5000}, show=lambda line: None
+            done.folder / "w.safetensors",
+            "faint",
+            device="cpu",
+            precision="fp32",
+            options={"samples": 5000},
+            show=lambda line: None,
         )
     one, other = found.values()
     assert len(one.labels) == 1000

@@ -319,6 +319,14 @@ def test_a_copied_run_counts_once(tmp_path):
     assert table.columns[0].cells["alpha"].scores["accuracy"].deviation is None
 
 
+def test_a_run_that_is_just_begun_is_left_out(tmp_path):
+    half = tmp_path / "timm-synthetic" / ".run-x7f"
+    half.mkdir(parents=True)
+    (half / "config.yaml").write_text("model:")
+    found = collect([tmp_path])
+    assert (found.runs, found.problems) == ((), ())
+
+
 def test_families_of_splits():
     assert split_family("kfold:10:3") == "kfold:10"
     assert split_family("kfold:10:3:sorted") == "kfold:10:sorted"

@@ -189,6 +189,14 @@ def test_resuming_a_finished_run_says_so_and_changes_nothing(tiny, quick) -> Non
     assert products(done.folder) == before
 
 
+def test_resuming_a_finished_run_writes_the_report_that_is_missing(tiny, quick) -> None:
+    done = run("runs/a", quick)
+    (done.folder / "report.html").rename(done.folder / ".report.html.partial")  # killed while it was written
+    api.resume("runs/a", show=silent)
+    assert (done.folder / "report.html").exists()
+    assert not (done.folder / ".report.html.partial").exists()
+
+
 def test_resuming_on_other_data_is_refused(tiny, quick, monkeypatch) -> None:
     with monkeypatch.context() as patch:
         kill_at(patch, 6)

@@ -128,6 +128,8 @@ def resume_run(folder: Path, device: str, show: Say) -> Path:
     log = RunLog(show)
     if (folder / run_folder.RESULT).is_file():
         log(f"{folder} is finished already: see {folder / run_folder.RESULT}")
+        if distributed.is_main() and not (folder / REPORT).exists():
+            _write_report(folder, log)
         return folder
     log.open(folder)
     _warn_about_changes(engine, stored, log)

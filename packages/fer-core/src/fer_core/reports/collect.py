@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -228,7 +229,7 @@ def collect(places: list[Path]) -> Collection:
     for place in places:
         if not place.is_dir():
             raise FerError(f"there is no folder {place}: name a run, or a folder with runs below it")
-        found = sorted({path.parent for name in (CONFIG, RESULT) for path in place.rglob(name)})
+        found = sorted({path.parent for path in find_files(place, CONFIG, RESULT)})
         folders |= {folder.resolve(): folder for folder in found}
     for folder in folders.values():
         try:
@@ -236,6 +237,13 @@ def collect(places: list[Path]) -> Collection:
         except FerError as error:
             problems.append(str(error))
     return Collection(tuple(runs), tuple(problems), tuple(places))
+
+
+def find_files(place: Path, *names: str) -> Iterator[Path]:
+    """Files of these names below a folder. Others may be at work there; what begins with a dot is half made."""
+    for folder, below, files in os.walk(place):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        yield from (Path(folder, name) for name in names if name in files)
 
 
 def read_predictions(path: Path, classes: tuple[str, ...] = ()) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_core.errors import FerError
+from fer_core.reports.collect import find_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +83,7 @@ def find_diagnoses(places: Sequence[Path]) -> list[Path]:
     """Folders of diagnoses in the given folders and below them, each once."""
     found: dict[Path, Path] = {}
     for place in places:
-        for record in sorted(place.rglob(RECORD)):
+        for record in sorted(find_files(place, RECORD)):
             found.setdefault(record.parent.resolve(), record.parent)
     return list(found.values())
 
