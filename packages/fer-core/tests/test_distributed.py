@@ -146,7 +146,9 @@ def weights(folder: Path, rank: int = 0) -> dict[str, torch.Tensor]:
     return torch.load(folder / f"rank{rank}.pt", weights_only=True)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method", ["sgd", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sam", "norm"))]
+)
 def test_two_processes_train_as_one_that_takes_their_parts_in_turn(launch, tmp_path, method) -> None:
     shared = launch(2, *COMMON, *METHODS[method], "-o", "run.dir=two")
     alone = launch(1, *COMMON, *METHODS[method], "-o", "run.dir=one", "-o", "train.accumulate=2")
