@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoints, distributions, entry_points
 from pathlib import Path
 from textwrap import dedent
@@ -63,8 +64,6 @@ def site(tmp_path, monkeypatch):
     root = tmp_path / "site"
     root.mkdir()
     found = Site(root)
-    monkeypatch.delenv("FER_DISABLE_PLUGINS", raising=False)
-    monkeypatch.delenv("FER_STRICT", raising=False)
     monkeypatch.setattr(plugins, "entry_points", found.entry_points)
     monkeypatch.syspath_prepend(str(root))
     plugins.load_plugins.cache_clear()
@@ -73,6 +72,21 @@ def site(tmp_path, monkeypatch):
     for name, module in list(sys.modules.items()):
         if (getattr(module, "__file__", None) or "").startswith(str(root)):
             del sys.modules[name]
+
+
+@pytest.fixture
+def wait_for() -> Callable[[Callable[[], bool], subprocess.Popen[str]], None]:
+    """`wait_for(condition, process)`: until it holds; the process must not end before."""
+
+    def wait(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+        for _ in range(30_000):
+            if condition():
+                return
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.02)
+        raise AssertionError("waited ten minutes in vain")
+
+    return wait
 
 
 CLASSES = ("happiness", "sadness", "neutral")

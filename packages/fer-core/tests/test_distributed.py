@@ -147,7 +147,7 @@ def weights(folder: Path, rank: int = 0) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize(
-    "method", ["sgd", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sam", "norm"))]
+    "method", [pytest.param(name, marks=() if name == "sgd" else pytest.mark.slow) for name in METHODS]
 )
 def test_two_processes_train_as_one_that_takes_their_parts_in_turn(launch, tmp_path, method) -> None:
     shared = launch(2, *COMMON, *METHODS[method], "-o", "run.dir=two")
@@ -211,7 +211,7 @@ def test_without_batch_statistics_it_equals_the_undivided_batch(launch, tmp_path
         torch.testing.assert_close(weights(tmp_path / "two")[name], value, rtol=0, atol=1e-5)
 
 
-def test_a_killed_process_ends_the_run_which_goes_on_with_another_number(launch, tmp_path) -> None:
+def test_a_killed_process_ends_the_run_which_goes_on_with_another_number(launch, wait_for, tmp_path) -> None:
     options = [
         *COMMON,
         *METHODS["sgd"],
@@ -224,7 +224,7 @@ def test_a_killed_process_ends_the_run_which_goes_on_with_another_number(launch,
     ]
     process = launch(2, *options)
     state = tmp_path / "run/last.state.pt"
-    until(state.exists, process)
+    wait_for(state.exists, process)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     os.kill(int(children[1]), signal.SIGKILL)
     began = time.monotonic()
@@ -241,12 +241,6 @@ def test_a_killed_process_ends_the_run_which_goes_on_with_another_number(launch,
     assert "processes was 2, is 1" in printed
     result = json.loads((tmp_path / "run/result.json").read_text())
     assert result["last"]["step"] > done["step"]
-
-
-def until(condition, process) -> None:
-    while not condition():
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.05)
 
 
 def test_sigterm_saves_and_says_how_to_go_on(launch, tmp_path) -> None:

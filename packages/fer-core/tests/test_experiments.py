@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -245,12 +244,6 @@ def start(site, cwd: Path, *arguments: str, **environment: str) -> subprocess.Po
     )
 
 
-def wait_for(condition, process: subprocess.Popen[str]) -> None:
-    while not condition():
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.02)
-
-
 def products(root: Path) -> dict[str, bytes]:
     found = [path for path in root.rglob("*") if path.name in PRODUCTS]
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in found}
@@ -270,7 +263,7 @@ def test_failed_runs_are_listed_and_the_others_made(site, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_a_runner_killed_twice_ends_with_the_same_bytes(site, tmp_path) -> None:
+def test_a_runner_killed_twice_ends_with_the_same_bytes(site, wait_for, tmp_path) -> None:
     site.install("fer-tests", PLUGIN)
     whole = start(site, tmp_path, *COMMAND, "--root", "whole")
     assert whole.wait(timeout=300) == 0, whole.communicate()[0]
@@ -377,7 +370,7 @@ def test_a_cluster_that_does_not_answer_is_one_line(tiny, monkeypatch) -> None:
 @pytest.mark.slow
 @NEEDS_RAY
 @NEEDS_PROC
-def test_ray_gives_the_files_of_the_local_runner_whoever_is_killed(on_ray, tmp_path) -> None:
+def test_ray_gives_the_files_of_the_local_runner_whoever_is_killed(on_ray, wait_for, tmp_path) -> None:
     here = on_ray("here", place="here")
     assert here.wait(timeout=300) == 0, here.communicate()[0]
     expected = products(tmp_path / "here")

@@ -125,12 +125,6 @@ def launch(environment, tmp_path):
     return start
 
 
-def until(found, process) -> None:
-    while not found():
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.05)
-
-
 def end(process: subprocess.Popen[str]) -> str:
     text, _ = process.communicate(timeout=300)
     assert "Traceback" not in text, text
@@ -145,10 +139,12 @@ def shorten(folder: Path, epochs: int = 1) -> None:
 
 @pytest.mark.parametrize("pipeline", [[], PER_IMAGE], ids=["batched", "per-image"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
-def test_a_signal_to_the_whole_group_saves_and_says_how_to_go_on(launch, tmp_path, number, pipeline) -> None:
+def test_a_signal_to_the_whole_group_saves_and_says_how_to_go_on(
+    launch, wait_for, tmp_path, number, pipeline
+) -> None:
     """A terminal and a scheduler signal every process, those that read images among them."""
     process = launch(*TRAIN, *LONG, *pipeline)
-    until((tmp_path / "run/last.state.pt").exists, process)
+    wait_for((tmp_path / "run/last.state.pt").exists, process)
     os.killpg(process.pid, number)
     text = end(process)
     assert process.returncode == 128 + number, text
@@ -159,9 +155,9 @@ def test_a_signal_to_the_whole_group_saves_and_says_how_to_go_on(launch, tmp_pat
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the worker in /proc")
-def test_a_killed_worker_is_named_and_the_run_goes_on(launch, tmp_path) -> None:
+def test_a_killed_worker_is_named_and_the_run_goes_on(launch, wait_for, tmp_path) -> None:
     process = launch(*TRAIN, *LONG, *PER_IMAGE)
-    until((tmp_path / "run/last.state.pt").exists, process)
+    wait_for((tmp_path / "run/last.state.pt").exists, process)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     os.kill(int(children[0]), signal.SIGKILL)
     text = end(process)
@@ -173,10 +169,10 @@ def test_a_killed_worker_is_named_and_the_run_goes_on(launch, tmp_path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="takes a capability away")
-def test_a_folder_that_turns_read_only_is_told_and_keeps_its_state(launch, tmp_path) -> None:
+def test_a_folder_that_turns_read_only_is_told_and_keeps_its_state(launch, wait_for, tmp_path) -> None:
     process = launch(*TRAIN, *LONG)
     folder, state = tmp_path / "run", tmp_path / "run/last.state.pt"
-    until(state.exists, process)
+    wait_for(state.exists, process)
     folder.chmod(0o555)
     try:
         text = end(process)
@@ -356,7 +352,8 @@ def test_thirty_kills_leave_no_trace_in_the_result(environment, tmp_path) -> Non
         assert not list((folder / "run").glob(".*")), "a half-written file stays"
     server.stdin.close()
     server.wait(timeout=60)
-    assert resumed > 5
+    print("RESUMED", resumed, fresh, number)
+    assert resumed > 10
     assert fresh > 3
 
 

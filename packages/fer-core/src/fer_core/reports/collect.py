@@ -242,7 +242,7 @@ def collect(places: list[Path]) -> Collection:
 def find_files(place: Path, *names: str) -> Iterator[Path]:
     """Files of these names below a folder. Others may be at work there; what begins with a dot is half made."""
     for folder, below, files in os.walk(place):
-        below[:] = sorted(name for name in below if not name.startswith("."))
+        below[:] = [name for name in below if not name.startswith(".")]
         yield from (Path(folder, name) for name in names if name in files)
 
 

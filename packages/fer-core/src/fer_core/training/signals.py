@@ -42,8 +42,8 @@ class Signals:
     ) -> None:
         for number, handler in self._before.items():
             # torchrun ends all by SIGTERM as soon as one has ended: first this one tells what it has met.
-            told = error is None or number != signal.SIGTERM or distributed.launched() == 1
-            signal.signal(number, handler if told else signal.SIG_IGN)
+            waits = error is not None and number == signal.SIGTERM and distributed.launched() > 1
+            signal.signal(number, signal.SIG_IGN if waits else handler)
 
     @contextmanager
     def all_saved(self) -> Iterator[None]:

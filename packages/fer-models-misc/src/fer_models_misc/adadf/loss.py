@@ -122,10 +122,9 @@ class AdaDFLoss(Loss):
     def after_epoch(self, scan: Scan, progress: Progress) -> None:
         """Rebuild `class_distributions` from the auxiliary branch's softmax over the augmented training faces."""
         known = self.class_distributions
-        # In double precision the order of the faces, hence the number of processes, is lost in rounding.
-        sums = torch.zeros(
-            len(known), len(known) + 1, dtype=torch.float64
-        )  # last column: how many rows were added
+        # In double precision the order of the faces, hence the number of processes, is lost in rounding. The last
+        # column says how many rows were added.
+        sums = torch.zeros(len(known), len(known) + 1, dtype=torch.float64)
         for batch, output in scan():
             said = _full(output["auxiliary"]).softmax(1).cpu().double()
             labels = batch["label"].cpu().repeat_interleave(len(said) // len(batch["label"]))
