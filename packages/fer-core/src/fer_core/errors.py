@@ -20,8 +20,8 @@ class FerError(Exception):
     exit_status = 2
 
     def __init__(self, message: str, details: str = "") -> None:
-        # What a file holds may be quoted in it, line ends included.
-        super().__init__(" ".join(message.splitlines()))
+        # What a file holds may be quoted in it, line ends and control characters included.
+        super().__init__(one_line(" ".join(message.splitlines())))
         self.details = details
 
 
@@ -36,6 +36,11 @@ class InterruptedRunError(FerError):
     def __init__(self, message: str, exit_status: int) -> None:
         super().__init__(message)
         self.exit_status = exit_status
+
+
+def one_line(text: str) -> str:
+    """`text` with everything escaped that would break a line or a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from fer_core.config.schema import Component, Config, Section, expectation, plain, schema_keys, section_of
-from fer_core.config.yaml_text import MAX_DEPTH, MAX_KEY, flow, one_line, parse_yaml, read_yaml
-from fer_core.errors import FerError, nearest
+from fer_core.config.yaml_text import MAX_DEPTH, MAX_KEY, flow, parse_yaml, read_yaml
+from fer_core.errors import FerError, nearest, one_line
 from fer_core.refs import read_resource
 from fer_core.types import DatasetSpec, ModelSpec
 

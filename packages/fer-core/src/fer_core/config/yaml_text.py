@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from fer_core.errors import FerError
+from fer_core.errors import FerError, one_line
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
@@ -29,11 +29,6 @@ _SCALARS = (
         list("-+.0123456789"),
     ),
 )
-
-
-def one_line(text: str) -> str:
-    """`text` with everything escaped that would break a line or a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class _Loader(yaml.SafeLoader):
