@@ -19,7 +19,7 @@ import atheris  # type: ignore[import-not-found]
 with atheris.instrument_imports(include=["fer_core", "fer_datasets", "yaml"], enable_loader_override=False):
     from fer_core import FerError
     from fer_core.config import load_config
-    from fer_core.training.checkpoint import read_header
+    from fer_core.weights.checkpoint import read_header
     from fer_datasets import ferplus, rafdb
     from fer_datasets.npy_labels import read_npy_labels
 

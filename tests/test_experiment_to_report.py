@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fer_core.reports.collect import find_files
+from fer_core.runs.reading import find_files
 from scipy import stats
 from sklearn import metrics as sk
 from torch import nn

@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from fer_core.reports.collect import collect
 from fer_core.reports.page import render_report
+from fer_core.runs.reading import collect
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [

@@ -12,7 +12,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from fer_core.cli import main
-from fer_core.training import checkpoint
+from fer_core.weights import checkpoint
 from PIL import Image
 from safetensors.torch import save_file
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from fer_core import FerError
 from fer_core.cli import main
 from fer_core.statistics import apply_temperature, expected_calibration_error, fit_temperature, reliability
-from fer_core.training import checkpoint
+from fer_core.weights import checkpoint
 from scipy.special import softmax
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import log_loss

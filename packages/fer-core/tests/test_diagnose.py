@@ -24,11 +24,11 @@ from fer_core.diagnosis.mistakes import (
 from fer_core.errors import FerError
 from fer_core.evaluation.evaluate import Evaluation
 from fer_core.plugins import Entry, Plugin, load_plugins
-from fer_core.reports.collect import collect, read_run
 from fer_core.reports.compare import make_tables
 from fer_core.reports.diagnoses import Budget, read_diagnosis
 from fer_core.reports.elsewhere import find_evaluations
 from fer_core.reports.page import render_report
+from fer_core.runs.reading import collect, read_run
 from fer_core.statistics import bootstrap_interval
 from PIL import Image
 

@@ -24,8 +24,8 @@ from fer_core.diagnosis.trace import find_features, find_map, run_to
 from fer_core.engine import Engine
 from fer_core.evaluation.evaluate import Network
 from fer_core.plugins import Entry, Plugin, load_plugins
-from fer_core.reports.collect import collect
 from fer_core.reports.page import render_report
+from fer_core.runs.reading import collect
 from PIL import Image
 from torch import nn
 

@@ -10,7 +10,7 @@ import fer_core
 import pytest
 import torch
 from fer_core.engine import Engine
-from fer_core.training import checkpoint
+from fer_core.weights import checkpoint
 
 
 def test_fp32_is_no_tf32_whatever_was_set_before() -> None:

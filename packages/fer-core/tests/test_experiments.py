@@ -24,7 +24,7 @@ from fer_core.experiments.execute import deal_out
 from fer_core.experiments.plan import make_plan, parse_grid, take_shard
 from fer_core.experiments.schema import check_experiment, number_range, read_experiment, shipped
 from fer_core.experiments.splits import expand_split
-from fer_core.reports.collect import find_files
+from fer_core.runs.reading import find_files
 
 SMALL = ("-o", "data.input_size=16", "-o", "train.epochs=1", "-o", "callbacks=[]", "--device", "cpu")
 PRODUCTS = ("best.safetensors", "last.safetensors", "result.json", "predictions-test.csv", "metrics.jsonl")

@@ -19,8 +19,8 @@ import torch
 from fer_core import FerError
 from fer_core.config import load_config
 from fer_core.config.yaml_text import parse_yaml
-from fer_core.training.checkpoint import load_state_file, read_header, read_part
 from fer_core.weights import read_upstream
+from fer_core.weights.checkpoint import load_state_file, read_header, read_part
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save

@@ -15,8 +15,7 @@ from click.testing import CliRunner
 from fer_core import FerError, ModelSpec
 from fer_core.cli import main
 from fer_core.plugins import Entry, Plugin, load_plugins
-from fer_core.training import checkpoint
-from fer_core.weights import check_state, unwrap
+from fer_core.weights import check_state, checkpoint, unwrap
 from torch import Tensor, nn
 
 PLUGIN = Plugin("tests", "fer-tests", "0")

@@ -15,8 +15,8 @@ from fer_core.data.table import make_fingerprint
 from fer_core.errors import FerError
 from fer_core.evaluation.classes import match_classes, read_rule
 from fer_core.plugins import Entry, Plugin, load_plugins
-from fer_core.training import checkpoint
 from fer_core.types import DatasetSpec
+from fer_core.weights import checkpoint
 
 OTHER = ("sadness", "fear", "happiness")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from fer_core import registry
 from fer_core.plugins import Entry, Plugin, load_plugins
-from fer_core.training import checkpoint
+from fer_core.weights import checkpoint
 
 
 @pytest.fixture

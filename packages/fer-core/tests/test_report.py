@@ -13,10 +13,10 @@ from fer_core.cli import main
 from fer_core.errors import FerError
 from fer_core.metrics import compute_metrics
 from fer_core.reports.claims import find_claims
-from fer_core.reports.collect import collect, read_run, split_family
 from fer_core.reports.compare import make_tables
 from fer_core.reports.elsewhere import find_evaluations
 from fer_core.reports.page import render_report
+from fer_core.runs.reading import collect, read_run, split_family
 from fer_core.statistics import paired_bootstrap
 from fer_core.types import Claim, ModelSpec
 from scipy import stats
@@ -607,7 +607,7 @@ def test_reading_runs_loads_no_torch():
     import subprocess
     import sys
 
-    code = "import sys; import fer_core.reports.collect; sys.exit('torch' in sys.modules)"
+    code = "import sys; import fer_core.runs.reading; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, check=False).returncode == 0
 
 

@@ -13,7 +13,8 @@ import torch
 from fer_core import FerError, ModelSpec, api
 from fer_core.config import config_hash, load_config
 from fer_core.plugins import Entry, Plugin, load_plugins
-from fer_core.training import checkpoint, start, trainer
+from fer_core.training import start, trainer
+from fer_core.weights import checkpoint
 from torch import Tensor
 
 PAPER = "a network trained on other faces"

@@ -15,9 +15,10 @@ import torch
 from fer_core import FerError, api
 from fer_core.errors import InterruptedRunError
 from fer_core.evaluation import run as whole_run
-from fer_core.training import checkpoint, trainer
+from fer_core.training import trainer
 from fer_core.training.callbacks import Callback
 from fer_core.training.signals import Signals
+from fer_core.weights import checkpoint
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score, recall_score
 
 PRODUCTS = ("best.safetensors", "last.safetensors", "result.json", "predictions-test.csv", "metrics.jsonl")

@@ -26,11 +26,11 @@ from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
 from fer_core.evaluation.run import resume_run, start_run
 from fer_core.inference import Predictor, import_weights, inference_form
 from fer_core.refs import resolve
-from fer_core.reports.collect import collect
-from fer_core.training import run_folder
-from fer_core.training.checkpoint import read_header
+from fer_core.runs import folder as run_folder
+from fer_core.runs.reading import collect
 from fer_core.training.start import load_backbones
 from fer_core.types import TaskInfo, class_names
+from fer_core.weights.checkpoint import read_header
 
 if TYPE_CHECKING:
     import numpy as np

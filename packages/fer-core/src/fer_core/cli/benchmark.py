@@ -73,7 +73,7 @@ def benchmark(
     text = json.dumps(content, indent=2, sort_keys=True)
     click.echo(text) if as_json else _show(benches, ceiling, content["environment"])
     if out is not None:
-        from fer_core.training.files import write_text
+        from fer_core.files import write_text
 
         write_text(out / "benchmark.json", text + "\n")
         draw(out / "benchmark.png", benches, content["environment"])

@@ -26,10 +26,10 @@ def leaderboard(folder: Path, out: Path | None, as_json: bool) -> None:
     if out is not None and out.suffix not in endings:
         raise FerError(f"--out {out}: the ending says the format, so end it in {', '.join(endings)}")
     from fer_core.reports import tables
-    from fer_core.reports.collect import collect
     from fer_core.reports.compare import make_tables
     from fer_core.reports.elsewhere import find_evaluations
     from fer_core.reports.page import missing_predictions, render_report
+    from fer_core.runs.reading import collect
 
     found = collect([folder])
     if not found.runs:

@@ -25,9 +25,9 @@ def report(places: tuple[Path, ...], out: Path | None, title: str, pictures: Pat
     fer-run report runs/MODEL-rafdb/20260901-101500-s0
     fer-run report runs --out comparison.html --pictures pictures
     """  # noqa: D301  # click reads \b
-    from fer_core.reports.collect import collect
     from fer_core.reports.elsewhere import find_evaluations
     from fer_core.reports.page import REPORT, missing_predictions, render_report
+    from fer_core.runs.reading import collect
 
     found = collect(list(places))
     if not found.runs:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from fer_core.data.packs import Pack
     from fer_core.engine import Engine
-    from fer_core.reports.collect import RunRecord
+    from fer_core.runs.reading import RunRecord
     from fer_core.types import DatasetSpec, FERDataset
 
 POOLED = "pooled"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fer_core.data.packs import Pack
-    from fer_core.reports.collect import RunRecord
+    from fer_core.runs.reading import RunRecord
     from fer_core.types import FERDataset
 
 TEST = "test"

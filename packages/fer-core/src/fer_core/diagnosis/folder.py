@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_core.errors import FerError
-from fer_core.training.files import write_atomically, write_json
+from fer_core.files import write_atomically, write_json
 
 if TYPE_CHECKING:
     import pandas as pd

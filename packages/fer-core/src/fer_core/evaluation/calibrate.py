@@ -12,10 +12,10 @@ import numpy as np
 
 from fer_core.errors import FerError
 from fer_core.evaluation.evaluate import GROUP
+from fer_core.files import write_json
+from fer_core.runs import folder as run_folder
 from fer_core.statistics import apply_temperature, fit_temperature, reliability, save_reliability
-from fer_core.training import run_folder
-from fer_core.training.checkpoint import TEMPERATURE, load_weights, save_weights
-from fer_core.training.files import write_json
+from fer_core.weights.checkpoint import TEMPERATURE, load_weights, save_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

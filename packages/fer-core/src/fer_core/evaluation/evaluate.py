@@ -17,10 +17,10 @@ from fer_core.data.loader import Loader, killed_workers_told
 from fer_core.data.transforms import Pipeline, TransformInfo, build_pipeline
 from fer_core.errors import FerError
 from fer_core.evaluation.classes import Match, Rule, match_classes
+from fer_core.files import write_atomically, write_json, write_text
 from fer_core.metrics import compute_metrics, save_confusion
-from fer_core.training.checkpoint import TEMPERATURE, build_from_checkpoint
-from fer_core.training.files import write_atomically, write_json, write_text
 from fer_core.training.predictions import predict
+from fer_core.weights.checkpoint import TEMPERATURE, build_from_checkpoint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,13 +18,14 @@ from fer_core.data.loader import killed_workers_told
 from fer_core.engine import Engine
 from fer_core.errors import FerError
 from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
+from fer_core.files import write_atomically, write_json, write_text
 from fer_core.metrics import save_curves
 from fer_core.plugins import load_plugins
 from fer_core.reports.page import REPORT, render_run_report
-from fer_core.training import checkpoint, run_folder
+from fer_core.runs import folder as run_folder
 from fer_core.training.build import Data, build_setup, open_data
 from fer_core.training.components import check_components
-from fer_core.training.files import write_atomically, write_json, write_text
+from fer_core.weights import checkpoint
 
 if TYPE_CHECKING:
     from fer_core.config import Config

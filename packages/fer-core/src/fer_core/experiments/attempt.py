@@ -16,8 +16,8 @@ from typing import IO
 
 from fer_core.errors import FerError
 from fer_core.experiments.plan import Run
-from fer_core.training import run_folder
-from fer_core.training.files import write_json
+from fer_core.files import write_json
+from fer_core.runs import folder as run_folder
 
 EXPERIMENT = "experiment.json"
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from fer_core.errors import FerError, InterruptedRunError
 from fer_core.experiments.attempt import Attempt, is_finished, mark
 from fer_core.experiments.plan import Run
-from fer_core.training import run_folder
+from fer_core.runs import folder as run_folder
 
 Say = Callable[[str], None]
 Status = Literal["finished", "skipped", "failed", "interrupted"]

@@ -17,8 +17,8 @@ from fer_core.data.transforms import TransformInfo, build_pipeline
 from fer_core.engine import Engine
 from fer_core.errors import FerError
 from fer_core.inference.form import inference_form
-from fer_core.training.checkpoint import TEMPERATURE, build_from_checkpoint
 from fer_core.training.predictions import logits_of
+from fer_core.weights.checkpoint import TEMPERATURE, build_from_checkpoint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fer_core.metrics import compute_metrics
-from fer_core.reports.collect import Protocol, RunRecord
+from fer_core.runs.reading import Protocol, RunRecord
 from fer_core.statistics import bootstrap_interval, corrected_t, holm, mcnemar, paired_bootstrap
 
 if TYPE_CHECKING:

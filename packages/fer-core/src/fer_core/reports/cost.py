@@ -13,7 +13,7 @@ from fer_core.errors import FerError
 from fer_core.types import TaskInfo
 
 if TYPE_CHECKING:
-    from fer_core.reports.collect import RunRecord
+    from fer_core.runs.reading import RunRecord
 
 MACHINE = ("platform", "device", "precision", "compile", "threads", "processes")
 """What in `env.json` a speed depends on."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_core.errors import FerError
-from fer_core.reports.collect import find_files
+from fer_core.runs.reading import find_files
 
 if TYPE_CHECKING:
     import pandas as pd

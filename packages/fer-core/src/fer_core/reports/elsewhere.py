@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_core.errors import FerError
-from fer_core.reports.collect import PREDICTIONS, Protocol, RunRecord, read_predictions
+from fer_core.runs.reading import PREDICTIONS, Protocol, RunRecord, read_predictions
 
 if TYPE_CHECKING:
     import pandas as pd

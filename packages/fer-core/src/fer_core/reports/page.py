@@ -13,7 +13,6 @@ from fer_core.errors import FerError
 from fer_core.metrics import compute_metrics
 from fer_core.reports import charts, tables
 from fer_core.reports.claims import Reproduction, find_claims
-from fer_core.reports.collect import CONFIG, Collection, RunRecord, collect
 from fer_core.reports.compare import (
     METRICS,
     PART,
@@ -29,6 +28,7 @@ from fer_core.reports.cost import Cost, comparable, measure_cost, speeds
 from fer_core.reports.diagnoses import Budget, find_diagnoses, read_diagnosis
 from fer_core.reports.drawing import Drawing, theme
 from fer_core.reports.elsewhere import Elsewhere, find_evaluations
+from fer_core.runs.reading import CONFIG, Collection, RunRecord, collect
 from fer_core.statistics import bootstrap_interval, friedman_nemenyi, proportion_interval, reliability
 
 if TYPE_CHECKING:

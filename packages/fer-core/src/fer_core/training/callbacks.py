@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from fer_core.errors import FerError
-from fer_core.training.files import write_text
+from fer_core.files import write_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar

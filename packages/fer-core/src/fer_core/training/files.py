@@ -1,54 +1,12 @@
-"""Files that are whole or absent: written beside their name, flushed, then renamed over it."""
+"""Files that are given by path or address."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from fer_core.data.packs import cache_root
 from fer_core.errors import FerError
 from fer_core.plugins import load_plugins
-
-
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file, then put it in the place of `path`.
-
-    Raises:
-        FerError: The file cannot be written (full disk, no permission); an earlier `path` is untouched.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        write(partial)
-        with partial.open("rb") as handle:
-            os.fsync(handle.fileno())
-        partial.replace(path)
-    except Exception as error:
-        with contextlib.suppress(OSError):  # a folder that turned read-only refuses that, too
-            partial.unlink()
-        reason = _os_reason(error)
-        if reason is None:
-            raise
-        raise FerError(
-            f"cannot write {path}: {reason}; make room or correct the permissions (an earlier file is untouched)"
-        ) from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    write_atomically(path, lambda partial: _write_utf8(partial, text))
-
-
-def _write_utf8(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")  # ids may be file names of any bytes
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write sorted, indented JSON atomically, so that equal contents are equal bytes."""
-    write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
 def local_file(place: str | Path) -> Path:
@@ -66,14 +24,3 @@ def local_file(place: str | Path) -> Path:
     if path is None:
         raise FerError(f"no plugin fetches {scheme}:// addresses, such as {place}: download it and give its path")
     return path
-
-
-def _os_reason(error: Exception) -> str | None:
-    """What the operating system said, also where a library wrapped it in an exception of its own."""
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    text = str(error)
-    # What torch's writer says, by the place where the disk refused.
-    if any(mark in text for mark in ("file write failed", "unexpected pos", "iostream error")):
-        return "No space left on device"
-    return text if any(mark in text for mark in ("No space left", "os error", "Permission denied")) else None

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from fer_core import distributed
+from fer_core import distributed, files
 from fer_core.errors import FerError
-from fer_core.training import files
 
 if TYPE_CHECKING:
     from torch import Tensor

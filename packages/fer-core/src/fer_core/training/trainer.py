@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from fer_core import distributed
+from fer_core import distributed, files
 from fer_core.data.random import derive_seed
 from fer_core.errors import FerError
 from fer_core.metrics import compute_metrics
-from fer_core.training import checkpoint, files, run_folder
+from fer_core.runs import folder as run_folder
 from fer_core.training.ema import EMA
 from fer_core.training.guard import LossGuard
 from fer_core.training.predictions import predict
 from fer_core.training.signals import Signals
+from fer_core.weights import checkpoint
 
 if TYPE_CHECKING:
     from fer_core.training.build import Setup

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fer_core.errors import FerError
-from fer_core.training.files import write_atomically
+from fer_core.files import write_atomically
 
 from fer_models_misc.timm_backbone.network import check_name, first_line
 

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from fer_core import registry
 from fer_core.errors import FerError
+from fer_core.files import write_atomically
 from fer_core.hookspecs import HOOK_API
-from fer_core.training.files import write_atomically
 from fer_core.types import TaskInfo
 
 FORMAT = 1
