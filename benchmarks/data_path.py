@@ -20,6 +20,7 @@ from fer_core.data.packs import open_pack
 from fer_core.data.random import SampleRandom
 from fer_core.data.table import make_fingerprint
 from fer_core.data.transforms import TransformInfo, build_pipeline
+from fer_core.types import FERDataset
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -29,7 +30,7 @@ BATCH = 256
 ROUNDS = 7
 
 
-class Noise:
+class Noise(FERDataset):
     """Faces of 100 x 100 pixels of noise."""
 
     name = "noise"

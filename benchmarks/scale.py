@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import ClassVar
 
 ROWS = 1_000_000
 PACK = 4 * 2**30
@@ -26,6 +27,7 @@ class Table:
     """A dataset of a table alone."""
 
     name = "million"
+    refused: ClassVar[dict[str, str]] = {}
     classes = tuple(f"class_{i}" for i in range(8))
 
     def __init__(self, rows: int) -> None:

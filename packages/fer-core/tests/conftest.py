@@ -18,6 +18,7 @@ import torch
 from fer_core import DatasetSpec, ModelSpec, TaskInfo, plugins
 from fer_core.data.table import make_fingerprint
 from fer_core.plugins import Entry, Plugin, load_plugins
+from fer_core.types import FERDataset
 from torch import nn
 
 HEADER = "from fer_core import CommandSpec, DatasetSpec, FerError, ModelSpec, hookimpl\n"
@@ -105,7 +106,7 @@ class TinyNet(nn.Module):
         return {"logits": self.head(maps.flatten(1))}
 
 
-class Bars:
+class Bars(FERDataset):
     """A bright bar whose place is the class, on noise: a linear problem, drawn in memory."""
 
     name = "bars"

@@ -11,11 +11,11 @@ from fer_core.cli.main import main
 from fer_core.data.check import check_dataset
 from fer_core.data.open import open_dataset
 from fer_core.errors import FerError
-from fer_core.types import DatasetSpec
+from fer_core.types import DatasetSpec, FERDataset
 from PIL import Image
 
 
-class Toy:
+class Toy(FERDataset):
     name = "toy"
     classes = ("sad", "glad")
 

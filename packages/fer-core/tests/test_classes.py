@@ -13,10 +13,10 @@ from fer_core.data.table import check_table, make_fingerprint
 from fer_core.data.union import UnionSpec, find_dataset, part_roots
 from fer_core.errors import FerError
 from fer_core.plugins import Entry, Plugin, load_plugins
-from fer_core.types import DatasetSpec
+from fer_core.types import DatasetSpec, FERDataset
 
 
-class Toy:
+class Toy(FERDataset):
     """Image of row r is filled with `base + r`; labels go round."""
 
     def __init__(
@@ -273,6 +273,50 @@ def test_names(known):
     with pytest.raises(FerError, match="there is no dataset 'nope'"):
         find_dataset("a+nope")
     assert part_roots(find_dataset("a+toy"), Path("toy+=/x")) == {"a": None, "toy": Path("/x")}
+
+
+def test_views_delegate_what_they_do_not_change(known, tmp_path):
+    a, b = Toy("a", FOUR, 8), Toy("b", FOUR[:3], 6)
+    a.layout, a.root, a.refused, a.draw_labels = "csv", tmp_path, {"kfold": "no groups"}, True
+    chosen = select_classes(a, ["anger", "fear"])
+    assert (chosen.layout, chosen.root, chosen.refused, chosen.draw_labels) == (a.layout, a.root, a.refused, True)
+    assert chosen.parts == (a,)
+    assert chosen.expected_counts == {}  # those of the whole dataset are not its own
+    a.draw_labels = False
+    known("a", a, expected_counts={"train": {"anger": 1}})
+    known("b", b, expected_counts={"train": {"anger": 2}})
+    union = open_dataset("a+b", None, {})[1]
+    assert union.parts == (a, b)
+    assert union.expected_counts == {"b/train": {"anger": 2}}
+    b.expected_counts = {}
+    assert open_dataset("a+b", None, {})[1].expected_counts == {}
+
+
+@pytest.mark.parametrize(
+    ("made", "found"), [("'rows'", "returned str"), ("Half()", "returned Half without classes and table")]
+)
+def test_a_factory_that_returns_no_dataset_is_told(site, made, found):
+    site.install(
+        "fer-odd",
+        f"""
+        from fer_core import FERDataset
+
+        class Half(FERDataset):
+            name = "odd"
+            def read(self, row): ...
+            def fingerprint(self): ...
+
+        def make(root):
+            return {made}
+
+        @hookimpl
+        def fer_datasets():
+            return [DatasetSpec(name="odd", factory=make, classes=(), splits={{}}, layouts={{}},
+                                expected_counts={{}}, summary="", licence="", homepage="", needs_root=False)]
+        """,
+    )
+    with pytest.raises(FerError, match=f"the dataset odd of fer-odd {found}, expected a subclass of fer_core"):
+        open_dataset("odd", None, {})
 
 
 def test_what_a_part_refuses_the_union_refuses(known):

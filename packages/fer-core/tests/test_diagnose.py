@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from fer_core import DatasetSpec
+from fer_core import DatasetSpec, FERDataset
 from fer_core.cli import main
 from fer_core.data.table import make_fingerprint
 from fer_core.diagnosis.faces import Faces, predictions_of
@@ -37,7 +37,7 @@ WRONG = (40, 77, 101)
 """Faces of `people` whose label is wrong: neither fold nor network is told."""
 
 
-class People:
+class People(FERDataset):
     """Bars again, thirty people of six faces; the last two have unknown names, and some labels are wrong."""
 
     name, classes = "people", CLASSES

@@ -26,13 +26,14 @@ from fer_core.evaluation.evaluate import Network
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.reports.page import render_report
 from fer_core.runs.reading import collect
+from fer_core.types import FERDataset
 from PIL import Image
 from torch import nn
 
 SIDE = 48
 
 
-class Stripes:
+class Stripes(FERDataset):
     """Stripes of four pixels, strong or faint, against plain grey."""
 
     name, classes = "stripes", ("happiness", "neutral")

@@ -27,6 +27,7 @@ import torch
 from fer_core import distributed
 from fer_core.data.table import make_fingerprint
 from fer_core.training.trainer import Trainer
+from fer_core.types import FERDataset
 from torch import nn
 
 CLASSES = ("happiness", "sadness", "neutral")
@@ -45,7 +46,7 @@ class Net(nn.Module):
     def forward(self, images):
         return {"logits": self.head(self.body(images).flatten(1))}
 
-class Bars:
+class Bars(FERDataset):
     name, classes = "bars", CLASSES
 
     def __init__(self, root, *, samples=98):

@@ -184,8 +184,9 @@ import time
 import numpy as np
 import pandas as pd
 from fer_core.data.table import make_fingerprint
+from fer_core.types import FERDataset
 
-class Bars:
+class Bars(FERDataset):
     name, classes = "bars", ("happiness", "sadness")
     def __init__(self, root):
         ids = [f"bar-{i:03d}" for i in range(40)]

@@ -29,6 +29,7 @@ import pandas as pd
 import torch
 from fer_core.data.table import make_fingerprint
 from fer_core.training.trainer import Trainer
+from fer_core.types import FERDataset
 from torch import nn
 
 CLASSES = ("happiness", "sadness", "neutral")
@@ -42,7 +43,7 @@ class Net(nn.Module):
     def forward(self, images):
         return {"logits": self.head(self.body(images).flatten(1))}
 
-class Bars:
+class Bars(FERDataset):
     name, classes = "bars", CLASSES
 
     def __init__(self, root, *, samples=96, pause=0.0):

@@ -15,13 +15,13 @@ from fer_core.data.table import make_fingerprint
 from fer_core.errors import FerError
 from fer_core.evaluation.classes import match_classes, read_rule
 from fer_core.plugins import Entry, Plugin, load_plugins
-from fer_core.types import DatasetSpec
+from fer_core.types import DatasetSpec, FERDataset
 from fer_core.weights import checkpoint
 
 OTHER = ("sadness", "fear", "happiness")
 
 
-class Bars:
+class Bars(FERDataset):
     """Bars as in `bars` (happiness, sadness, neutral), in another order, and squares for fear; no val part."""
 
     classes = OTHER

@@ -11,6 +11,7 @@ from fer_core.data.table import make_fingerprint
 from fer_core.data.transforms import TransformInfo, build_pipeline
 from fer_core.errors import FerError
 from fer_core.training.predictions import logits_of
+from fer_core.types import FERDataset
 
 COUNT = 33
 LABELS = np.arange(COUNT) % 3
@@ -19,7 +20,7 @@ RANDOM = ["resize", {"horizontal_flip": {"p": 0.5}}, "normalize", {"random_erasi
 PLAIN = ["resize", "normalize"]
 
 
-class Toy:
+class Toy(FERDataset):
     name = "toy"
     classes = ("a", "b", "c")
 

@@ -14,9 +14,10 @@ from fer_core.data import pack_build
 from fer_core.data.packs import DirectReader, MappedPack, cache_root, open_pack
 from fer_core.data.table import make_fingerprint
 from fer_core.errors import FerError
+from fer_core.types import FERDataset
 
 
-class Toy:
+class Toy(FERDataset):
     name = "toy"
     classes = ("a", "b")
 

@@ -13,6 +13,7 @@ class Toy:
     classes = ("a", "b")
 
     def __init__(self, labels, groups=None):
+        self.refused = {}
         ids = [f"s{i:05d}" for i in range(len(labels))]
         self.table = pd.DataFrame({"id": ids, "label": labels, "split": "", "source": ids})
         if groups is not None:

@@ -16,7 +16,7 @@ class Toy:
     name = "toy"
 
     def __init__(self, labels, split=None, group=None):
-        self.classes = tuple(f"c{i}" for i in range(max(labels) + 1))
+        self.classes, self.refused = tuple(f"c{i}" for i in range(max(labels) + 1)), {}
         count = len(labels)
         self.table = pd.DataFrame(
             {

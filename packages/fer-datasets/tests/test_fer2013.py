@@ -132,7 +132,7 @@ def test_class_folders_with_official_names(tmp_path, below):
     ]
     assert dataset.read(1).tolist() == np.zeros((48, 48, 1)).tolist()
     assert dataset.layout == "class folders, split by the names of the files"
-    assert not hasattr(dataset, "expected_counts")
+    assert dataset.expected_counts is None
 
 
 def test_a_split_of_its_own_is_called_custom(tmp_path):

@@ -62,13 +62,13 @@ from fer_core.cli import main
 from fer_core.data.table import make_fingerprint
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.training.trainer import Trainer
-from fer_core.types import DatasetSpec
+from fer_core.types import DatasetSpec, FERDataset
 from torch import nn
 
 CLASSES = ("happiness", "sadness", "neutral")
 
 
-class Bars:
+class Bars(FERDataset):
     name, classes = "bars", CLASSES
 
     def __init__(self, root, *, train=24):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from fer_core.data.packs import Pack
 
     Output = dict[str, Tensor]
     """What a model returns: `logits` [N, C] are the ones to predict with; other keys are the family's own."""
@@ -195,33 +199,73 @@ class CommandSpec:
     help: str
 
 
-@runtime_checkable
-class FERDataset(Protocol):
-    """A table and a reader.
+@dataclass(frozen=True)
+class ClassChanges:
+    """Classes of a dataset that a table of classes changed, with their numbers of faces.
 
-    `table` has one row a sample (index 0..n-1) and the columns `id` (str, unique), `label` (int, index into
-    `classes`), `split` (str, the authors' name, empty where there is none) and `source` (str, where the pixels
-    come from, relative to the root), and optionally `group` (str: subject, film...), and `votes_<class>`
-    (annotators' votes).
+    Attributes:
+        renamed: New name -> old names and their faces; several old names were merged.
+        left_out: Old name -> faces.
+    """
 
-    Five attributes may be there besides: `layout` (str: which layout was found, and what that means), `root`
-    (Path: the folder, where every `source` is an image file below it),
-    `expected_counts` (as in `DatasetSpec`, where they depend on the layout or the options), `refused` (mapping
-    from the name of a split protocol, such as `kfold`, to why this copy cannot serve it and what to do), and
-    `draw_labels` (bool: whether a training label is drawn from `votes_<class>` anew at every visit).
+    renamed: Mapping[str, Mapping[str, int]]
+    left_out: Mapping[str, int]
+
+
+class FERDataset(ABC):
+    """A table of samples and a reader of their pixels.
+
+    A subclass sets `name`, `classes` and `table`, and defines `read` and `fingerprint`; everything else has a
+    default.
+
+    Attributes:
+        name: Name on the command line.
+        classes: Class names; a label is an index into them.
+        table: One row per sample (index 0..n-1) with the columns `id` (str, unique), `label` (int), `split` (str,
+            the authors' name, empty where there is none) and `source` (str, where the pixels come from, relative
+            to the root), and optionally `group` (str: subject, film...) and `votes_<class>` (annotators' votes).
+        layout: Which layout was found, and what the user should know about it.
+        root: The folder below which every `source` is an image file; None where samples are not files.
+        expected_counts: As in `DatasetSpec`, where they depend on the layout or the options; empty where unknown.
+            None: those of the spec.
+        refused: Name of a split protocol, such as `kfold` -> why this copy cannot serve it, and what to do.
+        draw_labels: Whether a training label is drawn from `votes_<class>` anew at every visit.
+        label_space: Name of a dataset -> what a table of classes changed in it.
+        votes_unused: Parts of a union whose votes are ignored, since other parts have none.
     """
 
     name: str
     classes: tuple[str, ...]
     table: pd.DataFrame
+    layout: str = ""
+    root: Path | None = None
+    expected_counts: Mapping[str, Mapping[str, int]] | None = None
+    refused: Mapping[str, str] = MappingProxyType({})
+    draw_labels: bool = False
+    label_space: Mapping[str, ClassChanges] = MappingProxyType({})
+    votes_unused: tuple[str, ...] = ()
 
+    @abstractmethod
     def read(self, row: int) -> NDArray[np.uint8]:
-        """Pixels of one row, uint8 RGB [H, W, 3] or grey [H, W, 1]. Raises FerError naming the sample."""
-        ...
+        """Pixels of one row, uint8 RGB [H, W, 3] or grey [H, W, 1].
 
+        Raises:
+            FerError: The image cannot be read; the message names it.
+        """
+
+    @abstractmethod
     def fingerprint(self) -> str:
-        """sha256 over the sorted (id, label, sha256 of the pixel source) of every row."""
-        ...
+        """sha256 over the sorted (id, label, sha256 of the pixel source) of every row (`make_fingerprint`)."""
+
+    @property
+    def parts(self) -> tuple[FERDataset, ...]:
+        """The datasets whose images it shows, each with a pack of its own: itself, unless it is made of others."""
+        return (self,)
+
+    def open_pack(self, cache: Path, progress: bool) -> Pack | None:
+        """A view of the packs of its parts; None where it is not made of others (see `fer_core.data.packs`)."""
+        del cache, progress
+        return None
 
 
 def data_root(name: str, given: Path | None, environment: Mapping[str, str]) -> Path:

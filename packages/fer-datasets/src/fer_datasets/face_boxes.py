@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from fer_core.errors import FerError
+from fer_core.types import FERDataset
 from numpy.typing import NDArray
 
 from fer_datasets.files import decode_image, hash_files
@@ -16,8 +17,8 @@ BOX = ("box_left", "box_top", "box_right", "box_bottom")
 """Columns of the table: whole pixels, right and bottom exclusive; a box may leave its picture."""
 
 
-class FaceBoxes:
-    """Implements `fer_core.types.FERDataset`; `source` is a picture, the columns `BOX` are the face in it.
+class FaceBoxes(FERDataset):
+    """A dataset whose `source` is an image file, and the columns `BOX` the face in it.
 
     Args:
         name: Name of the dataset.
@@ -26,6 +27,8 @@ class FaceBoxes:
         table: Sample table.
         layout: Which layout was found, and what the user should know about it.
     """
+
+    root: Path
 
     def __init__(
         self, name: str, classes: tuple[str, ...], root: Path, table: pd.DataFrame, layout: str = ""

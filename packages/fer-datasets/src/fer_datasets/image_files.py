@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from fer_core.types import FERDataset
 from numpy.typing import NDArray
 
 from fer_datasets.files import decode_image, hash_files
 
 
-class ImageFiles:
-    """Implements `fer_core.types.FERDataset`; `source` in the table is a path relative to `root`.
+class ImageFiles(FERDataset):
+    """A dataset whose `source` is the path of an image file relative to `root`.
 
     Args:
         name: Name of the dataset.
@@ -23,12 +23,7 @@ class ImageFiles:
         layout: Which layout was found, and what the user should know about it.
     """
 
-    expected_counts: Mapping[str, Mapping[str, int]]
-    """Only where they depend on the layout or the options."""
-    refused: Mapping[str, str]
-    """Only where the layout cannot serve every split protocol."""
-    draw_labels = False
-    """Whether a training label is drawn from the votes at every visit."""
+    root: Path
 
     def __init__(
         self, name: str, classes: tuple[str, ...], root: Path, table: pd.DataFrame, layout: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from fer_core.errors import FerError
+from fer_core.types import FERDataset
 from numpy.typing import NDArray
 
 from fer_datasets.files import MAX_LINE
@@ -124,8 +125,8 @@ def _mapped(path: Path) -> Iterator[mmap.mmap]:
         yield text
 
 
-class PixelRows:
-    """Implements `fer_core.types.FERDataset` over chosen rows of a `PixelFile`.
+class PixelRows(FERDataset):
+    """A dataset of chosen rows of a `PixelFile`.
 
     Args:
         name: Name of the dataset.
@@ -135,13 +136,6 @@ class PixelRows:
         table: Sample table.
         layout: Which layout was found, and what the user should know about it.
     """
-
-    expected_counts: Mapping[str, Mapping[str, int]]
-    """Only where they depend on the layout or the options."""
-    refused: Mapping[str, str]
-    """Only where the layout cannot serve every split protocol."""
-    draw_labels = False
-    """Whether a training label is drawn from the votes at every visit."""
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from fer_core.errors import FerError, nearest
-from fer_core.types import EXPRESSIONS
+from fer_core.types import EXPRESSIONS, FERDataset
 from numpy.typing import NDArray
 
 from fer_datasets.specs.synthetic import SPEC
@@ -44,7 +44,7 @@ def create(root: Path | None, **options: Any) -> Synthetic:
     return Synthetic(**{**SPEC.options, **options})
 
 
-class Synthetic:
+class Synthetic(FERDataset):
     """Drawn faces: person i shows every expression once, and persons do not cross splits.
 
     Args:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fer_core.data.packs import Pack
 from fer_core.data.splits import Split
 from fer_core.training.build import Data
-from fer_core.types import DatasetSpec, class_names
+from fer_core.types import DatasetSpec, FERDataset, class_names
 
 CLASSES = class_names(7)
 NOISE = DatasetSpec(
@@ -28,7 +28,7 @@ NOISE = DatasetSpec(
 )
 
 
-class NoiseFaces:
+class NoiseFaces(FERDataset):
     """`count` labelled images of noise, half of them for training.
 
     Args:

@@ -92,9 +92,8 @@ def pack(dataset: str, data: Path | None, overrides: tuple[str, ...]) -> None:
     from fer_core.data.packs import DirectReader, MappedPack, cache_root, gigabytes, open_pack
 
     _, opened = open_dataset(dataset, data, options)
-    for part in getattr(opened, "parts", (opened,)):
-        whole = getattr(part, "dataset", part)  # of some of its classes, as in a union
-        found = open_pack(whole, cache_root(), progress=True)
+    for part in opened.parts:
+        found = open_pack(part, cache_root(), progress=True)
         if isinstance(found, MappedPack):
             click.echo(f"{part.name}: {len(found):,} images, {gigabytes(found.bytes)}, in {found.folder}")
         elif isinstance(found, DirectReader):  # open_pack has said why

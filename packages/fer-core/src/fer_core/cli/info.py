@@ -47,7 +47,7 @@ def _facts(kind: str, name: str) -> dict[str, Any]:
     entry = load_plugins().claims(kind, name)[0]
     facts: dict[str, Any] = {"name": entry.name}
     if spec is not None:
-        facts |= {field.name: _plain(getattr(spec, field.name)) for field in dataclasses.fields(spec)}
+        facts |= {name: _plain(value) for name, value in vars(spec).items()}
     facts["from"] = f"{entry.plugin.distribution} {entry.plugin.version} (plugin {entry.plugin.name})"
     if kind != "commands":
         facts |= _factory_facts(kind, entry)
@@ -71,7 +71,7 @@ def _factory_facts(kind: str, entry: Entry) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """`value` as JSON knows it."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {name: _plain(item) for name, item in vars(value).items()}
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -16,7 +16,7 @@ import numpy as np
 
 from fer_core.data.near import group_near, perceptual_hash
 from fer_core.data.progress import show_progress
-from fer_core.data.table import check_table
+from fer_core.data.table import check_table, published_counts
 from fer_core.data.unused import find_files
 from fer_core.errors import FerError
 
@@ -171,15 +171,14 @@ def check_dataset(
     conflicts = [rows for rows in groups if len({labels[row] for row in rows} - {None}) > 1]
     alike = group_near(found.looks) if near else []
     missing = set(files.missing)
-    wanted = getattr(dataset, "expected_counts", spec.expected_counts)
-    expected = {split: dict(classes) for split, classes in wanted.items()}
+    expected = {split: dict(classes) for split, classes in published_counts(dataset, spec).items()}
 
     def named(kind: Iterable[list[int]]) -> list[list[str]]:
         return [[ids[row] for row in rows] for rows in kind]
 
     return Report(
         dataset=dataset.name,
-        layout=getattr(dataset, "layout", ""),
+        layout=dataset.layout,
         counts=counts,
         expected=expected,
         differences=_differences(counts, expected, dataset.classes),

@@ -6,16 +6,18 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_core.errors import FerError, nearest
+from fer_core.types import ClassChanges, FERDataset
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from fer_core.data.packs import Pack
-    from fer_core.types import FERDataset
 
 ClassTable = Sequence[str] | Mapping[str, str | None]
 """Names to keep, in this order; or name -> new name, or None to leave the class out (the others stay)."""
@@ -75,8 +77,8 @@ def with_targets(dataset: FERDataset, targets: Mapping[str, str | None], order: 
     return SelectedClasses(dataset, targets, order)
 
 
-class SelectedClasses:
-    """A dataset without some classes, or with classes under another name; implements `FERDataset`.
+class SelectedClasses(FERDataset):
+    """A dataset without some classes, or with classes under another name.
 
     Faces keep their ids, splits, groups and pixels. Votes for merged classes are added up, those for classes that
     are left out are left out.
@@ -88,7 +90,6 @@ class SelectedClasses:
 
     Attributes:
         rows: Row of the whole dataset's table for each row of this one.
-        record: What was done, for the record of a run.
     """
 
     def __init__(self, dataset: FERDataset, targets: Mapping[str, str | None], order: Sequence[str]) -> None:
@@ -96,9 +97,9 @@ class SelectedClasses:
         self.name = dataset.name
         self.classes = tuple(order)
         self.targets = dict(targets)
-        for attribute in ("layout", "refused", "draw_labels"):
-            if hasattr(dataset, attribute):
-                setattr(self, attribute, getattr(dataset, attribute))
+        self.layout, self.root = dataset.layout, dataset.root
+        self.refused, self.draw_labels = dataset.refused, dataset.draw_labels
+        self.expected_counts = {}  # those published are of the whole dataset
         place = {name: number for number, name in enumerate(self.classes)}
         numbers = np.array([place.get(targets[name] or "", -1) for name in dataset.classes], dtype=np.int64)
         labels = numbers[dataset.table["label"].to_numpy()]
@@ -108,7 +109,12 @@ class SelectedClasses:
         table = dataset.table.iloc[self.rows].reset_index(drop=True)
         table["label"] = labels[self.rows]
         self.table = _with_votes(table, dataset.classes, targets)
-        self.record: dict[str, Any] = {"label_space": {self.name: _changes(dataset, targets)}}
+        self.label_space = {self.name: _changes(dataset, targets)}
+
+    @property
+    def parts(self) -> tuple[FERDataset, ...]:
+        """Those of the whole dataset."""
+        return self.dataset.parts
 
     def read(self, row: int) -> NDArray[np.uint8]:
         """Pixels of one row."""
@@ -129,26 +135,23 @@ class SelectedClasses:
 
 def describe_classes(dataset: FERDataset) -> list[str]:
     """One line a dataset on classes that were merged, renamed or left out, with numbers of faces; one on votes."""
-    record = getattr(dataset, "record", {})
-    space = record.get("label_space", {})
-    lines = [
-        f"{name}: {'; '.join(_in_words(changes))}" for name, changes in space.items() if any(changes.values())
-    ]
-    if unused := record.get("votes_unused"):
-        lines.append(f"votes of {', '.join(unused)} are not used, since not every part of {dataset.name} has them")
+    words = {name: _in_words(changes) for name, changes in dataset.label_space.items()}
+    lines = [f"{name}: {'; '.join(parts)}" for name, parts in words.items() if parts]
+    if unused := ", ".join(dataset.votes_unused):
+        lines.append(f"votes of {unused} are not used, since not every part of {dataset.name} has them")
     return lines
 
 
-def _in_words(changes: Mapping[str, Any]) -> list[str]:
+def _in_words(changes: ClassChanges) -> list[str]:
     def faces(counts: Mapping[str, int]) -> str:
         return ", ".join(f"{name} ({count:,} faces)" for name, count in counts.items())
 
-    words = [f"{faces(old)} as {new}" for new, old in changes["renamed"].items()]
-    return [*words, f"{faces(changes['left_out'])} left out"] if changes["left_out"] else words
+    words = [f"{faces(old)} as {new}" for new, old in changes.renamed.items()]
+    return [*words, f"{faces(changes.left_out)} left out"] if changes.left_out else words
 
 
-def _changes(dataset: FERDataset, targets: Mapping[str, str | None]) -> dict[str, Any]:
-    """Faces of each class that does not stay what it is, `renamed` (by new name) or `left_out`."""
+def _changes(dataset: FERDataset, targets: Mapping[str, str | None]) -> ClassChanges:
+    """Faces of each class that does not stay what it is."""
     counts = np.bincount(dataset.table["label"].to_numpy(), minlength=len(dataset.classes)).tolist()
     renamed: dict[str, dict[str, int]] = {}
     left_out: dict[str, int] = {}
@@ -159,13 +162,15 @@ def _changes(dataset: FERDataset, targets: Mapping[str, str | None]) -> dict[str
             left_out[old] = count
         elif new != old or together.count(new) > 1:
             renamed.setdefault(new, {})[old] = count
-    return {"renamed": renamed, "left_out": left_out}
+    return ClassChanges(renamed, left_out)
 
 
-def _with_votes(table: Any, classes: Sequence[str], targets: Mapping[str, str | None]) -> Any:
+def _with_votes(
+    table: pd.DataFrame, classes: Sequence[str], targets: Mapping[str, str | None]
+) -> pd.DataFrame:
     votes = {name: table[f"votes_{name}"] for name in classes if f"votes_{name}" in table.columns}
     table = table.drop(columns=[f"votes_{name}" for name in votes])
-    sums: dict[str, Any] = {}
+    sums: dict[str, pd.Series] = {}
     for old, column in votes.items():
         new = targets[old]
         if new is not None:

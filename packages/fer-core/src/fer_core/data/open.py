@@ -13,12 +13,13 @@ from fer_core.data.classes import select_classes
 from fer_core.data.table import check_table
 from fer_core.data.union import UnionSpec, find_dataset, part_options, part_roots, unite
 from fer_core.errors import FerError
+from fer_core.plugins import load_plugins
 from fer_core.refs import resolve
-from fer_core.types import data_root
+from fer_core.types import FERDataset, data_root
 
 if TYPE_CHECKING:
     from fer_core.data.classes import ClassTable
-    from fer_core.types import DatasetSpec, FERDataset
+    from fer_core.types import DatasetSpec
 
 
 def open_dataset(
@@ -63,8 +64,24 @@ def _open_one(
             f"{spec.name}: cannot read {folder}: {error}; check the folder given with --data",
             details=_layouts(spec),
         ) from error
+    _check_type(dataset, spec)
     check_table(dataset)
     return dataset
+
+
+def _check_type(dataset: object, spec: DatasetSpec) -> None:
+    """Refuse what the factory of a plugin returned unless it is a dataset."""
+    found = type(dataset).__name__
+    if isinstance(dataset, FERDataset):
+        lacking = [name for name in ("name", "classes", "table") if not hasattr(dataset, name)]
+        if not lacking:
+            return
+        found += f" without {' and '.join(lacking)}"
+    homes = {entry.plugin.distribution for entry in load_plugins().claims("datasets", spec.name)}
+    raise FerError(
+        f"the factory of the dataset {spec.name}{''.join(f' of {home}' for home in homes)} returned {found}, "
+        "expected a subclass of fer_core.FERDataset with name, classes and table: correct or update that plugin"
+    )
 
 
 def _layouts(spec: DatasetSpec) -> str:

@@ -157,22 +157,21 @@ def open_pack(dataset: FERDataset, cache: Path, progress: bool) -> Pack:
     """The pack of a dataset, built at its first use.
 
     Args:
-        dataset: Decides the pack by its fingerprint and the order of its rows; one that is made of others gives
-            theirs by a method `open_pack(cache, progress)`.
+        dataset: Its fingerprint and the order of its rows decide the pack; one that is made of others gives a view
+            of theirs (`FERDataset.open_pack`).
         cache: `cache_root()`.
         progress: Show progress on stderr when building takes long.
 
     Returns:
-        A `MappedPack`, or a `DirectReader` (announced in one line) where the pack would take more than a fifth of
+        A `MappedPack`, a view, or a `DirectReader` (announced in one line) where the pack would take more than a fifth of
         the free disk.
 
     Raises:
         FerError: An image cannot be read, or the pack cannot be written. Nothing half-written remains.
     """
-    made_of_others = getattr(dataset, "open_pack", None)
-    if made_of_others is not None:
-        own: Pack = made_of_others(cache, progress)
-        return own
+    view = dataset.open_pack(cache, progress)
+    if view is not None:
+        return view
     final = cache / "packs" / pack_name(dataset)
     pack = find_pack(final)
     if pack is not None:

@@ -94,7 +94,7 @@ def _divide(dataset: FERDataset, roles: Mapping[str, Role], name: str, argument:
         return _official(dataset, roles)
     if name == "file" and argument:
         return _from_file(dataset, Path(argument))
-    refused = getattr(dataset, "refused", {}).get(name)
+    refused = dataset.refused.get(name)
     if refused:
         raise FerError(f"{name} on {dataset.name}: {refused}")
     in_order = name == "kfold" and argument.endswith(SORTED)

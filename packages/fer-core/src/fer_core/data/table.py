@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from fer_core.errors import FerError
@@ -11,7 +11,7 @@ from fer_core.errors import FerError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fer_core.types import FERDataset
+    from fer_core.types import DatasetSpec, FERDataset
 
 COLUMNS = ("id", "label", "split", "source")
 
@@ -64,6 +64,11 @@ def check_table(dataset: FERDataset) -> None:
             f"{name}: {len(outside)} labels are out of range, first {int(labels[row])} of {_sample(table, row)}; "
             f"{len(dataset.classes)} classes allow 0..{len(dataset.classes) - 1}"
         )
+
+
+def published_counts(dataset: FERDataset, spec: DatasetSpec) -> Mapping[str, Mapping[str, int]]:
+    """Samples per split and class that this copy should have, empty where unknown."""
+    return spec.expected_counts if dataset.expected_counts is None else dataset.expected_counts
 
 
 def make_fingerprint(ids: Iterable[str], labels: Iterable[int], source_hashes: Iterable[str]) -> str:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_core import registry
+from fer_core.data.table import published_counts
 from fer_core.errors import FerError, nearest
 from fer_core.plugins import load_plugins, normalize
-from fer_core.types import DatasetSpec
+from fer_core.types import DatasetSpec, FERDataset
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from fer_core.data.classes import ClassTable
     from fer_core.data.packs import Pack
-    from fer_core.types import FERDataset
 
 PLUS = "+"
 
@@ -148,8 +148,8 @@ def unite(spec: UnionSpec, parts: Sequence[FERDataset], table: ClassTable | None
     return UnitedDataset(spec, views, shared)
 
 
-class UnitedDataset:
-    """The rows of several datasets with equal classes, one after another; implements `FERDataset`.
+class UnitedDataset(FERDataset):
+    """The rows of several datasets with equal classes, one after another.
 
     Ids, sources, splits and groups stand behind the name of their part (`a/ID`). Votes are there where every part
     has them.
@@ -158,18 +158,13 @@ class UnitedDataset:
         spec: Of the union.
         parts: Datasets of the classes `classes`.
         classes: Class names.
-
-    Attributes:
-        record: Changed classes and fingerprint of each part, for the record of a run.
     """
 
     def __init__(self, spec: UnionSpec, parts: Sequence[FERDataset], classes: tuple[str, ...]) -> None:
         import numpy as np
         import pandas as pd
 
-        from fer_core.data.classes import SelectedClasses
-
-        self.name, self.classes, self.parts = spec.name, classes, tuple(parts)
+        self.name, self.classes, self._members = spec.name, classes, tuple(parts)
         self._ends = np.cumsum([len(part.table) for part in parts])
         votes = [f"votes_{name}" for name in classes]
         voted = [part.name for part in parts if set(votes) <= set(part.table.columns)]
@@ -178,35 +173,34 @@ class UnitedDataset:
         has_groups = any("group" in part.table.columns for part in parts)
         tables = [_rows(part, votes if has_votes else [], has_groups) for part in parts]
         self.table = pd.concat(tables, ignore_index=True)
-        self.layout = "; ".join(
-            f"{part.name}: {layout}" for part in parts if (layout := getattr(part, "layout", ""))
-        )
+        self.layout = "; ".join(f"{part.name}: {part.layout}" for part in parts if part.layout)
         self.refused = {
             protocol: f"{part.name}: {reason}"
             for part in parts
-            for protocol, reason in getattr(part, "refused", {}).items()
+            for protocol, reason in part.refused.items()
         }
         self.expected_counts = {
             f"{part.name}/{split}": dict(counts)
             for part, own in zip(parts, spec.parts, strict=True)
-            if not isinstance(part, SelectedClasses)
-            for split, counts in getattr(part, "expected_counts", own.expected_counts).items()
+            for split, counts in published_counts(part, own).items()
         }
-        spaces = [getattr(part, "record", {}).get("label_space", {}) for part in parts]
-        self.record: dict[str, Any] = {
-            "label_space": {key: value for space in spaces for key, value in space.items()},
-            "votes_unused": [] if has_votes else voted,
-        }
+        self.label_space = {name: changes for part in parts for name, changes in part.label_space.items()}
+        self.votes_unused = () if has_votes else tuple(voted)
+
+    @property
+    def parts(self) -> tuple[FERDataset, ...]:
+        """Those of its members, in their order."""
+        return tuple(part for member in self._members for part in member.parts)
 
     def read(self, row: int) -> NDArray[np.uint8]:
         """Pixels of one row."""
         part = int(self._ends.searchsorted(row, side="right"))
         first = int(self._ends[part - 1]) if part else 0
-        return self.parts[part].read(row - first)
+        return self._members[part].read(row - first)
 
     def fingerprint(self) -> str:
         """sha256 over the names and fingerprints of the parts."""
-        text = json.dumps([[part.name, part.fingerprint()] for part in self.parts])
+        text = json.dumps([[part.name, part.fingerprint()] for part in self._members])
         return hashlib.sha256(text.encode()).hexdigest()
 
     def open_pack(self, cache: Path, progress: bool) -> Pack:
@@ -214,19 +208,19 @@ class UnitedDataset:
         from fer_core.data.packs import open_pack
         from fer_core.data.view_packs import JoinedPack
 
-        return JoinedPack([open_pack(part, cache, progress) for part in self.parts])
+        return JoinedPack([open_pack(part, cache, progress) for part in self._members])
 
     def shares(self, rows: NDArray[np.int64]) -> dict[str, int]:
         """How many of `rows` belong to each part."""
         import numpy as np
 
-        counts = np.bincount(self._ends.searchsorted(rows, side="right"), minlength=len(self.parts))
-        return {part.name: int(count) for part, count in zip(self.parts, counts, strict=True)}
+        counts = np.bincount(self._ends.searchsorted(rows, side="right"), minlength=len(self._members))
+        return {part.name: int(count) for part, count in zip(self._members, counts, strict=True)}
 
 
 def _draws(spec: UnionSpec, parts: Sequence[FERDataset]) -> bool:
     """Whether labels are drawn from the votes at every visit: all parts ask for it, or none."""
-    draw = {part.name: bool(getattr(part, "draw_labels", False)) for part in parts}
+    draw = {part.name: part.draw_labels for part in parts}
     if any(draw.values()) and not all(draw.values()):
         one, other = max(draw, key=lambda name: draw[name]), min(draw, key=lambda name: draw[name])
         raise FerError(

@@ -49,7 +49,7 @@ class Files:
 
 def find_files(dataset: FERDataset) -> Files:
     """List the folders that hold samples of a dataset whose `root` is known, and compare them with its table."""
-    root: Path | None = getattr(dataset, "root", None)
+    root = dataset.root
     if root is None:
         return Files(None, [], [])
     sources = [source.replace("\\", "/") for source in dataset.table["source"].tolist()]

@@ -61,9 +61,9 @@ def fer_datasets() -> Iterable[DatasetSpec]:
         One `DatasetSpec` for each dataset.
 
     Factory:
-        `DatasetSpec.factory(root: Path, **options) -> FERDataset`: a table with a row for each sample and a reader
-        of its pixels. It raises `FerError`, with the expected folder tree, when `root` is not laid out as one of
-        the spec's `layouts`.
+        `DatasetSpec.factory(root: Path, **options) -> FERDataset`, an instance of a subclass of
+        `fer_core.FERDataset`: a table with a row for each sample and a reader of its pixels. It raises `FerError`,
+        with the expected folder tree, when `root` is not laid out as one of the spec's `layouts`.
 
     Called:
         The hook once in a process, when plugins are loaded. The factory once for each run, with

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,8 +105,8 @@ def open_data(config: Config, say: Say) -> Data:
             f"{spec.name} has only the class {dataset.classes[0]}, so there is nothing to tell apart: add faces "
             "of another class, or look at what --data and data.classes leave out"
         )
-    if layout := getattr(dataset, "layout", ""):
-        say(f"layout   {layout}")
+    if dataset.layout:
+        say(f"layout   {dataset.layout}")
     for line in describe_classes(dataset):
         say(f"classes  {line}")
     split = make_split(
@@ -154,7 +154,7 @@ def make_loader(data: Data, rows: NDArray[np.int64], config: Config, engine: Eng
         device=engine.device,
         votes=votes,
         drop_last=section.drop_last,
-        draw_labels=training and getattr(data.dataset, "draw_labels", False),
+        draw_labels=training and data.dataset.draw_labels,
         process=(distributed.rank(), distributed.size()),
         parts=config.train.accumulate if training else 1,
     )
@@ -286,8 +286,9 @@ def _header(config: Config, data: Data) -> dict[str, Any]:
             "fingerprint": data.fingerprint,
             "options": dict(section.options),
             "classes": section.classes,
-            "layout": getattr(data.dataset, "layout", ""),
-            **getattr(data.dataset, "record", {}),
+            "layout": data.dataset.layout,
+            "label_space": {name: asdict(changes) for name, changes in data.dataset.label_space.items()},
+            "votes_unused": list(data.dataset.votes_unused),
         },
         "split": {
             "protocol": data.split.protocol,
