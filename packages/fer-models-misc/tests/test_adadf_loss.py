@@ -45,11 +45,11 @@ def make_loss(batch_size=0, **options):
 
 def test_weights_of_the_epochs():
     loss = make_loss(beta=3)
-    found = {epoch: loss.weights(epoch) for epoch in (1, 3, 5, 75)}
+    found = {epoch: loss.weights(torch.tensor(epoch)) for epoch in (1, 3, 5, 75)}
     expected = {1: (0.6412, 1), 3: (1, 1), 5: (1, 0.8521), 75: (1, 0.3979)}
     for epoch, weights in expected.items():
         assert found[epoch] == pytest.approx(weights, abs=5e-5)
-    assert make_loss(alpha=0.3).weights(40) == (0.3, 0.7)
+    assert make_loss(alpha=0.3).weights(torch.tensor(40)) == (0.3, 0.7)
 
 
 def test_the_target_carries_gradient_into_the_auxiliary_branch():

@@ -110,7 +110,18 @@ def create_model(
 def create_loss(
     name: str, *, classes: Sequence[str], class_counts: Sequence[int] = (), input_size: int = 224, **options: Any
 ) -> Loss:
-    """A loss by name. `class_counts` are the training samples per class, for losses that weigh classes.
+    """A loss by name, for a training loop of your own.
+
+    `loss.from_output(model(images), {"label": labels}, progress)["loss"]` is the scalar to minimise. A method that
+    calls the model itself says so; it is called as `loss(model, {"image": images, "label": labels}, progress)`.
+    `progress` is a `fer_core.Progress`; with 0-d tensors in it a compiled loss is compiled once for all epochs.
+
+    Args:
+        name: Registered name.
+        classes: Class names; labels are indices into them.
+        class_counts: Training samples of each class, for losses that weigh classes.
+        input_size: Height and width of the images in pixels.
+        **options: The loss's own options, as in the `loss` section of a configuration.
 
     Raises:
         FerError: Unknown loss or option.

@@ -65,12 +65,16 @@ class TaskInfo:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far training is: 0-based `epoch` of `epochs`, and 0-based optimizer `step` of `steps` in the run."""
+    """How far training is: 0-based `epoch` of `epochs`, and 0-based optimizer `step` of `steps` in the run.
 
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
+    The trainer gives whole numbers. A loss that is compiled takes 0-d tensors: torch.compile compiles anew for a
+    number that changes, and not for a tensor whose value does.
+    """
+
+    epoch: int | Tensor
+    epochs: int | Tensor
+    step: int | Tensor
+    steps: int | Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
 from fer_core.errors import FerError
+from fer_core.nn import no_autocast
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
@@ -128,12 +128,6 @@ def build_backbone() -> nn.Sequential:
     from torchvision.models import resnet18
 
     return nn.Sequential(*list(resnet18(weights=None).children())[:-2])
-
-
-def no_autocast(device: torch.device) -> AbstractContextManager[object]:
-    """A context in which autocast does not change number formats."""
-    known = torch.amp.is_autocast_available(device.type)  # not so for meta, on which operations are counted
-    return torch.autocast(device.type, enabled=False) if known else nullcontext()
 
 
 def _conv_bn(channels: int, out: int, kernel: tuple[int, int]) -> nn.Sequential:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
-from fer_core.nn import fold_batch_norm
+from fer_core.nn import fold_batch_norm, no_autocast
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
-from fer_models_dan.dan import DAN, CrossAttentionHead, SpatialAttention, no_autocast
+from fer_models_dan.dan import DAN, CrossAttentionHead, SpatialAttention
 
 if TYPE_CHECKING:
     from fer_core.types import Output

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import torch
 from fer_core.errors import FerError
 from fer_core.losses import Loss
+from fer_core.nn import at_least_float32
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fer_models_dan.dan import FEATURES
 
 if TYPE_CHECKING:
-    from fer_core.types import Batch, Losses, Progress, TaskInfo
+    from fer_core.types import Batch, Losses, Output, Progress, TaskInfo
 
 EPSILON = torch.finfo(torch.float64).eps
 
@@ -45,18 +46,18 @@ class DANLoss(Loss):
         self.affinity = affinity
         self.partition = partition
 
-    def forward(self, model: nn.Module, batch: Batch, progress: Progress) -> Losses:
+    def from_output(self, output: Output, batch: Batch, progress: Progress) -> Losses:
         """The sum as `loss`, its terms (unweighted) `cross_entropy`, `affinity`, `partition`; and `logits`."""
-        output = model(batch["image"])
         if not {"logits", "features", "heads"} <= output.keys() or output["features"].shape[1] != FEATURES:
             raise FerError(
                 f"loss dan needs a model that returns logits, features [N, {FEATURES}, h, w] and heads, and this "
                 f"one returns {', '.join(output)}: train the model dan, or choose the loss cross_entropy"
             )
         labels = batch["label"]
-        cross_entropy = F.cross_entropy(_full(output["logits"]), labels)
-        affinity = affinity_loss(_full(output["features"]).mean((2, 3)), labels, _full(self.centers))
-        partition = partition_loss(_full(output["heads"]))
+        cross_entropy = F.cross_entropy(at_least_float32(output["logits"]), labels)
+        vectors = at_least_float32(output["features"]).mean((2, 3))
+        affinity = affinity_loss(vectors, labels, at_least_float32(self.centers))
+        partition = partition_loss(at_least_float32(output["heads"]))
         return {
             "loss": cross_entropy + self.affinity * affinity + self.partition * partition,
             "cross_entropy": cross_entropy,
@@ -94,8 +95,3 @@ def partition_loss(heads: Tensor) -> Tensor:
     if number == 1:
         return heads.new_zeros(())
     return torch.log1p(number / (heads.var(dim=1).mean() + EPSILON))
-
-
-def _full(tensor: Tensor) -> Tensor:
-    """At least float32, also under autocast."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

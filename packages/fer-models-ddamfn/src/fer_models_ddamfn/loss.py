@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import torch
 from fer_core.errors import FerError
 from fer_core.losses import Loss
-from torch import Tensor, nn
+from fer_core.nn import at_least_float32
+from torch import Tensor
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
-    from fer_core.types import Batch, Losses, Progress, TaskInfo
+    from fer_core.types import Batch, Losses, Output, Progress, TaskInfo
 
 EPSILON = torch.finfo(torch.float64).eps
 
@@ -36,16 +37,15 @@ class DDAMFNLoss(Loss):
             )
         self.attention = attention
 
-    def forward(self, model: nn.Module, batch: Batch, progress: Progress) -> Losses:
+    def from_output(self, output: Output, batch: Batch, progress: Progress) -> Losses:
         """The sum as `loss`, its terms (unweighted) `cross_entropy` and `attention`; and `logits`."""
-        output = model(batch["image"])
         if not {"logits", "heads"} <= output.keys() or output["heads"].ndim != 5:
             raise FerError(
                 "loss ddamfn needs a model that returns logits and heads [N, H, C, h, w], and this one returns "
                 f"{', '.join(output)}: train the model ddamfn, or choose the loss cross_entropy"
             )
-        cross_entropy = F.cross_entropy(_full(output["logits"]), batch["label"])
-        attention = attention_loss(_full(output["heads"]))
+        cross_entropy = F.cross_entropy(at_least_float32(output["logits"]), batch["label"])
+        attention = attention_loss(at_least_float32(output["heads"]))
         return {
             "loss": cross_entropy + self.attention * attention,
             "cross_entropy": cross_entropy,
@@ -68,8 +68,3 @@ def attention_loss(heads: Tensor) -> Tensor:
     if not distances:
         return heads.new_zeros(())
     return len(distances) / (torch.stack(distances).sum() + EPSILON)
-
-
-def _full(tensor: Tensor) -> Tensor:
-    """At least float32, also under autocast."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

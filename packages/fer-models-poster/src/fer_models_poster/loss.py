@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from fer_core.errors import FerError
 from fer_core.losses import Loss
-from torch import nn
+from fer_core.nn import at_least_float32
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
-    from fer_core.types import Batch, Losses, Progress, TaskInfo
+    from fer_core.types import Batch, Losses, Output, Progress, TaskInfo
 
 
 class POSTERLoss(Loss):
@@ -33,15 +33,14 @@ class POSTERLoss(Loss):
         self.smoothing = smoothing
         self.weight = weight
 
-    def forward(self, model: nn.Module, batch: Batch, progress: Progress) -> Losses:
+    def from_output(self, output: Output, batch: Batch, progress: Progress) -> Losses:
         """The sum as `loss`, its terms (unweighted) `cross_entropy` and `smoothed_cross_entropy`; and `logits`."""
-        logits = model(batch["image"])["logits"]
-        scores = logits.float() if logits.dtype.itemsize < 4 else logits  # at least float32, also under autocast
+        scores = at_least_float32(output["logits"])
         cross_entropy = F.cross_entropy(scores, batch["label"])
         smoothed = F.cross_entropy(scores, batch["label"], label_smoothing=self.smoothing)
         return {
             "loss": cross_entropy + self.weight * smoothed,
             "cross_entropy": cross_entropy,
             "smoothed_cross_entropy": smoothed,
-            "logits": logits,
+            "logits": output["logits"],
         }

@@ -21,8 +21,9 @@ def fer_losses() -> Mapping[str, Ref]:
         Name -> subclass of `fer_core.Loss`, or its import reference.
 
     Factory:
-        `(info: TaskInfo, **options) -> Loss`. `forward(model, batch, progress)` calls the model itself and returns
-        a dict with the scalar `loss`; further scalars are logged as terms.
+        `(info: TaskInfo, **options) -> Loss`. `from_output(output, batch, progress)` returns a dict with the
+        scalar `loss`; further scalars are logged as terms. A method that calls the model itself, twice for
+        example, overrides `forward(model, batch, progress)` instead.
 
     Called:
         The hook once in a process, when plugins are loaded. The factory once for each run, with the options

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from torch import nn
+
+from fer_core.errors import FerError
 
 if TYPE_CHECKING:
     from fer_core.types import Batch, Losses, Output, Progress
@@ -15,21 +16,39 @@ if TYPE_CHECKING:
     """Runs the model lazily, in eval mode and without gradients, once more over the augmented training data."""
 
 
-class Loss(nn.Module, ABC):
-    """A loss calls the model itself, so that a method may call it as often as its paper does.
+class Loss(nn.Module):
+    """The objective of a method. Constructed as `Loss(info: TaskInfo, **options)`.
+
+    Most methods are a function of the model's output, and override `from_output`. A method that calls the model
+    itself (twice, or on images that it changes) overrides `forward` instead.
 
     Its parameters are optimised together with the model's, its buffers are saved in the run's state.
-    Constructed as `Loss(info: TaskInfo, **options)`.
     """
 
-    @abstractmethod
     def forward(self, model: nn.Module, batch: Batch, progress: Progress) -> Losses:
-        """Run `model` on `batch["image"]`.
+        """The losses of `model` on `batch`, as `from_output` returns them; by default those of one call."""
+        return self.from_output(model(batch["image"]), batch, progress)
+
+    def from_output(self, output: Output, batch: Batch, progress: Progress) -> Losses:
+        """The losses of one batch.
+
+        Args:
+            output: What the model returned for the batch's images.
+            batch: The targets: `label` [N], and `distribution` [N, K] where the dataset has votes.
+            progress: How far training is. Its fields are numbers or 0-d tensors; arithmetic that serves both
+                (`torch.where` and `clamp` in place of `if`) is compiled once for all epochs.
 
         Returns:
             `loss`, the scalar to minimise; any further scalar is logged as a term under its name; `logits`
             [N, C], where given, feed the training accuracy.
-        """
 
-    def after_epoch(self, scan: Scan, progress: Progress) -> None:  # most losses keep no state
-        """Update the loss's buffers between epochs."""
+        Raises:
+            FerError: The loss calls the model itself, or `output` lacks what it needs.
+        """
+        raise FerError(
+            f"{type(self).__name__} has no from_output, since it calls the model itself: call "
+            "loss(model, batch, progress)"
+        )
+
+    def after_epoch(self, scan: Scan, progress: Progress) -> None:
+        """Update the loss's buffers between epochs; most losses have nothing to update."""

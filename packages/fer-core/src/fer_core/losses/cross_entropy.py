@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from fer_core.errors import FerError
 from fer_core.losses.base import Loss
+from fer_core.nn import at_least_float32
 
 if TYPE_CHECKING:
-    from fer_core.types import Batch, Losses, Progress, TaskInfo
+    from fer_core.types import Batch, Losses, Output, Progress, TaskInfo
 
 TARGETS = ("label", "distribution", "any")
 OTHERS = 0.001
@@ -43,19 +44,21 @@ class CrossEntropy(Loss):
         self.label_smoothing = label_smoothing
         self.target = target
 
-    def forward(self, model: nn.Module, batch: Batch, progress: Progress) -> Losses:
-        """Cross-entropy of the model's `logits` [N, C] against the chosen target."""
+    def from_output(self, output: Output, batch: Batch, progress: Progress) -> Losses:
+        """Cross-entropy of the `logits` [N, C] against the chosen target, in their precision, at least float32."""
         key = "label" if self.target == "label" else "distribution"
         if key not in batch:
             raise FerError(f"loss.target is {self.target}, but this dataset has no votes: use loss.target=label")
-        logits = model(batch["image"])["logits"]
+        scores, target = at_least_float32(output["logits"]), batch[key]
+        if target.is_floating_point():
+            target = target.to(scores.dtype)
         if self.target == "any":
-            loss = _any(logits.float(), batch[key])
+            loss = _any(scores, target)
         else:
-            loss = F.cross_entropy(logits.float(), batch[key], label_smoothing=self.label_smoothing)
-        return {"loss": loss, "logits": logits}
+            loss = F.cross_entropy(scores, target, label_smoothing=self.label_smoothing)
+        return {"loss": loss, "logits": output["logits"]}
 
 
 def _any(logits: Tensor, distribution: Tensor) -> Tensor:
-    targets = torch.where(distribution > 0, 1.0, OTHERS)
+    targets = torch.full_like(logits, OTHERS).masked_fill(distribution > 0, 1)
     return -(targets.log() + logits.log_softmax(1)).amax(1).mean()

@@ -1,8 +1,9 @@
-"""Pieces of networks that more than one family needs."""
+"""Pieces of networks and losses that more than one family needs."""
 
 from __future__ import annotations
 
 from fer_core.nn.fold import fold_batch_norm
 from fer_core.nn.frozen import Frozen
+from fer_core.nn.precision import at_least_float32, no_autocast
 
-__all__ = ["Frozen", "fold_batch_norm"]
+__all__ = ["Frozen", "at_least_float32", "fold_batch_norm", "no_autocast"]

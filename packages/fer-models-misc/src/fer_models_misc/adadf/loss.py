@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Literal
 
 import torch
 from fer_core import distributed
 from fer_core.errors import FerError
 from fer_core.losses import Loss
-from torch import Tensor, nn
+from fer_core.nn import at_least_float32
+from torch import Tensor
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
     from fer_core.losses.base import Scan
-    from fer_core.types import Batch, Losses, Progress, TaskInfo
+    from fer_core.types import Batch, Losses, Output, Progress, TaskInfo
 
 NEEDED = {"logits", "auxiliary", "attention"}
 FALLBACK_REST = 0.4
@@ -77,18 +77,18 @@ class AdaDFLoss(Loss):
         self.fallback_rest = FALLBACK_REST if fallback == "upstream" else 1 - threshold
         self.register_buffer("class_distributions", peaked_rows(info.num_classes, threshold, 1 - threshold))
 
-    def forward(self, model: nn.Module, batch: Batch, progress: Progress) -> Losses:
+    def from_output(self, output: Output, batch: Batch, progress: Progress) -> Losses:
         """The weighted sum as `loss`, its terms (unweighted) `cross_entropy`, `divergence`, `rank`; and `logits`.
 
         Images of several views [N, V, 3, H, W] are N x V rows of the batch; `logits` [N, C] are means over views.
         """
-        output = model(batch["image"])
         if not output.keys() >= NEEDED:
             raise FerError(
                 f"loss adadf needs a model that returns logits, auxiliary and attention, and this one returns "
                 f"{', '.join(output)}: train the model adadf, or choose the loss cross_entropy"
             )
-        logits, auxiliary, attention = (_full(output[name]) for name in ("logits", "auxiliary", "attention"))
+        logits, auxiliary = at_least_float32(output["logits"]), at_least_float32(output["auxiliary"])
+        attention = at_least_float32(output["attention"])
         images, views = len(batch["label"]), len(logits) // len(batch["label"])
         labels = batch["label"].repeat_interleave(views)
         # What does not fill a batch (a remainder, a part of an accumulated one) counts as a smaller batch.
@@ -98,16 +98,18 @@ class AdaDFLoss(Loss):
         target = torch.lerp(auxiliary.softmax(1), self.class_distributions.to(auxiliary.dtype)[labels], share)
         divergence = F.kl_div(logits.log_softmax(1), target, reduction="sum") / size
         rank = rank_loss(attention[:, 0], size, self.rank_share, self.rank_margin)
-        divergence_weight, cross_entropy_weight = self.weights(progress.epoch + 1)
+        # The epoch as a tensor: a compiled loss is one graph for all epochs.
+        epoch = torch.as_tensor(progress.epoch + 1, dtype=logits.dtype)
+        divergence_weight, cross_entropy_weight = self.weights(epoch)
         return {
             "loss": cross_entropy_weight * cross_entropy + divergence_weight * divergence + rank,
             "cross_entropy": cross_entropy,
             "divergence": divergence,
             "rank": rank,
-            "logits": output["logits"].unflatten(0, (images, views)).mean(1),
+            "logits": output["logits"].reshape(images, views, -1).mean(1),
         }
 
-    def weights(self, epoch: int) -> tuple[float, float]:
+    def weights(self, epoch: Tensor) -> tuple[Tensor, Tensor] | tuple[float, float]:
         """Weights of the divergence and of the cross-entropy in `epoch`, counted from 1.
 
         At first the auxiliary branch leads, and the target branch follows it from far; after `beta` epochs the
@@ -115,9 +117,8 @@ class AdaDFLoss(Loss):
         """
         if self.alpha is not None:
             return self.alpha, 1 - self.alpha
-        if epoch <= self.beta:
-            return math.exp(-((1 - epoch / self.beta) ** 2)), 1.0
-        return 1.0, math.exp(-((1 - self.beta / epoch) ** 2))
+        early, late = F.relu(1 - epoch / self.beta), F.relu(1 - self.beta / epoch)
+        return (-early.square()).exp(), (-late.square()).exp()
 
     def after_epoch(self, scan: Scan, progress: Progress) -> None:
         """Rebuild `class_distributions` from the auxiliary branch's softmax over the augmented training faces."""
@@ -126,7 +127,7 @@ class AdaDFLoss(Loss):
         # column says how many rows were added.
         sums = torch.zeros(len(known), len(known) + 1, dtype=torch.float64)
         for batch, output in scan():
-            said = _full(output["auxiliary"]).softmax(1).cpu().double()
+            said = at_least_float32(output["auxiliary"]).softmax(1).cpu().double()
             labels = batch["label"].cpu().repeat_interleave(len(said) // len(batch["label"]))
             sums.index_add_(0, labels, F.pad(said, (0, 1), value=1.0))
         sums = distributed.all_sum(sums)
@@ -172,8 +173,3 @@ def _check_shares(shares: dict[str, float]) -> None:
     for name, share in shares.items():
         if not 0 < share < 1:
             raise FerError(f"loss.{name} is {share}, which is no share: use a number between 0 and 1")
-
-
-def _full(tensor: Tensor) -> Tensor:
-    """At least float32, also under autocast."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

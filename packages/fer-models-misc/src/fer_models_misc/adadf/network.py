@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import torch
 from fer_core.errors import FerError
+from fer_core.nn import no_autocast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -89,9 +90,3 @@ def build_adadf(info: TaskInfo, *, freeze_stem: bool = True, drop_rate: float = 
     if not 0 <= drop_rate < 1:
         raise FerError(f"model.drop_rate is {drop_rate}, which is no rate: use 0 or more and less than 1")
     return AdaDF(info.num_classes, freeze_stem=freeze_stem, drop_rate=drop_rate)
-
-
-def no_autocast(device: torch.device) -> AbstractContextManager[object]:
-    """Context without autocast."""
-    known = torch.amp.is_autocast_available(device.type)  # not so for meta, on which operations are counted
-    return torch.autocast(device.type, enabled=False) if known else nullcontext()

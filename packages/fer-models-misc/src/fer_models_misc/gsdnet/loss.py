@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from fer_core.errors import FerError
 from fer_core.losses import Loss
-from torch import Tensor, nn
+from fer_core.nn import at_least_float32
+from torch import Tensor
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
@@ -51,15 +52,14 @@ class GSDNetLoss(Loss):
         self.temperature = temperature
         self.aliased = aliased
 
-    def forward(self, model: nn.Module, batch: Batch, progress: Progress) -> Losses:
+    def from_output(self, output: Output, batch: Batch, progress: Progress) -> Losses:
         """The sum as `loss`, its terms (unweighted) and `logits`.
 
         The terms are `cross_entropy` and, for the students s = 1, 2, 3, `distance_s` and `soft_s`.
         """
-        output = model(batch["image"])
         _check(output)
-        logits = [_full(output[name]) for name in LOGITS]
-        features = [_full(output[name]) for name in FEATURES]
+        logits = [at_least_float32(output[name]) for name in LOGITS]
+        features = [at_least_float32(output[name]) for name in FEATURES]
         teachers = list(zip(logits, features, strict=True))
         students = [*teachers]
         if self.aliased:
@@ -93,8 +93,3 @@ def _check(output: Output) -> None:
             f"loss gsdnet needs the logits and features of 4 exits, but this model returns {', '.join(output)}: "
             "train the model gsdnet with exits: true, or choose the loss cross_entropy"
         )
-
-
-def _full(tensor: Tensor) -> Tensor:
-    """At least float32, also under autocast."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

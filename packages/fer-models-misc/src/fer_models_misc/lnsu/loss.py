@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from fer_core.errors import FerError
 from fer_core.losses import Loss
+from fer_core.nn import at_least_float32
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -58,8 +59,8 @@ class LNSULoss(Loss):
         else:
             logits, maps = self._run(model, images)
             _, mirrored = self._run(model, images.flip(-1))
-        smooth = F.cross_entropy(_full(logits), self.targets[batch["label"]])
-        consistency = attention_consistency(_full(maps), _full(mirrored), self.weights)
+        smooth = F.cross_entropy(at_least_float32(logits), self.targets[batch["label"]])
+        consistency = attention_consistency(at_least_float32(maps), at_least_float32(mirrored), self.weights)
         return {
             "loss": smooth + self.consistency * consistency,
             "smooth_labels": smooth,
@@ -78,7 +79,7 @@ class LNSULoss(Loss):
 
 
 def class_weights(info: TaskInfo) -> Tensor:
-    """N / (10 n_c) for each class c, of whose N training samples n_c are its own: float32 [C].
+    """N / (10 n_c) for each class c, of whose N training samples n_c are its own: [C], in torch's default dtype.
 
     The 10 is the authors'. It sets the scale of the attention consistency and has no effect on the smooth labels.
 
@@ -97,7 +98,7 @@ def class_weights(info: TaskInfo) -> Tensor:
             "class out, hold out fewer samples, or choose the loss cross_entropy"
         )
     counts = torch.tensor(info.class_counts, dtype=torch.float64)
-    return (counts.sum() / (10 * counts)).float()
+    return (counts.sum() / (10 * counts)).to(torch.get_default_dtype())
 
 
 def smooth_targets(weights: Tensor, smoothing: float) -> Tensor:
@@ -105,7 +106,7 @@ def smooth_targets(weights: Tensor, smoothing: float) -> Tensor:
     exact = weights.double()
     others = exact.repeat(len(exact), 1).fill_diagonal_(0)
     shared = smoothing * others / others.sum(1, keepdim=True)
-    return (shared + (1 - smoothing) * torch.eye(len(exact), dtype=exact.dtype)).float()
+    return (shared + (1 - smoothing) * torch.eye(len(exact), dtype=exact.dtype)).to(weights.dtype)
 
 
 def attention_consistency(maps: Tensor, mirrored: Tensor, weights: Tensor) -> Tensor:
@@ -117,9 +118,4 @@ def attention_consistency(maps: Tensor, mirrored: Tensor, weights: Tensor) -> Te
         weights: Weight of each class [C]; their absolute size matters.
     """
     difference = (maps - mirrored.flip(-1)).square().mean((2, 3))
-    return (difference @ weights).mean()
-
-
-def _full(tensor: Tensor) -> Tensor:
-    """At least float32, also under autocast."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+    return (difference * weights).sum(1).mean()  # autocast would take a matrix product in half precision

@@ -5,11 +5,11 @@ Liu et al., "Swin Transformer", ICCV 2021; Zhang et al., "Leave No Stone Unturne
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
 from fer_core.errors import FerError
+from fer_core.nn import no_autocast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -226,7 +226,7 @@ class LNSU(nn.Module):
         """
         check_size(images)
         tokens = self.encoder(images)
-        with _no_autocast(images.device):  # as the authors' code; the cost is nil
+        with no_autocast(images.device):  # as the authors' code; the cost is nil
             tokens = self.norm(tokens.to(self.norm.weight.dtype))
             logits = self.head(tokens.mean(1))
             maps = self.head.weight.detach() @ tokens.transpose(1, 2)
@@ -256,11 +256,6 @@ def check_size(images: Tensor) -> None:
             f"lnsu reads images of 3 x 112 x 112, and these are {shape}: its windows fit no other size, so set "
             "data.input_size=112"
         )
-
-
-def _no_autocast(device: torch.device) -> AbstractContextManager[object]:
-    known = torch.amp.is_autocast_available(device.type)  # not so for meta, on which operations are counted
-    return torch.autocast(device.type, enabled=False) if known else nullcontext()
 
 
 def _init_encoder(module: nn.Module) -> None:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import torch
 from fer_core.errors import FerError
 from fer_core.losses import Loss
+from fer_core.nn import at_least_float32
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fer_models_misc.mfer.network import WIDTHS
 
 if TYPE_CHECKING:
-    from fer_core.types import Batch, Losses, Progress, TaskInfo
+    from fer_core.types import Batch, Losses, Output, Progress, TaskInfo
 
 FEATURES = WIDTHS[-1]
 
@@ -46,19 +47,18 @@ class MFERLoss(Loss):
             self.centers = nn.Parameter(torch.empty(info.num_classes, FEATURES))
             nn.init.xavier_uniform_(self.centers, gain=2**0.5)
 
-    def forward(self, model: nn.Module, batch: Batch, progress: Progress) -> Losses:
+    def from_output(self, output: Output, batch: Batch, progress: Progress) -> Losses:
         """`loss`, the sum; its unweighted terms `head_0`, `head_1`, `head_2` and, if used, `center`; `logits`."""
-        output = model(batch["image"])
         if not {"stage_logits", "features"} <= output.keys():
             raise FerError(
                 "loss mfer needs a model that returns stage_logits [N, 3, C] and features, and this one returns "
                 f"{', '.join(output)}: train the model mfer, or choose the loss cross_entropy"
             )
         labels = batch["label"]
-        heads = head_losses(output["stage_logits"], labels, self.smoothing)
+        heads = head_losses(at_least_float32(output["stage_logits"]), labels, self.smoothing)
         losses = {"loss": heads.sum()} | {f"head_{i}": term for i, term in enumerate(heads.unbind())}
         if self.center > 0:
-            term, pull = center_loss(output["features"], labels, self.centers)
+            term, pull = center_loss(at_least_float32(output["features"]), labels, self.centers)
             losses["loss"] = losses["loss"] + self.center * term + (pull - pull.detach())
             losses["center"] = term
         return losses | {"logits": output["logits"]}
@@ -84,7 +84,6 @@ def center_loss(features: Tensor, labels: Tensor, centers: Tensor) -> tuple[Tens
         labels: Class indices [N].
         centers: Class centres [K, D].
     """
-    features = features.to(torch.promote_types(features.dtype, torch.float32))
     term = (features - centers.detach()[labels]).square().sum(1).mean() / 2
     counts = torch.zeros_like(centers[:, 0]).index_add_(0, labels, torch.ones_like(labels, dtype=centers.dtype))
     pull = (features.detach() - centers[labels]).square().sum(1) / (1 + counts[labels])
