@@ -277,7 +277,7 @@ def test_a_runner_killed_twice_ends_with_the_same_bytes(site, wait_for, tmp_path
     process.send_signal(signal.SIGTERM)
     output = process.communicate(timeout=300)[0]
     assert process.returncode == 128 + signal.SIGTERM, output
-    assert "the same command goes on" in output
+    assert "the same command resumes" in output
     assert not list((tmp_path / "killed").rglob("result.json"))
 
     process = start(site, tmp_path, *COMMAND, "--root", "killed", SLOW="0.2")
@@ -383,7 +383,7 @@ def test_ray_gives_the_files_of_the_local_runner_whoever_is_killed(on_ray, wait_
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
     output = process.communicate(timeout=300)[0]
     assert process.returncode == 128 + signal.SIGINT, output
-    assert "the same command goes on" in output
+    assert "the same command resumes" in output
     assert not processes(tmp_path)
     assert not list((tmp_path / "there").rglob("result.json"))
 

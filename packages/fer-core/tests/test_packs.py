@@ -10,8 +10,9 @@ from collections import namedtuple
 import numpy as np
 import pandas as pd
 import pytest
+from fer_core.cache import cache_root
 from fer_core.data import pack_build
-from fer_core.data.packs import DirectReader, MappedPack, cache_root, open_pack
+from fer_core.data.packs import DirectReader, MappedPack, open_pack
 from fer_core.data.table import make_fingerprint
 from fer_core.errors import FerError
 from fer_core.types import FERDataset

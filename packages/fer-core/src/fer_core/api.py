@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_core import distributed, registry
+from fer_core.cache import cache_root
 from fer_core.config import check_options, resolve_config
 from fer_core.data.classes import describe_classes
 from fer_core.data.open import open_dataset
-from fer_core.data.packs import cache_root, open_pack
+from fer_core.data.packs import open_pack
 from fer_core.data.splits import make_split
 from fer_core.data.union import PLUS, find_dataset
 from fer_core.diagnosis.diagnose import Diagnosis, choose_parts, diagnose_checkpoint, diagnose_runs

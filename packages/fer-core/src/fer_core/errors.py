@@ -1,13 +1,26 @@
-"""The one error that users are meant to see."""
+"""The one error that users are meant to see, and what `fer-run` ends with."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from enum import IntEnum
+
+
+class ExitStatus(IntEnum):
+    """What `fer-run` ends with; `docs/reference/outcomes.md` explains each."""
+
+    DONE = 0
+    INCOMPLETE = 1
+    USER_ERROR = 2
+    FAULT = 70
+    """An exception that nobody foresaw: a fault of fer or of a plugin. `EX_SOFTWARE` of sysexits.h."""
+    SIGNAL = 128
+    """Plus the number of the signal that stopped the command, as shells count: 130 for Ctrl-C, 143 for SIGTERM."""
 
 
 class FerError(Exception):
-    """A mistake that the user can correct: one line saying what, why and what to do. Exit status 2.
+    """A mistake that the user can correct: one line saying what, why and what to do.
 
     Args:
         message: *What, why, what to do*, in one line.
@@ -17,7 +30,7 @@ class FerError(Exception):
         exit_status: What `fer-run` ends with.
     """
 
-    exit_status = 2
+    exit_status: int = ExitStatus.USER_ERROR
 
     def __init__(self, message: str, details: str = "") -> None:
         # What a file holds may be quoted in it, line ends and control characters included.
@@ -25,17 +38,23 @@ class FerError(Exception):
         self.details = details
 
 
+class IncompleteError(FerError):
+    """Some of several inputs failed, after a line for each; the rest was done. Exit status 1."""
+
+    exit_status = ExitStatus.INCOMPLETE
+
+
 class InterruptedRunError(FerError):
-    """A signal ended what can be gone on with.
+    """A signal stopped something that can be resumed.
 
     Args:
-        message: What came, and how to go on.
-        exit_status: 128 plus the signal's number, as shells count.
+        message: Which signal came, and how to resume.
+        number: The signal's number.
     """
 
-    def __init__(self, message: str, exit_status: int) -> None:
+    def __init__(self, message: str, number: int) -> None:
         super().__init__(message)
-        self.exit_status = exit_status
+        self.exit_status = ExitStatus.SIGNAL + number
 
 
 def one_line(text: str) -> str:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,18 @@ def _installed() -> list[tuple[Plugin, Callable[[], Any]]]:
             continue
         found.append((Plugin(point.name, point.dist.name, point.dist.version), point.load))
     return sorted(found, key=lambda pair: (pair[0].distribution, pair[0].name))
+
+
+def home_of(file: str) -> str | None:
+    """Distribution and version of the plugin whose package a source file lies in; None where it lies in none."""
+    for point in entry_points(group=PROJECT):
+        found = find_spec(point.module.partition(".")[0])
+        if found is None or point.dist is None:
+            continue
+        places = found.submodule_search_locations or [found.origin or ""]
+        if any(file == place or file.startswith(place + os.sep) for place in places):
+            return f"{point.dist.name} {point.dist.version}"
+    return None
 
 
 def _pairs(kind: str, returned: Any) -> list[tuple[str, Any]]:

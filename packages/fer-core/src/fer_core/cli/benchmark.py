@@ -70,7 +70,7 @@ def benchmark(
     ceiling = measure_ceiling(engine, seconds)
     benches = [measure_model(name, engine, ceiling, batch=size, seconds=seconds) for name in models]
     content = as_plain(benches, ceiling, engine)
-    text = json.dumps(content, indent=2, sort_keys=True)
+    text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
     click.echo(text) if as_json else _show(benches, ceiling, content["environment"])
     if out is not None:
         from fer_core.files import write_text
@@ -82,10 +82,10 @@ def benchmark(
 
 def _show(benches: list[Bench], ceiling: Ceiling, environment: dict[str, Any]) -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
     from fer_core.benchmarking.report import HEADINGS, IDLE, share_of_processor, table_rows
+    from fer_core.cli.console import TableConsole
 
     compiled = "compiled, " if environment["compile"] else ""
     click.echo(
@@ -103,7 +103,7 @@ def _show(benches: list[Bench], ceiling: Ceiling, environment: dict[str, Any]) -
         for row in table_rows(bench):
             table.add_row(*row)
         table.add_section()
-    Console(width=WIDTH).print(table)
+    TableConsole(width=WIDTH).print(table)
     share = share_of_processor(benches, environment)
     if share is not None and share < IDLE:
         click.echo(f"note     other programs ran (down to {share:.0%} of the CPU was left): figures are too low")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from fer_core.cli.options import json_option
+from fer_core.cli.options import json_option, print_json
 
 
 @click.command()
@@ -23,7 +22,7 @@ def calibrate(run: Path, as_json: bool) -> None:
 
     found = calibrate_run(run)
     if as_json:
-        click.echo(json.dumps(found.content(), indent=2, sort_keys=True))
+        print_json(found.content())
         return
     for part, figures in found.figures.items():
         before, after = figures.expected_calibration_error

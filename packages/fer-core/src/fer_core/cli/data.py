@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from fer_core.cli.options import config_option, data_option, dataset_options, json_option, override_option
+from fer_core.cache import cache_root
+from fer_core.cli.options import (
+    config_option,
+    data_option,
+    dataset_options,
+    json_option,
+    override_option,
+    print_json,
+)
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:
@@ -89,7 +97,7 @@ def pack(dataset: str, data: Path | None, overrides: tuple[str, ...]) -> None:
     """
     options = dataset_options(overrides)
     from fer_core.data.open import open_dataset
-    from fer_core.data.packs import DirectReader, MappedPack, cache_root, gigabytes, open_pack
+    from fer_core.data.packs import DirectReader, MappedPack, gigabytes, open_pack
 
     _, opened = open_dataset(dataset, data, options)
     for part in opened.parts:
@@ -106,20 +114,19 @@ def list_stored(as_json: bool) -> None:
     """List the packs in the cache."""
     from dataclasses import asdict
 
-    from fer_core.data.packs import cache_root, gigabytes
+    from fer_core.data.packs import gigabytes
     from fer_core.data.stored import list_packs
 
     packs = list_packs(cache_root())
     if as_json:
-        import json
-
-        click.echo(json.dumps([{**asdict(stored), "folder": str(stored.folder)} for stored in packs], indent=2))
+        print_json([{**asdict(stored), "folder": str(stored.folder)} for stored in packs])
         return
     if not packs:
         click.echo(f"No pack in {cache_root()}")
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from fer_core.cli.console import TableConsole
 
     table = Table(title=f"Packs in {cache_root() / 'packs'}")
     for heading, side in PACK_COLUMNS.items():
@@ -127,7 +134,7 @@ def list_stored(as_json: bool) -> None:
     for stored in packs:
         size = gigabytes(stored.bytes)
         table.add_row(stored.dataset, f"{stored.images:,}", size, stored.state, stored.name)
-    Console(soft_wrap=True).print(table)
+    TableConsole(soft_wrap=True).print(table)
 
 
 @data.command()
@@ -135,7 +142,7 @@ def list_stored(as_json: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="Remove every pack.")
 def remove(names: tuple[str, ...], everything: bool) -> None:
     """Delete packs from the cache, by dataset or by name. They are made again when they are needed."""
-    from fer_core.data.packs import cache_root, gigabytes
+    from fer_core.data.packs import gigabytes
     from fer_core.data.stored import choose_packs, list_packs, remove_pack
 
     if bool(names) == everything:
@@ -211,8 +218,9 @@ def preview(
 
 
 def _show(report: Report) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from fer_core.cli.console import TableConsole
 
     table = Table(title=f"{report.dataset}: samples (expected)")
     table.add_column("class")
@@ -225,7 +233,7 @@ def _show(report: Report) -> None:
     table.add_row("all", *(_cell(report, split, classes) for split in report.counts))
     if report.layout:
         click.echo(f"layout: {report.layout}")
-    Console(soft_wrap=True).print(table)
+    TableConsole(soft_wrap=True).print(table)
     click.echo(f"{report.compared:,} images compared, {report.distinct:,} of them distinct")
     for problem in report.problems:
         click.echo(f"- {problem}")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from fer_core.cli.options import data_option, dataset_options, device_option, json_option, override_option
+from fer_core.cli.options import (
+    data_option,
+    dataset_options,
+    device_option,
+    json_option,
+    override_option,
+    print_json,
+)
 
 
 @click.command()
@@ -64,6 +70,6 @@ def diagnose(
         show=lambda line: click.echo(line, err=as_json),
     )
     if as_json:
-        click.echo(json.dumps(found.content, indent=2))
+        print_json(found.content)
         return
     click.echo(f"written     {found.folder}; fer-run report {place} shows it")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import platform
 import re
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -12,7 +11,9 @@ from typing import Any
 import click
 
 from fer_core import registry
-from fer_core.cli.options import json_option
+from fer_core.cache import cache_root
+from fer_core.cli.options import json_option, print_json
+from fer_core.errors import ExitStatus
 from fer_core.hookspecs import HOOK_API
 from fer_core.plugins import describe, load_plugins
 
@@ -22,8 +23,6 @@ from fer_core.plugins import describe, load_plugins
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
     """Examine the installation: versions, devices, folders and plugins. Exit status 1 where something is wrong."""
-    from fer_core.data.packs import cache_root
-
     plugins = load_plugins()
     packages = _packages()
     report: dict[str, Any] = {
@@ -48,8 +47,8 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
         + " and by ".join(f"{entry.plugin.distribution} {entry.plugin.version}" for entry in claims)
         for kind, name, claims in plugins.clashes()
     ]
-    click.echo(json.dumps(report, indent=2) if as_json else _text(report, problems))
-    ctx.exit(1 if problems else 0)
+    print_json(report) if as_json else click.echo(_text(report, problems))
+    ctx.exit(ExitStatus.INCOMPLETE if problems else ExitStatus.DONE)
 
 
 def _packages() -> dict[str, str | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from fer_core.cli.options import (
     json_option,
     override_option,
     precision_option,
+    print_json,
 )
 from fer_core.errors import FerError
 
@@ -84,7 +84,7 @@ def evaluate(
         content: dict[str, Any] = {"dataset": dataset, "split": split, "faces": len(found.ids), **found.metrics}
         if found.label_space:
             content["label_space"] = found.label_space
-        click.echo(json.dumps({**content, "classes": found.classes}, indent=2, sort_keys=True))
+        print_json({**content, "classes": found.classes})
         return
     _print(found, dataset, split)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fer_core.cli.options import device_option, json_option, override_option
+from fer_core.cli.options import device_option, json_option, override_option, print_json
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:
@@ -124,7 +123,7 @@ def _print_plan(runs: Sequence[Run], device: str, as_json: bool) -> None:
     rows = [(run, is_finished(run), ["fer-run", *command(run, device)]) for run in runs]
     if as_json:
         content = [{**_identity(run), "finished": done, "command": words} for run, done, words in rows]
-        click.echo(json.dumps(content, indent=2))
+        print_json(content)
         return
     for run, done, words in rows:
         click.echo(f"# finished: {run.folder}" if done else shlex.join(words))
@@ -136,7 +135,7 @@ def _report(folder: Path, outcomes: Sequence[Outcome], as_json: bool) -> None:
 
     if as_json:
         rows = [{**_identity(o.run), "status": o.status, "line": o.line} for o in outcomes]
-        click.echo(json.dumps(rows, indent=2))
+        print_json(rows)
     check_outcomes(outcomes)
     _speaker(as_json)(f"all {len(outcomes)} runs are finished, in {folder}")
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from fer_core import registry
-from fer_core.cli.options import json_option
+from fer_core.cli.options import json_option, print_json
 from fer_core.errors import FerError, nearest
 from fer_core.plugins import SPECS, Entry, load_plugins, normalize
 
@@ -27,7 +26,7 @@ def info(name: str, as_json: bool) -> None:
         raise FerError(_missing(name))
     found = {registry.singular(kind): _facts(kind, name) for kind in kinds}
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        print_json(found)
         return
     for number, (noun, facts) in enumerate(found.items()):
         click.echo(("\n" if number else "") + f"{noun} {facts.pop('name')}")

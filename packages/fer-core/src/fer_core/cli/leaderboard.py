@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from fer_core.cli.options import json_option
+from fer_core.cli.options import json_option, print_json
 from fer_core.errors import FerError
 
 
@@ -48,7 +47,7 @@ def leaderboard(folder: Path, out: Path | None, as_json: bool) -> None:
             ".tex": lambda: tables.to_latex(made),
         }[".md" if out is None else out.suffix]()
         if as_json:
-            click.echo(json.dumps({"results": tables.to_records(made), "problems": problems}, indent=2))
+            print_json({"results": tables.to_records(made), "problems": problems})
     if out is None:
         if not as_json:
             click.echo(text, nl=False)

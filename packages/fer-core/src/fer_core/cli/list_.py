@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
 from fer_core import registry
-from fer_core.cli.options import json_option
+from fer_core.cli.options import json_option, print_json
 from fer_core.plugins import Entry, load_plugins
 
 
@@ -24,7 +23,7 @@ def list_(kind: str | None, as_json: bool) -> None:
     kinds = [registry.check_kind(kind)] if kind else registry.KINDS
     found = {name: [_row(entry) for entry in _entries(name)] for name in kinds}
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        print_json(found)
         return
     for number, (name, rows) in enumerate(found.items()):
         if kind is None:

@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
-import traceback
-from typing import IO, Any
+from typing import Any
 
 import click
 
 from fer_core import distributed, registry
+from fer_core.cli.outcome import outcome, threads_watched
 from fer_core.errors import FerError
-
-
-class UserError(click.ClickException):
-    """A `FerError` as click shows it: one line on stderr, its details below, and its exit status."""
-
-    def __init__(self, error: FerError) -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.exit_code = error.exit_status  # type: ignore[misc] # click reads it from the instance
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        """Print the error; `FER_DEBUG=1` puts the traceback before it."""
-        if os.environ.get("FER_DEBUG") == "1":
-            click.echo("".join(traceback.format_exception(self.error)), file=file, err=True)
-        super().show(file)
-        if self.error.details:
-            click.echo(self.error.details, file=file, err=True)
+from fer_core.plugins import load_plugins
 
 
 class LazyGroup(click.Group):
@@ -40,7 +23,10 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         """Import one command."""
-        command: click.Command = registry.factory("commands", cmd_name)
+        command = registry.factory("commands", cmd_name)
+        if not isinstance(command, click.Command):
+            home = registry.find("commands", cmd_name).ref
+            raise FerError(f"command {cmd_name!r} is {home}, which is not a click command: correct its plugin")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -48,19 +34,24 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, _help_line(name)) for name in self.list_commands(ctx)])
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the arguments before the command, `--help` among them."""
+        with outcome():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> None:
         """Run the command that the arguments name."""
         if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold bytes that are no text
             sys.stdout.reconfigure(errors="backslashreplace")
-        try:
-            result = super().invoke(ctx)
-        except FerError as error:
-            raise UserError(error) from error
-        except KeyboardInterrupt:
-            click.echo("Interrupted", err=True)
-            ctx.exit(130)
-        distributed.stop()
-        return result
+        with outcome(lambda: _is_of_a_plugin(ctx.invoked_subcommand)), threads_watched():
+            super().invoke(ctx)
+            distributed.stop()
+
+
+def _is_of_a_plugin(command: str | None) -> bool:
+    """Whether a command is not the core's: then it may end by `sys.exit`."""
+    claims = load_plugins().claims("commands", command or "")
+    return any(claim.plugin.distribution != "fer-core" for claim in claims)
 
 
 def _help_line(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,11 @@ config_option = click.option(
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 """`as_json: bool`."""
+
+
+def print_json(content: object) -> None:
+    """Print strict JSON: what is not finite raises ValueError instead of becoming text that JSON does not know."""
+    click.echo(json.dumps(content, indent=2, allow_nan=False))
 
 
 def dataset_options(overrides: Sequence[str]) -> dict[str, Any]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from fer_core.cli.options import device_option, json_option, precision_option
+from fer_core.cli.options import device_option, json_option, precision_option, print_json
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def predict(
     if table is not None:
         _write_csv(list(faces), predictor.classes, table)
     elif as_json:
-        click.echo(json.dumps([vars(face) for face in faces], indent=2))
+        print_json([vars(face) for face in faces])
     else:
         for face in faces:
             click.echo(f"{face.source}  {face.label}  {face.probability:.1%}")

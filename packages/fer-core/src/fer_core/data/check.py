@@ -105,7 +105,8 @@ class Report:
 
     def to_json(self) -> str:
         """Everything, `problems` and `incomplete` included."""
-        return json.dumps({**asdict(self), "problems": self.problems, "incomplete": self.incomplete}, indent=2)
+        content = {**asdict(self), "problems": self.problems, "incomplete": self.incomplete}
+        return json.dumps(content, indent=2, allow_nan=False)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
 import shutil
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -140,17 +138,6 @@ class DirectReader(Pack):
     def images(self, rows: NDArray[np.int64]) -> Image | list[Image]:
         """Pixels of `rows`, decoded now."""
         return [read_image(self._dataset, int(row)) for row in rows]
-
-
-def cache_root() -> Path:
-    """Where packs and downloads are kept: `$FER_CACHE`, else `fer` in the platform's cache folder."""
-    if os.environ.get("FER_CACHE"):
-        return Path(os.environ["FER_CACHE"]).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "fer"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "fer"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fer"
 
 
 def open_pack(dataset: FERDataset, cache: Path, progress: bool) -> Pack:

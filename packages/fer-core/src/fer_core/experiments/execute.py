@@ -196,16 +196,16 @@ def run_local(runs: Sequence[Run], device: str, jobs: int, say: Say) -> list[Out
     with Stop() as stop:
         outcomes = Runner(runs, device, deal_out(jobs, device), say, stop).work()
     if stop.received is not None:
-        raise InterruptedRunError(*describe_interruption(stop.received, outcomes, len(runs)))
+        raise interruption(stop.received, outcomes, len(runs))
     return outcomes
 
 
-def describe_interruption(received: signal.Signals, outcomes: Sequence[Outcome], total: int) -> tuple[str, int]:
-    """Line and exit status of a runner that a signal ended."""
+def interruption(received: signal.Signals, outcomes: Sequence[Outcome], total: int) -> InterruptedRunError:
+    """The error of a runner that a signal stopped."""
     done = sum(outcome.status in ("finished", "skipped") for outcome in outcomes)
-    return (
-        f"{received.name} came with {done} of {total} runs finished, the others kept: the same command goes on",
-        128 + received,
+    return InterruptedRunError(
+        f"{received.name} came with {done} of {total} runs finished, the others kept: the same command resumes",
+        received,
     )
 
 

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from fer_core.errors import FerError, InterruptedRunError
+from fer_core.errors import FerError
 from fer_core.experiments.attempt import is_finished
-from fer_core.experiments.execute import Outcome, Runner, Stop, describe_interruption, describe_outcome, skip
+from fer_core.experiments.execute import Outcome, Runner, Stop, describe_outcome, interruption, skip
 from fer_core.experiments.plan import Run
 
 Say = Callable[[str], None]
@@ -168,7 +168,7 @@ def _collect(ray: Any, task: Any, runs: Sequence[Run], device: str, say: Say, st
                 end(Outcome(run, "finished" if status == "skipped" else status, line))
     if stop.received is not None:
         _let_save(ray, working, stop)
-        raise InterruptedRunError(*describe_interruption(stop.received, list(outcomes.values()), len(runs)))
+        raise interruption(stop.received, list(outcomes.values()), len(runs))
     return [outcomes[run.folder] for run in runs]
 
 

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 from fer_core import distributed, registry
+from fer_core.cache import cache_root
 from fer_core.config.options import check_options
 from fer_core.data.classes import describe_classes
 from fer_core.data.loader import Loader
 from fer_core.data.open import open_dataset
-from fer_core.data.packs import cache_root, open_pack
+from fer_core.data.packs import open_pack
 from fer_core.data.random import derive_seed
 from fer_core.data.splits import make_split
 from fer_core.data.transforms import TransformInfo, build_pipeline

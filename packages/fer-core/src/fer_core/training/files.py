@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fer_core.data.packs import cache_root
+from fer_core.cache import cache_root
 from fer_core.errors import FerError
 from fer_core.plugins import load_plugins
 

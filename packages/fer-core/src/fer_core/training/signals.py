@@ -69,5 +69,5 @@ class Signals:
         raise InterruptedRunError(
             f"{received.name} came, so the run ends here; everything is saved: go on with "
             f"fer-run train --resume {self.folder}",
-            128 + received,
+            received,
         )

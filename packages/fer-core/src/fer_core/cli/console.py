@@ -1,0 +1,15 @@
+"""Tables on standard output; imported where one is printed, since rich takes its time."""
+
+from __future__ import annotations
+
+import errno
+
+from rich.console import Console
+
+
+class TableConsole(Console):
+    """rich's console, which leaves to `fer_core.cli.outcome` what happens when the reader has gone."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise BrokenPipeError, where rich would end the process."""
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
