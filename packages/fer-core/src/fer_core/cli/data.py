@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -18,7 +17,7 @@ from fer_core.cli.options import (
     override_option,
     print_json,
 )
-from fer_core.errors import FerError
+from fer_core.errors import ExitStatus, FerError, IncompleteError
 
 if TYPE_CHECKING:
     from fer_core.data.check import Report
@@ -44,7 +43,6 @@ def data() -> None:
 @data_option
 @override_option
 @json_option
-@click.option("--strict", is_flag=True, help="Exit with status 1 when counts differ or images cannot be read.")
 @click.option("--near", is_flag=True, help="Look for pictures that are almost alike, too.")
 @click.option("--all-files", is_flag=True, help="Compare image files that no sample uses, too.")
 @click.option(
@@ -53,19 +51,21 @@ def data() -> None:
     metavar="FILE",
     help="Draw what is flagged as a PNG.",
 )
+@click.pass_context
 def check(
+    ctx: click.Context,
     dataset: str,
     data: Path | None,
     overrides: tuple[str, ...],
     as_json: bool,
-    strict: bool,
     near: bool,
     all_files: bool,
     sheet: Path | None,
 ) -> None:
     """Count and read every image of DATASET, and report what is missing, damaged or repeated.
 
-    Options of the dataset are given as `-o data.options.KEY=VALUE`.
+    Where counts differ or images cannot be read, the exit status is 1. Options of the dataset are given as
+    `-o data.options.KEY=VALUE`.
     """
     options = dataset_options(overrides)
     from fer_core.data.check import check_dataset
@@ -82,8 +82,7 @@ def check(
 
         drawn = save_flagged(sheet, opened, report)
         click.echo(f"{drawn} images drawn in {sheet}" if drawn else "no image to draw: no sheet", err=True)
-    if strict and report.incomplete:
-        sys.exit(1)
+    ctx.exit(ExitStatus.INCOMPLETE if report.incomplete else ExitStatus.DONE)
 
 
 @data.command()
@@ -100,12 +99,15 @@ def pack(dataset: str, data: Path | None, overrides: tuple[str, ...]) -> None:
     from fer_core.data.packs import DirectReader, MappedPack, gigabytes, open_pack
 
     _, opened = open_dataset(dataset, data, options)
+    left_out = []
     for part in opened.parts:
         found = open_pack(part, cache_root(), progress=True)
         if isinstance(found, MappedPack):
             click.echo(f"{part.name}: {len(found):,} images, {gigabytes(found.bytes)}, in {found.folder}")
         elif isinstance(found, DirectReader):  # open_pack has said why
-            sys.exit(1)
+            left_out.append(part.name)
+    if left_out:
+        raise IncompleteError(f"no pack was made of {', '.join(left_out)}: see why above")
 
 
 @data.command(name="list")

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Literal
 
-from fer_core.errors import FerError, InterruptedRunError
+from fer_core.errors import FerError, IncompleteError, InterruptedRunError
 from fer_core.experiments.attempt import Attempt, is_finished, mark
 from fer_core.experiments.plan import Run
 from fer_core.runs import folder as run_folder
@@ -239,10 +239,10 @@ def _visible_gpus() -> list[str]:
 
 
 def check_outcomes(outcomes: Sequence[Outcome]) -> None:
-    """Raises FerError with the line of every failed run, where one failed."""
+    """Raises IncompleteError with the line of every failed run, where one failed."""
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     if failed:
-        raise FerError(
+        raise IncompleteError(
             f"{len(failed)} of {len(outcomes)} runs failed; the same command tries them again",
             "\n".join(f"{outcome.run.name}: {outcome.line}" for outcome in failed),
         )
