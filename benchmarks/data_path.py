@@ -19,7 +19,8 @@ import torch
 from fer_core.data.packs import open_pack
 from fer_core.data.random import SampleRandom
 from fer_core.data.table import make_fingerprint
-from fer_core.data.transforms import TransformInfo, build_pipeline
+from fer_core.data.transforms import build_pipeline
+from fer_core.testing import make_preprocessing
 from fer_core.types import FERDataset
 from numpy.typing import NDArray
 from PIL import Image
@@ -80,7 +81,7 @@ def main() -> None:
         rate, ideal = best(read), best(copy)
         print(f"packed batches: {rate:,.0f} faces/s on one core, {rate / ideal:.2f} x an array in memory")
         for size in (64, 112, 224):
-            pipeline = build_pipeline(["resize", "normalize"], TransformInfo(size))
+            pipeline = build_pipeline(make_preprocessing(size), ["resize", "normalize"])
             faces = np.asarray(pack.images(order[:64]))
             batched = partial(run_batched, pipeline.batch, faces)
             single = partial(run_single, pipeline.image, faces)

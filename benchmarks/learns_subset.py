@@ -20,8 +20,9 @@ from fer_core import registry
 from fer_core.api import resolve_run
 from fer_core.config import Config
 from fer_core.data.random import SampleRandom
-from fer_core.data.transforms import TransformInfo, build_pipeline
+from fer_core.data.transforms import build_pipeline
 from fer_core.engine import Engine
+from fer_core.preprocessing import Preprocessing
 from fer_core.refs import resolve
 from fer_core.training.build import build_model
 from fer_core.training.predictions import logits_of
@@ -37,10 +38,7 @@ FLOORS = {"lnsu": 1.148}
 def faces(config: Config) -> tuple[Tensor, Tensor]:
     """The first 64 faces, prepared as for evaluation."""
     dataset = resolve(registry.find("datasets", "synthetic").factory)(None, samples=700)
-    data = config.data
-    pipeline = build_pipeline(
-        data.eval_transforms, TransformInfo(data.input_size, tuple(data.mean), tuple(data.std))
-    )
+    pipeline = build_pipeline(Preprocessing.from_config(config.data))
     pixels = [dataset.read(row) for row in range(FACES)]
     labels = torch.from_numpy(dataset.table["label"].to_numpy()[:FACES].copy())
     return pipeline.batch(pixels, SampleRandom(0, 0, np.arange(FACES))), labels

@@ -97,22 +97,21 @@ def measure_pack(folder: Path) -> dict[str, float]:
     from fer_core.data.loader import Loader
     from fer_core.data.packs import MappedPack
     from fer_core.data.samplers import shuffle
-    from fer_core.data.transforms import TransformInfo, build_pipeline
+    from fer_core.data.transforms import build_pipeline
+    from fer_core.testing import make_preprocessing
 
     torch.set_num_threads(1)
     pack = MappedPack(folder)
     labels = np.zeros(len(pack), dtype=np.int64)
-    pipeline = build_pipeline([{"resize": {"size": 32}}, "normalize"], TransformInfo(32))
+    pipeline = build_pipeline(make_preprocessing(32), [{"resize": {"size": 32}}, "normalize"])
     loader = Loader(
         pack,
         np.arange(len(pack)),
         labels,
         pipeline=pipeline,
-        mode="batched",
         batch_size=256,
         sampler=shuffle(labels, 0),
         seed=0,
-        color="rgb",
         workers=0,
         device="cpu",
     )

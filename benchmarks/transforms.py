@@ -12,8 +12,9 @@ from functools import partial
 import numpy as np
 import torch
 from fer_core.data.random import SampleRandom
-from fer_core.data.transforms import Pipeline, TransformInfo, build_pipeline
+from fer_core.data.transforms import Pipeline, build_pipeline
 from fer_core.data.transforms.compose import Item
+from fer_core.testing import make_preprocessing
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -92,7 +93,7 @@ def main() -> None:
     print(f"{'list':24} {'faces':22} {'per image':>10} {'batched':>10} {'ratio':>6}   (images/s, batch {BATCH})")
     for list_name, items in LISTS.items():
         for face_name, (side, channels, size) in FACES.items():
-            pipeline = build_pipeline(items, TransformInfo(size))
+            pipeline = build_pipeline(make_preprocessing(size), items)
             pixels = np.random.default_rng(0).integers(0, 256, (BATCH, side, side, channels), dtype=np.uint8)
             one, many = rate(partial(per_image, pipeline, pixels)), rate(partial(batched, pipeline, pixels))
             print(f"{list_name:24} {face_name:22} {one:10.0f} {many:10.0f} {many / one:6.1f}")

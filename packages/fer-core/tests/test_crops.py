@@ -14,14 +14,14 @@ from fer_core.data.transforms import (
     OneOf,
     RandomErasing,
     RandomResizedCrop,
-    TransformInfo,
     build_pipeline,
 )
 from fer_core.errors import FerError
+from fer_core.testing import make_preprocessing
 from PIL import Image
 from torchvision import transforms as reference
 
-INFO = TransformInfo(24, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+INFO = make_preprocessing(24, mean=[0.5] * 3, std=[0.5] * 3)
 POSTER = [
     {"one_of": {"p": 0.5, "transforms": [{"horizontal_flip": {"p": 1}}, {"gaussian_noise": {"variance": 30}}]}},
     {"horizontal_flip": {"p": 0.5}},
@@ -96,9 +96,9 @@ def test_resized_crops_draw_torchvisions_distribution(size, ratio):
 
 def test_a_whole_crop_is_a_resize():
     whole = build_pipeline(
-        [{"random_resized_crop": {"scale": [1, 1], "ratio": [1, 1], "interpolation": "bicubic"}}], INFO
+        INFO, [{"random_resized_crop": {"scale": [1, 1], "ratio": [1, 1], "interpolation": "bicubic"}}]
     )
-    plain = build_pipeline([{"resize": {"interpolation": "bicubic"}}], INFO)
+    plain = build_pipeline(INFO, [{"resize": {"interpolation": "bicubic"}}])
     pictures = faces(4)
     rng = SampleRandom(0, 0, range(4))
     assert torch.equal(whole.batch(planes(pictures), rng), plain.batch(planes(pictures), rng))
@@ -111,7 +111,7 @@ def test_a_whole_crop_is_a_resize():
 def test_crops_are_torchvisions(name, height, width):
     theirs = {"center_crop": reference.CenterCrop, "five_crop": reference.FiveCrop, "ten_crop": reference.TenCrop}
     crop = reference.Compose([reference.Resize(32), theirs[name](24)])
-    pipeline = build_pipeline([{name: {"resize": 32}}, "normalize"], INFO)
+    pipeline = build_pipeline(INFO, [{name: {"resize": 32}}, "normalize"])
     pictures = faces(3, height, width)
     batch = pipeline.batch(planes(pictures), SampleRandom(0, 0, range(3)))
     views = {"center_crop": (), "five_crop": (5,), "ten_crop": (10,)}[name]
@@ -128,16 +128,16 @@ def test_crops_are_torchvisions(name, height, width):
 
 
 def test_crops_after_resize_and_pictures_too_small():
-    pipeline = build_pipeline([{"resize": {"size": 30}}, "center_crop", "normalize"], INFO)
+    pipeline = build_pipeline(INFO, [{"resize": {"size": 30}}, "center_crop", "normalize"])
     assert pipeline.batch(planes(faces(2)), SampleRandom(0, 0, range(2))).shape == (2, 3, 24, 24)
-    small = build_pipeline([{"resize": {"size": 20}}, "ten_crop"], INFO)
+    small = build_pipeline(INFO, [{"resize": {"size": 20}}, "ten_crop"])
     with pytest.raises(FerError, match=re.escape("20 x 20 is smaller than 24")):
         small.batch(planes(faces(2)), SampleRandom(0, 0, range(2)))
 
 
 @pytest.mark.parametrize("items", [POSTER, TEN], ids=["poster", "ten"])
 def test_forms_lists_and_batches_agree(items):
-    pipeline, n = build_pipeline(items, INFO), 32
+    pipeline, n = build_pipeline(INFO, items), 32
     pictures = faces(n)
     batch = pipeline.batch(planes(pictures), SampleRandom(0, 5, range(n)))
     single = torch.stack([pipeline.image(pil(pictures[i]), SampleRandom(0, 5, [i])) for i in range(n)])
@@ -153,7 +153,7 @@ def test_forms_lists_and_batches_agree(items):
 def test_pictures_of_several_sizes_and_grey_ones():
     pictures = [faces(1, 40, 40)[0], faces(1, 50, 30)[0], faces(1, 28, 70, 1)[0]]
     for items in (POSTER, TEN):
-        pipeline = build_pipeline(items, INFO)
+        pipeline = build_pipeline(INFO, items)
         mixed = pipeline.batch(pictures, SampleRandom(0, 2, range(3)))
         for row, picture in enumerate(pictures):
             single = pipeline.image(pil(picture), SampleRandom(0, 2, [row]))
@@ -161,7 +161,7 @@ def test_pictures_of_several_sizes_and_grey_ones():
 
 
 def test_each_view_has_its_own_random_numbers():
-    pipeline = build_pipeline([{"ten_crop": {"resize": 24}}, {"random_erasing": {"p": 0.5}}], INFO)
+    pipeline = build_pipeline(INFO, [{"ten_crop": {"resize": 24}}, {"random_erasing": {"p": 0.5}}])
     views = pipeline.batch(torch.full((40, 1, 24, 24), 255, dtype=torch.uint8), SampleRandom(0, 0, range(40)))
     kinds = torch.unique(views.flatten(0, 1).flatten(1), dim=0)
     erased = (views.flatten(2) == 0).any(2).float()
@@ -173,8 +173,8 @@ def test_input_of_a_transform_before_resize_is_not_changed():
     pictures = planes(faces(8, 24, 24))
     before = pictures.clone()
     for items in (POSTER, [{"center_crop": {"resize": 24}}, {"horizontal_flip": {"p": 1}}]):
-        build_pipeline(items, INFO).batch(pictures, SampleRandom(0, 0, range(8)))
-        build_pipeline(items, INFO).batch([p.permute(1, 2, 0) for p in pictures], SampleRandom(0, 0, range(8)))
+        build_pipeline(INFO, items).batch(pictures, SampleRandom(0, 0, range(8)))
+        build_pipeline(INFO, items).batch([p.permute(1, 2, 0) for p in pictures], SampleRandom(0, 0, range(8)))
         assert torch.equal(pictures, before)
 
 
@@ -229,7 +229,7 @@ def test_center_crop_form_of_tensors():
     "items", [POSTER, TEN, ["random_resized_crop", "normalize"]], ids=["poster", "ten", "crop"]
 )
 def test_device_gives_the_same_pictures(items):
-    pictures, pipeline = planes(faces(16)), build_pipeline(items, INFO)
+    pictures, pipeline = planes(faces(16)), build_pipeline(INFO, items)
     here = pipeline.batch(pictures, SampleRandom(0, 0, range(16)))
     there = pipeline.batch(pictures.cuda(), SampleRandom(0, 0, range(16)))
     assert there.is_cuda

@@ -22,10 +22,11 @@ from fer_core.diagnosis.robustness import measure_robustness
 from fer_core.diagnosis.sample import choose_faces
 from fer_core.diagnosis.trace import find_features, find_map, run_to
 from fer_core.engine import Engine
-from fer_core.evaluation.evaluate import Network
+from fer_core.inference.network import Network
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.reports.page import render_report
 from fer_core.runs.reading import collect
+from fer_core.testing import make_preprocessing
 from fer_core.types import FERDataset
 from PIL import Image
 from torch import nn
@@ -124,9 +125,8 @@ class Patches(nn.Module):
 
 
 def network(model, classes, **header):
-    plain = {"mean": [0.5] * 3, "std": [0.25] * 3, "color": "rgb", "input_size": SIDE}
-    transforms = ["resize", "normalize"]
-    head = {"classes": list(classes), "eval_transforms": transforms, "model": {"name": "tiny"}, **plain, **header}
+    preprocessing = make_preprocessing(SIDE, **{"mean": [0.5] * 3, "std": [0.25] * 3, **header})
+    head = {"classes": list(classes), "model": {"name": "tiny"}, "preprocessing": preprocessing.plain()}
     return Network(Path("x.safetensors"), model.eval(), head, Engine.start("cpu", "fp32"))
 
 
@@ -254,7 +254,7 @@ def test_maps_are_drawn_on_what_the_network_sees(tiny, monkeypatch):
         model = Quadrant()
         if color == "bgr":
             model.see.weight.data = model.see.weight.data.flip(1)
-        found = look(network(model, "abc", color=color, std=[1] * 3, mean=[0] * 3), faces, [0] * 10)
+        found = look(network(model, "abc", color=color, std=[1.0] * 3, mean=[0.0] * 3), faces, [0] * 10)
         assert found.pixels.shape == (10, SIDE, SIDE, 3)
         assert np.abs(found.pixels[0, 2, 2] - np.array([200, 0, 0])).max() <= 1
         assert list(found.maps) == [GRAD_CAM, "ramp"]

@@ -19,6 +19,7 @@ import torch
 from fer_core import FerError
 from fer_core.config import load_config
 from fer_core.config.yaml_text import parse_yaml
+from fer_core.testing import make_preprocessing
 from fer_core.weights import read_upstream
 from fer_core.weights.checkpoint import load_state_file, read_header, read_part
 from hypothesis import HealthCheck, given, settings
@@ -86,8 +87,8 @@ def damaged(draw, whole: bytes) -> bytes:
     return bytes(content)
 
 
-HEADER = {"format": 1, "model": {"name": "tiny", "options": {}}, "classes": ["a", "b"], "input_size": 16}
-HEADER |= {"mean": [0.5] * 3, "std": [0.5] * 3, "color": "rgb", "eval_transforms": ["resize", "normalize"]}
+HEADER = {"format": 1, "model": {"name": "tiny", "options": {}}, "classes": ["a", "b"]}
+HEADER |= {"preprocessing": make_preprocessing(16).plain()}
 WEIGHTS = save({"w": torch.zeros(2, 2), "b": torch.zeros(2)}, {"fer": json.dumps(HEADER)})
 
 

@@ -98,7 +98,8 @@ def test_the_checkpoint_holds_the_files_weights_and_the_recipes_preprocessing(th
     assert all(torch.equal(state[name], tensor) for name, tensor in expected.items())
     assert header["model"] == {"name": "theirs", "options": {"width": 4}}
     assert header["classes"] == ["happiness", "sadness", "neutral"]
-    assert (header["input_size"], header["mean"], header["color"]) == (16, [0.1, 0.2, 0.3], "bgr")
+    found = header["preprocessing"]
+    assert (found["input_size"], found["mean"], found["color"]) == (16, [0.1, 0.2, 0.3], "bgr")
     assert str(theirs.parent) not in json.dumps(header)
     first = Path("out.safetensors").read_bytes()
     assert bring(theirs, "again.safetensors", dataset="bars").read_bytes() == first
@@ -106,12 +107,13 @@ def test_the_checkpoint_holds_the_files_weights_and_the_recipes_preprocessing(th
 
 def test_without_a_dataset_the_defaults_hold_and_the_classes_are_given(theirs) -> None:
     header = checkpoint.read_header(bring(theirs, classes=ORDER))
-    assert (header["input_size"], header["color"], header["classes"]) == (224, "rgb", list(ORDER))
+    found = header["preprocessing"]
+    assert (found["input_size"], found["color"], header["classes"]) == (224, "rgb", list(ORDER))
 
 
 def test_predictions_use_the_networks_inference_form_and_agree(theirs) -> None:
     predictor = fer_core.Predictor(bring(theirs, dataset="bars"), device="cpu", precision="fp32")
-    assert isinstance(predictor.model, Folded)
+    assert isinstance(predictor.network.model, Folded)
     face = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     pixels = torch.from_numpy(np.ascontiguousarray(face[:, :, ::-1])).permute(2, 0, 1)[None] / 255
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in ([0.1, 0.2, 0.3], [0.229, 0.224, 0.225]))
@@ -137,8 +139,8 @@ def test_classes_are_matched_by_name_when_the_orders_differ(theirs) -> None:
     header_of_bars = checkpoint.read_header(Path("out.safetensors"))
     other = bring(Path("shuffled.pth"), "other.safetensors", classes=ORDER)
     state, header = checkpoint.load_weights(other)
-    preprocessing = {key: header_of_bars[key] for key in ("input_size", "mean", "std", "color")}
-    checkpoint.save_weights(Path("same.safetensors"), state, {**header, **preprocessing})
+    header["preprocessing"] = header_of_bars["preprocessing"]
+    checkpoint.save_weights(Path("same.safetensors"), state, header)
     found = fer_core.evaluate("same.safetensors", "bars", device="cpu")
     assert found.classes == ORDER
     assert [found.classes[i] for i in found.labels] == [ours.classes[i] for i in ours.labels]

@@ -8,14 +8,15 @@ from fer_core.data.loader import Loader
 from fer_core.data.packs import DirectReader, open_pack
 from fer_core.data.samplers import balanced, shuffle
 from fer_core.data.table import make_fingerprint
-from fer_core.data.transforms import TransformInfo, build_pipeline
+from fer_core.data.transforms import build_pipeline
 from fer_core.errors import FerError
+from fer_core.testing import make_preprocessing
 from fer_core.training.predictions import logits_of
 from fer_core.types import FERDataset
 
 COUNT = 33
 LABELS = np.arange(COUNT) % 3
-INFO = TransformInfo(input_size=12, mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
+INFO = make_preprocessing(12, mean=[0.1, 0.2, 0.3], std=[0.5, 0.6, 0.7])
 RANDOM = ["resize", {"horizontal_flip": {"p": 0.5}}, "normalize", {"random_erasing": {"p": 0.5}}]
 PLAIN = ["resize", "normalize"]
 
@@ -49,19 +50,12 @@ def colour(tmp_path):
     return open_pack(Toy(SHAPES["colour"]), tmp_path, progress=False)
 
 
-def load(pack, rows=None, transforms=RANDOM, sampler=shuffle, **changes):
+def load(pack, rows=None, transforms=RANDOM, sampler=shuffle, mode="batched", color="rgb", **changes):
     rows = np.arange(COUNT) if rows is None else np.asarray(rows)
-    options = {
-        "mode": "batched",
-        "batch_size": 8,
-        "seed": 1,
-        "color": "rgb",
-        "workers": 0,
-        "device": "cpu",
-        **changes,
-    }
+    options = {"batch_size": 8, "seed": 1, "workers": 0, "device": "cpu", **changes}
     made = None if sampler is None else sampler(LABELS[rows], 0)
-    return Loader(pack, rows, LABELS, pipeline=build_pipeline(transforms, INFO), sampler=made, **options)
+    pipeline = build_pipeline(INFO.model_copy(update={"pipeline": mode, "color": color}), transforms)
+    return Loader(pack, rows, LABELS, pipeline=pipeline, sampler=made, **options)
 
 
 def assert_equal(first, second, tolerance=0.0):
@@ -253,12 +247,10 @@ def test_labels_must_belong_to_the_pack(colour):
             colour,
             np.arange(2),
             LABELS[:2],
-            pipeline=build_pipeline(PLAIN, INFO),
-            mode="batched",
+            pipeline=build_pipeline(INFO, PLAIN),
             batch_size=2,
             sampler=None,
             seed=0,
-            color="rgb",
             workers=0,
             device="cpu",
         )

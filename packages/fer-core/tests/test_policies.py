@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 from fer_core.data.random import SampleRandom
-from fer_core.data.transforms import AutoAugment, ColorJitter, RandAugment, TransformInfo
+from fer_core.data.transforms import AutoAugment, ColorJitter, RandAugment
 from fer_core.data.transforms.operations import OPERATIONS, Style
+from fer_core.testing import make_preprocessing
 from PIL import Image
 from torchvision import transforms as reference
 from torchvision.transforms import functional
 
-INFO = TransformInfo(64)
+INFO = make_preprocessing(64)
 FILL = (124, 116, 104)
 STRENGTHS = {
     "auto_contrast": [0],

@@ -8,11 +8,12 @@ from click.testing import CliRunner
 from fer_core.cli.data import data
 from fer_core.data.packs import Pack
 from fer_core.data.preview import choose_faces, make_sheet
-from fer_core.data.transforms import TransformInfo, build_pipeline
+from fer_core.data.transforms import build_pipeline
 from fer_core.errors import FerError
+from fer_core.testing import make_preprocessing
 from PIL import Image
 
-INFO = TransformInfo(8, (0.2, 0.4, 0.6), (0.3, 0.2, 0.1))
+STATISTICS = {"mean": [0.2, 0.4, 0.6], "std": [0.3, 0.2, 0.1]}
 
 
 class Squares(Pack):
@@ -36,18 +37,15 @@ class Squares(Pack):
 
 
 def sheet(training, evaluation=("resize", "normalize"), **changes):
-    given = {"mode": "batched", "color": "rgb", "seed": 0, **changes}
-    pipelines = {
-        "training": build_pipeline(list(training), INFO),
-        "evaluation": build_pipeline(list(evaluation), INFO),
-    }
-    return make_sheet(Squares(), np.array([2, 0]), info=INFO, **pipelines, **given)
+    preprocessing = make_preprocessing(8, eval_transforms=list(evaluation), **STATISTICS, **changes)
+    pipelines = {"training": build_pipeline(preprocessing, training), "evaluation": build_pipeline(preprocessing)}
+    return make_sheet(Squares(), np.array([2, 0]), **pipelines, seed=0)
 
 
 @pytest.mark.parametrize("mode", ["batched", "per-image"])
 @pytest.mark.parametrize("color", ["rgb", "bgr"])
 def test_colours_come_back(mode, color):
-    found = sheet(["resize", "normalize"], mode=mode, color=color)
+    found = sheet(["resize", "normalize"], pipeline=mode, color=color)
     assert found.names[:3] == ["original", "evaluation", "training, epoch 0"]
     assert len(found.rows) == len(found.names) == 6
     for pictures in found.rows:

@@ -80,7 +80,7 @@ def make_run(
             "seed": seed,
             "epochs": epochs,
         },
-        "input": {"input_size": 40},
+        "preprocessing": {"input_size": 40},
         "start": "random weights <&>",
         "metrics": {"test": measured},
         "best": {"epoch": 2},

@@ -51,7 +51,8 @@ def test_an_epoch_of_a_pack_that_exceeds_the_memory_allowed(tmp_path):
         from fer_core.data.pack_build import VERSION
         from fer_core.data.packs import MappedPack
         from fer_core.data.samplers import shuffle
-        from fer_core.data.transforms import TransformInfo, build_pipeline
+        from fer_core.data.transforms import build_pipeline
+        from fer_core.testing import make_preprocessing
 
         folder, count, image = Path(sys.argv[1]), 2**30 // 30_000, 30_000
         (folder / "pixels.bin").touch()
@@ -64,8 +65,8 @@ def test_an_epoch_of_a_pack_that_exceeds_the_memory_allowed(tmp_path):
         torch.set_num_threads(1)
         labels = np.arange(count) % 2
         loader = Loader(
-            MappedPack(folder), np.arange(count), labels, mode="batched", batch_size=128, seed=0, color="rgb",
-            pipeline=build_pipeline([{"resize": {"size": 16}}, "normalize"], TransformInfo(16)),
+            MappedPack(folder), np.arange(count), labels, batch_size=128, seed=0,
+            pipeline=build_pipeline(make_preprocessing(16), [{"resize": {"size": 16}}, "normalize"]),
             sampler=shuffle(labels, 0), workers=0, device="cpu",
         )
         network = torch.nn.Linear(3 * 16 * 16, 2)

@@ -12,7 +12,8 @@ import torch
 import yaml
 from fer_core.config import resolve_config
 from fer_core.data.random import SampleRandom
-from fer_core.data.transforms import TransformInfo, build_pipeline
+from fer_core.data.transforms import build_pipeline
+from fer_core.preprocessing import Preprocessing
 from fer_core.registry import find
 from fer_core.types import DatasetSpec, ModelSpec, TaskInfo
 from fer_models_dan import plugin
@@ -59,10 +60,10 @@ def test_the_core_builds_everything_a_recipe_names(name):
     config = resolve_config(spec(), dataset).config
     assert config.train.select == "best:val"
     assert config.train.epochs == recipe(name)["train"]["epochs"]
-    info = TransformInfo(64, tuple(config.data.mean), tuple(config.data.std))
+    preprocessing = Preprocessing.from_config(config.data.model_copy(update={"input_size": 64}))
     pictures = torch.randint(256, (2, 3, 80, 80), dtype=torch.uint8)
     for transforms in (config.data.train_transforms, config.data.eval_transforms):
-        batch = build_pipeline(transforms, info).batch(pictures, SampleRandom(0, 0, torch.arange(2)))
+        batch = build_pipeline(preprocessing, transforms).batch(pictures, SampleRandom(0, 0, torch.arange(2)))
         assert batch.shape == (2, 3, 64, 64)
     loss = find("losses", config.loss.name)(TaskInfo(dataset.classes), **config.loss.options)
     optimizer = find("optimizers", config.optimizer.name)(loss.parameters(), **config.optimizer.options)

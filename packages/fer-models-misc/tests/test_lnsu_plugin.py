@@ -11,7 +11,8 @@ import torch
 import yaml
 from fer_core.config import resolve_config
 from fer_core.data.random import SampleRandom
-from fer_core.data.transforms import TransformInfo, build_pipeline
+from fer_core.data.transforms import build_pipeline
+from fer_core.preprocessing import Preprocessing
 from fer_core.registry import find
 from fer_core.types import DatasetSpec
 from fer_models_misc.lnsu.spec import SPEC
@@ -49,10 +50,10 @@ def test_the_core_resolves_each_recipe(name):
     assert config.loss.name == "lnsu"
     assert tuple(config.data.mean) == tuple(config.data.std) == (0.5, 0.5, 0.5)
     assert config.train.steps == (60_000 if name == "rafdb" else None)
-    transform = TransformInfo(112, tuple(config.data.mean), tuple(config.data.std))
+    preprocessing = Preprocessing.from_config(config.data)
     pictures = torch.randint(256, (2, 3, 100, 100), dtype=torch.uint8)
     for items in (config.data.train_transforms, config.data.eval_transforms):
-        batch = build_pipeline(items, transform).batch(pictures, SampleRandom(0, 0, torch.arange(2)))
+        batch = build_pipeline(preprocessing, items).batch(pictures, SampleRandom(0, 0, torch.arange(2)))
         assert batch.shape == (2, 3, 112, 112)
 
 

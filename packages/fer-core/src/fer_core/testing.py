@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fer_core.plugins import Plugin
+    from fer_core.preprocessing import Preprocessing
     from fer_core.types import DatasetSpec, ModelSpec
 
 
@@ -53,6 +54,19 @@ def check_plugin(distribution: str) -> tuple[Plugin, ...]:
                 elif kind == "datasets" and not spec.needs_root:
                     _check_dataset(spec)
     return plugins
+
+
+def make_preprocessing(input_size: int = 224, **changes: Any) -> Preprocessing:
+    """An input contract to test transforms with.
+
+    Args:
+        input_size: Height and width of the input in pixels.
+        **changes: Other keys of the section `data` of a configuration, such as `mean`, `std` and `color`.
+    """
+    from fer_core.config.schema import Data
+    from fer_core.preprocessing import Preprocessing
+
+    return Preprocessing.from_config(Data(name="test", input_size=input_size, **changes))
 
 
 def isolated_environment(folder: Path) -> Path:

@@ -183,26 +183,23 @@ def preview(
     from fer_core.api import resolve_run
     from fer_core.data.preview import choose_faces, make_sheet, save_sheet
     from fer_core.data.random import derive_seed
-    from fer_core.data.transforms import TransformInfo, build_pipeline
+    from fer_core.data.transforms import build_pipeline
+    from fer_core.preprocessing import Preprocessing
     from fer_core.training.build import open_data
+    from fer_core.training.components import check_components
 
     config = resolve_run(model, dataset, data=data, config=configs, overrides=overrides).config
     section = config.data
-    info = TransformInfo(section.input_size, tuple(section.mean), tuple(section.std))
-    training, evaluation = (
-        build_pipeline(items, info) for items in (section.train_transforms, section.eval_transforms)
-    )
+    check_components(config)
     opened = open_data(config, click.echo)
     labels = opened.dataset.table["label"].to_numpy()
     rows = choose_faces(labels, opened.rows("train"), faces)
+    preprocessing = Preprocessing.from_config(section)
     sheet = make_sheet(
         opened.pack,
         rows,
-        training=training,
-        evaluation=evaluation,
-        info=info,
-        mode=section.pipeline,
-        color=section.color,
+        training=build_pipeline(preprocessing, section.train_transforms),
+        evaluation=build_pipeline(preprocessing),
         seed=derive_seed(config.train.seed, 2),
     )
     recipe = section.name if section.name in registry.find("models", model).recipes else "default"

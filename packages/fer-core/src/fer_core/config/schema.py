@@ -5,15 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    JsonValue,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import CoreSchema
+
+from fer_core.faces import MAX_SIDE
 
 IMAGENET_MEAN = [0.485, 0.456, 0.406]
 IMAGENET_STD = [0.229, 0.224, 0.225]
 
 _Text = Annotated[str, Field(min_length=1)]
 _Count = Annotated[int, Field(ge=1)]
-_Items = list[_Text | Annotated[dict[_Text, dict[str, Any]], Field(min_length=1, max_length=1)]]
+TransformItem = _Text | Annotated[dict[_Text, dict[str, JsonValue]], Field(min_length=1, max_length=1)]
+"""A transform as it is configured: `name`, or `{name: {option: value}}`."""
 
 
 def _key(default: Any, expects: str, meaning: str, **limits: Any) -> Any:
@@ -123,7 +134,9 @@ class Data(Section):
     split_seed: int = _key(
         0, "a whole number from 0 to 4294967295", "Seed of every random split.", ge=0, lt=1 << 32
     )
-    input_size: int = _key(224, "a whole number of at least 1", "Height and width of the input in pixels.", ge=1)
+    input_size: int = _key(
+        224, "a whole number from 1 to 4096", "Height and width of the input in pixels.", ge=1, le=MAX_SIDE
+    )
     batch_size: int = _key(
         256, "a whole number of at least 1", "Images of one optimizer step, over all processes together.", ge=1
     )
@@ -150,12 +163,12 @@ class Data(Section):
         "true or false",
         "Leave out the last batch of a training epoch where it is not full.",
     )
-    train_transforms: _Items = _key(
+    train_transforms: list[TransformItem] = _key(
         ["resize", {"horizontal_flip": {"p": 0.5}}, "normalize"],
         "a list of names or {name: {options}}",
         "Transforms of training images, in order.",
     )
-    eval_transforms: _Items = _key(
+    eval_transforms: list[TransformItem] = _key(
         ["resize", "normalize"],
         "a list of names or {name: {options}}",
         "Transforms of evaluated images, in order.",

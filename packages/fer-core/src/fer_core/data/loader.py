@@ -76,15 +76,14 @@ class Loader:
         pack: Images by row.
         rows: Rows of the dataset's table to load, [n].
         labels: Class index of every row of the table, [len(pack)].
-        pipeline: Transforms.
-        mode: `batched` transforms whole batches on `device`, `per-image` PIL pictures in worker processes.
+        pipeline: What makes the model's input of them: where its `preprocessing.pipeline` is `batched` of whole
+            batches on `device`, where it is `per-image` of PIL pictures in worker processes.
         batch_size: Images in a batch.
         sampler: Order of a training epoch, as positions in `rows`; a remainder too small for two images in each
             part joins the previous batch. None: evaluation, every row once and in order.
         drop_last: Leave out the remainder of a training epoch instead.
         draw_labels: Draw the label of a training sample from its votes, anew at every visit.
         seed: Of the run.
-        color: Channel order that the network was made for, `rgb` or `bgr`.
         workers: Processes of the `per-image` mode; 0 works in this process, `auto` takes one less than the CPUs.
         device: Where batches are delivered.
         votes: Annotators' votes for every row of the table, [len(pack), K]; delivered as distributions that sum
@@ -105,11 +104,9 @@ class Loader:
         labels: NDArray[np.int64],
         *,
         pipeline: Pipeline,
-        mode: Literal["batched", "per-image"],
         batch_size: int,
         sampler: Sampler | None,
         seed: int,
-        color: Literal["rgb", "bgr"],
         workers: int | Literal["auto"],
         device: torch.device | str,
         votes: NDArray[np.floating] | None = None,
@@ -129,7 +126,7 @@ class Loader:
         self._rows = rows if sampler is not None else rows[process[0] :: process[1]]
         self._labels = torch.from_numpy(np.array(labels, dtype=np.int64)[self._rows])
         self._distributions = None if votes is None else _normalise(votes[self._rows], self._rows)
-        self._mode, self._batch_size, self._seed, self._bgr = mode, batch_size, seed, color == "bgr"
+        self._batch_size, self._seed = batch_size, seed
         self._device = torch.device(device)
         self._workers = max((os.cpu_count() or 1) - 1, 1) if workers == "auto" else workers
         self._per_epoch = len(self._rows) if sampler is None else len(sampler.order(0))
@@ -162,7 +159,7 @@ class Loader:
         streams = _streams(self._rows[order])
         cuts = [min(i * self._batch_size, len(order)) for i in range(start, len(self))] + [len(order)]
         spans = [self._share(*pair) for pair in pairwise(cuts)]
-        if self._mode == "batched":
+        if self._pipeline.preprocessing.pipeline == "batched":
             yield from self._batched(epoch, [(order[span], streams[span]) for span in spans])
         else:
             yield from self._per_image(epoch, [(order[span], streams[span]) for span in spans])
@@ -205,15 +202,13 @@ class Loader:
         if isinstance(images, list):
             return self._batch(self._pipeline.batch(self._move(images), random), positions, labels)
         pixels = torch.from_numpy(images).to(self._device).permute(0, 3, 1, 2)
-        pixels = pixels.flip(1) if self._bgr else pixels
         return self._batch(self._pipeline.batch(pixels, random), positions, labels)
 
     def _move(self, images: list[NDArray[np.uint8]]) -> list[Tensor]:
         """Images of several sizes on the device, [H, W, C] each, by one transfer."""
         flat = torch.from_numpy(np.concatenate([image.ravel() for image in images])).to(self._device)
         parts = torch.split(flat, [image.size for image in images])
-        pixels = [part.view(image.shape) for part, image in zip(parts, images, strict=True)]
-        return [image.flip(-1) for image in pixels] if self._bgr else pixels
+        return [part.view(image.shape) for part, image in zip(parts, images, strict=True)]
 
     def _per_image(self, epoch: int, batches: list[tuple[Positions, Streams]]) -> Iterator[Batch]:
         """Worker processes as the papers' code uses them; they stay for the next epoch."""
@@ -227,7 +222,7 @@ class Loader:
                 atexit.unregister(_close_all)
                 atexit.register(_close_all)
             _open.add(self)
-            dataset = _Images(self._pack, self._pipeline, self._seed, self._bgr)
+            dataset = _Images(self._pack, self._pipeline, self._seed)
             # A generator of its own: DataLoader would otherwise draw from the global one, and change the run.
             self._processes = DataLoader(
                 dataset,
@@ -293,16 +288,15 @@ class _Plan:
 class _Images(Dataset[Tensor]):
     """One transformed picture, float32 [3, H, W]."""
 
-    def __init__(self, pack: Pack, pipeline: Pipeline, seed: int, bgr: bool) -> None:
-        self._pack, self._pipeline, self._seed, self._bgr = pack, pipeline, seed, bgr
+    def __init__(self, pack: Pack, pipeline: Pipeline, seed: int) -> None:
+        self._pack, self._pipeline, self._seed = pack, pipeline, seed
 
     def __getitem__(self, item: tuple[int, int, int]) -> Tensor:
         row, stream, epoch = item
         pixels = self._pack.images(np.array([row]))[0]
         if pixels.shape[-1] == 1:
             pixels = np.repeat(pixels, 3, axis=-1)
-        image = Image.fromarray(np.ascontiguousarray(pixels[..., ::-1]) if self._bgr else pixels)
-        return self._pipeline.image(image, SampleRandom(self._seed, epoch, np.array([stream])))
+        return self._pipeline.image(Image.fromarray(pixels), SampleRandom(self._seed, epoch, np.array([stream])))
 
 
 def _outlast_signals(worker: int) -> None:

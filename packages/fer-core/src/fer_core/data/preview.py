@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from fer_core.data.loader import Loader
-from fer_core.data.transforms import Pipeline, TransformInfo
+from fer_core.data.transforms import Pipeline
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from fer_core.data.packs import Pack
 
 DRAWS = 4
@@ -61,9 +58,6 @@ def make_sheet(
     *,
     training: Pipeline,
     evaluation: Pipeline,
-    info: TransformInfo,
-    mode: Literal["batched", "per-image"],
-    color: Literal["rgb", "bgr"],
     seed: int,
 ) -> Sheet:
     """Load faces as a run loads them.
@@ -73,9 +67,6 @@ def make_sheet(
         rows: The faces.
         training: Transforms of training; the first epochs of a run are shown.
         evaluation: Transforms of evaluation.
-        info: Mean and deviation, which are taken out again.
-        mode: Form of the transforms.
-        color: Channel order of the network; the sheet is RGB.
         seed: Of the run's transforms.
     """
 
@@ -85,18 +76,17 @@ def make_sheet(
             rows,
             np.zeros(len(pack), dtype=np.int64),
             pipeline=pipeline,
-            mode=mode,
             batch_size=len(rows),
             sampler=None,
             seed=seed,
-            color=color,
             workers=0,
             device="cpu",
         )
         images = next(iter(loader.epoch(epoch)))["image"]
         if pipeline.views is not None:  # another view in each epoch
             images = images[:, epoch % pipeline.views]
-        return [_restore(image, info, color) for image in images]
+        pictures: list[Picture] = list(pipeline.show(images).permute(0, 2, 3, 1).numpy())
+        return pictures
 
     originals: list[Picture] = []
     for row in rows:
@@ -112,14 +102,6 @@ def _row_name(name: str, pipeline: Pipeline, epoch: int) -> str:
     if pipeline.views is None:
         return name
     return f"{name}\nview {epoch % pipeline.views + 1} of {pipeline.views}"
-
-
-def _restore(image: Tensor, info: TransformInfo, color: str) -> Picture:
-    """A normalised tensor [3, H, W] as an RGB picture."""
-    mean, std = (torch.tensor(values)[:, None, None] for values in (info.mean, info.std))
-    pixels = (image * std + mean).clamp(0, 1)
-    picture: Picture = (pixels.flip(0) if color == "bgr" else pixels).permute(1, 2, 0).numpy()
-    return picture
 
 
 def save_sheet(path: Path, sheet: Sheet, captions: Sequence[str], title: str, note: str) -> None:

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fer_core import registry
-from fer_core.data.random import SampleRandom
 from fer_core.diagnosis.folder import Folder, NotPossibleError, Part
 from fer_core.diagnosis.gallery import Tile, read_faces, save_gallery
 from fer_core.diagnosis.trace import find_map, run_to
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from fer_core.diagnosis.faces import Faces
     from fer_core.diagnosis.trace import Site
-    from fer_core.evaluation.evaluate import Network
+    from fer_core.inference.network import Network
 
 GRAD_CAM = "Grad-CAM"
 NO_MAP = "this network has no spatial feature map that its whole decision passes through"
@@ -83,14 +82,10 @@ def look(network: Network, faces: Sequence[NDArray[np.uint8]], classes: Sequence
     Raises:
         NotPossibleError: There is neither, or the evaluation cuts a face into views.
     """
-    pipeline, header = network.pipeline(), network.header
-    if pipeline.views is not None:
+    if network.pipeline.views is not None:
         raise NotPossibleError("this network judges several views of a face, so no map is of a whole one")
-    bgr = header["color"] == "bgr"
-    prepared = [face[..., ::-1].copy() if bgr else face for face in faces]
-    # Evaluation transforms draw nothing; the numbers only complete the call.
-    images = pipeline.batch(prepared, SampleRandom(0, 0, np.arange(len(faces))))
-    spec = registry.find("models", header["model"]["name"])
+    images = network.prepare(faces)
+    spec = registry.find("models", network.header["model"]["name"])
     own: Callable[[nn.Module, Tensor], Mapping[str, Tensor]] | None = (
         None if spec.attention is None else resolve(spec.attention)
     )
@@ -108,7 +103,8 @@ def look(network: Network, faces: Sequence[NDArray[np.uint8]], classes: Sequence
         for name, each in maps.items():
             found.setdefault(name, []).append(_enlarge(each, part.shape[-2:]))
     joined = {name: torch.cat(parts).numpy() for name, parts in found.items()}
-    return Looked(_visible(images, header), joined)
+    pixels = network.pipeline.show(images).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1)
+    return Looked(pixels.numpy(), joined)
 
 
 def _stretch(maps: Tensor) -> Tensor:
@@ -121,15 +117,6 @@ def _enlarge(maps: Tensor, size: tuple[int, ...]) -> Tensor:
     """Maps [N, h, w] at the images' size, each divided by its largest value, on the CPU."""
     large = F.interpolate(maps[:, None], list(size), mode="bilinear")[:, 0].cpu()
     return large / large.amax((1, 2), keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
-
-
-def _visible(images: Tensor, header: Mapping[str, object]) -> NDArray[np.uint8]:
-    """The network's input [N, 3, H, W] as pictures uint8 [N, H, W, 3]."""
-    if "normalize" in header["eval_transforms"]:  # type: ignore[operator]
-        mean, std = (torch.tensor(header[key]).view(3, 1, 1) for key in ("mean", "std"))
-        images = images * std + mean
-    pixels = images.mul(255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    return pixels[..., ::-1] if header["color"] == "bgr" else pixels
 
 
 def choose_extremes(table: pd.DataFrame, classes: Sequence[str]) -> list[int | None]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fer_core.diagnosis.faces import Faces
-    from fer_core.evaluation.evaluate import Network
+    from fer_core.inference.network import Network
 
     Floats = NDArray[np.float32]
 
@@ -57,7 +57,7 @@ def read_features(network: Network, faces: Faces, rows: NDArray[np.int64], *, ba
         images = images.flatten(0, 1) if images.dim() == 5 else images
         if site is None:
             with torch.inference_mode(False):
-                site = find_features(network.model, images[:2].clone(), len(network.header["classes"]))
+                site = find_features(network.model, images[:2].clone(), len(network.classes))
         if site is None:
             raise NotPossibleError("this network has no vector of features between its images and its logits")
         with engine.autocast():

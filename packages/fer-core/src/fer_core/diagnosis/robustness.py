@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fer_core.diagnosis.faces import Faces
-    from fer_core.evaluation.evaluate import Network
+    from fer_core.inference.network import Network
 
 CLEAN = "clean"
 """Name of the row of faces as they are, strength 0."""
@@ -62,7 +62,7 @@ def measure_robustness(
     """
     import pandas as pd
 
-    match = match_classes(faces.dataset, network.header["classes"], network.checkpoint)
+    match = match_classes(faces.dataset, network.classes, network.checkpoint)
     steps = [(CLEAN, 0)] + [(name, strength) for name in CORRUPTIONS for strength in STRENGTHS]
     lines = []
     with show_progress("corrupted faces", len(steps)) as advance:

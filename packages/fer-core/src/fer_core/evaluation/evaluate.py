@@ -12,19 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fer_core import distributed
-from fer_core.data.loader import Loader, killed_workers_told
-from fer_core.data.transforms import Pipeline, TransformInfo, build_pipeline
+from fer_core.data.loader import killed_workers_told
 from fer_core.errors import FerError
 from fer_core.evaluation.classes import Match, Rule, match_classes
 from fer_core.files import write_atomically, write_json, write_text
+from fer_core.inference.network import Network
 from fer_core.metrics import compute_metrics, save_confusion
 from fer_core.training.predictions import predict
-from fer_core.weights.checkpoint import TEMPERATURE, build_from_checkpoint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import nn
 
     from fer_core.data.packs import Pack
     from fer_core.engine import Engine
@@ -123,67 +120,13 @@ def evaluate_checkpoint(
         FerError: The checkpoint is unusable, the classes differ and no rule is given, or no face is left.
     """
     network = Network.load(checkpoint, engine)
-    match = match_classes(dataset, network.header["classes"], checkpoint, rule, restrict=restrict)
+    match = match_classes(dataset, network.classes, checkpoint, rule, restrict=restrict)
     for line in match.describe(rows):
         show(line)
     rows = rows[match.labels[rows] >= 0]
     if not len(rows):
         raise FerError(f"{dataset.name} has no face of {', '.join(match.present)} here: use another --split")
     return evaluate_network(network, dataset, pack, rows, match, batch_size=batch_size, workers=workers)
-
-
-@dataclass(frozen=True)
-class Network:
-    """A trained model where it runs.
-
-    Attributes:
-        checkpoint: Its weight file.
-        model: In eval mode, on the device of `engine`.
-        header: Of the weight file.
-        engine: Where it runs.
-    """
-
-    checkpoint: Path
-    model: nn.Module
-    header: dict[str, Any]
-    engine: Engine
-
-    @classmethod
-    def load(cls, checkpoint: Path, engine: Engine) -> Network:
-        """Read a weight file. Raises FerError where it is unusable or its model is not installed."""
-        model, header = build_from_checkpoint(checkpoint)
-        engine.prepare(model)
-        return cls(checkpoint, model, header, engine)
-
-    def pipeline(self) -> Pipeline:
-        """The evaluation transforms."""
-        info = TransformInfo(self.header["input_size"], tuple(self.header["mean"]), tuple(self.header["std"]))
-        return build_pipeline(self.header["eval_transforms"], info)
-
-    def loader(
-        self,
-        pack: Pack,
-        rows: NDArray[np.int64],
-        labels: NDArray[np.int64],
-        *,
-        batch_size: int,
-        workers: int | Literal["auto"] = "auto",
-    ) -> Loader:
-        """Batches of `rows` as this network reads them; `labels` are those of the whole pack."""
-        return Loader(
-            pack,
-            rows,
-            labels,
-            pipeline=self.pipeline(),
-            mode=self.header.get("eval_pipeline", "batched"),
-            batch_size=batch_size,
-            sampler=None,
-            seed=0,
-            color=self.header["color"],
-            workers=workers,
-            device=self.engine.device,
-            process=(distributed.rank(), distributed.size()),
-        )
 
 
 def evaluate_network(
@@ -200,7 +143,7 @@ def evaluate_network(
     loader = network.loader(pack, rows, match.labels, batch_size=batch_size, workers=workers)
     began = time.perf_counter()
     with killed_workers_told():
-        found = predict(network.model, loader, network.engine, network.header.get(TEMPERATURE, 1.0))
+        found = predict(network.model, loader, network.engine, network.temperature)
     seconds = time.perf_counter() - began
     loader.close()
     ids = dataset.table["id"].to_numpy()[found.rows].tolist()

@@ -265,7 +265,7 @@ def _identity(trainer: Trainer) -> dict[str, Any]:
             "steps": trainer.total_steps,
             "stopped": trainer.stop,
         },
-        "input": {key: header[key] for key in ("input_size", "mean", "std", "color", "eval_transforms")},
+        "preprocessing": header["preprocessing"],
         "config_sha256": config_hash(config),
     }
 

@@ -98,7 +98,8 @@ def fer_transforms() -> Mapping[str, Ref]:
         Name -> transform class, or its import reference.
 
     Factory:
-        `(info: TransformInfo, **options) -> Transform` with the input size, mean and standard deviation in `info`.
+        `(preprocessing: Preprocessing, **options) -> Transform`. A transform reads what it needs of the model's
+        input contract, such as `preprocessing.input_size`.
         A transform has two forms that draw the same random numbers in the same order:
         `image(image, rng)` for one image and `batch(images, rng)` for float32 [N, C, H, W] on any device.
 

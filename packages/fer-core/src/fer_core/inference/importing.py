@@ -11,6 +11,7 @@ from torch import nn
 from fer_core import registry
 from fer_core.config import check_options, resolve_config
 from fer_core.errors import FerError
+from fer_core.preprocessing import Preprocessing
 from fer_core.refs import resolve
 from fer_core.training.files import local_file
 from fer_core.training.start import read_backbone, sha256
@@ -93,18 +94,13 @@ def _import_model(
     state: dict[str, Tensor] = resolve(spec.converter)(read_upstream(source))
     number, options = resolve(spec.describe)(state) if spec.describe is not None else (None, {})
     names = _class_names(data, classes, number)
-    section = resolve_config(spec, data).config.data
-    network = _build(spec, TaskInfo(names, input_size=section.input_size), options)
+    preprocessing = Preprocessing.from_config(resolve_config(spec, data).config.data)
+    network = _build(spec, TaskInfo(names, input_size=preprocessing.input_size), options)
     load_state(network, state, f"{source} does not fit model {spec.name} with {len(names)} classes")
     header = {
         "model": {"name": spec.name, "options": options},
         "classes": list(names),
-        "input_size": section.input_size,
-        "mean": list(section.mean),
-        "std": list(section.std),
-        "color": section.color,
-        "eval_transforms": section.eval_transforms,
-        "eval_pipeline": section.pipeline,
+        "preprocessing": preprocessing.plain(),
         "imported": {"sha256": sha256(source), "recipe": data.name},
     }
     save_weights(target, network.state_dict(), header)
@@ -112,7 +108,8 @@ def _import_model(
     show(f"model    {spec.name}, {parameters:,} parameters, {len(state)} tensors, all of them from {source}")
     show(f"classes  {', '.join(names)}")
     recipe = data.name if data.name in spec.recipes else "default"
-    show(f"input    {section.input_size} pixels, {section.color}, as in the recipe {spec.name}/{recipe}")
+    size, color = preprocessing.input_size, preprocessing.color
+    show(f"input    {size} pixels, {color}, as in the recipe {spec.name}/{recipe}")
     show(f"written  {target}")
     return target
 

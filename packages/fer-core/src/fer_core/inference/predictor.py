@@ -12,13 +12,10 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from fer_core.data.random import SampleRandom
-from fer_core.data.transforms import TransformInfo, build_pipeline
 from fer_core.engine import Engine
 from fer_core.errors import FerError
-from fer_core.inference.form import inference_form
+from fer_core.inference.network import Network
 from fer_core.training.predictions import logits_of
-from fer_core.weights.checkpoint import TEMPERATURE, build_from_checkpoint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,15 +48,7 @@ class Predictor:
     """
 
     def __init__(self, checkpoint: str | Path, device: str = "auto", precision: str = "auto") -> None:
-        model, header = build_from_checkpoint(Path(checkpoint))
-        self.model = inference_form(model, header["model"]["name"])
-        self.classes: tuple[str, ...] = tuple(header["classes"])
-        self.temperature: float = header.get(TEMPERATURE, 1.0)
-        self.bgr = header["color"] == "bgr"
-        info = TransformInfo(header["input_size"], tuple(header["mean"]), tuple(header["std"]))
-        self.pipeline = build_pipeline(header["eval_transforms"], info)
-        self.engine = Engine.start(device, precision)
-        self.engine.prepare(self.model)
+        self.network = Network.load(Path(checkpoint), Engine.start(device, precision), fast=True)
 
     def __call__(self, *sources: str | Path | NDArray[np.uint8]) -> list[Face]:
         """Faces of image files, folders of them (searched recursively, sorted), or RGB arrays uint8 [H, W, 3].
@@ -79,16 +68,19 @@ class Predictor:
                 named = dict(zip(self.classes, row, strict=True))
                 yield Face(name, self.classes[best], row[best], named)
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the probabilities."""
+        return self.network.classes
+
     @torch.inference_mode()
     def probabilities(self, faces: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
         """Probabilities float32 [N, C] of RGB faces, uint8 [H, W, 3], sizes may differ."""
-        pictures = [np.ascontiguousarray(face[:, :, ::-1]) if self.bgr else face for face in faces]
-        # Evaluation transforms draw nothing; the generator only completes the call.
-        images = self.pipeline.batch(pictures, SampleRandom(0, 0, np.arange(len(faces))))
-        batch = self.engine.place({"image": images})
-        with self.engine.autocast():
-            logits = logits_of(self.model, batch["image"])
-        return (logits / self.temperature).softmax(dim=1).cpu()
+        network = self.network
+        batch = network.engine.place({"image": network.prepare(faces)})
+        with network.engine.autocast():
+            logits = logits_of(network.model, batch["image"])
+        return (logits / network.temperature).softmax(dim=1).cpu()
 
 
 def _images(sources: Iterable[str | Path | NDArray[np.uint8]]) -> Iterator[tuple[str, NDArray[np.uint8]]]:

@@ -36,7 +36,7 @@ class Cost:
 def measure_cost(run: RunRecord) -> Cost | None:
     """Count the network of a run; None where its plugin is not installed or it cannot be built."""
     model = run.result["model"]
-    size = int((run.result.get("input") or run.config["data"])["input_size"])
+    size = int((run.result.get("preprocessing") or run.config["data"])["input_size"])
     return _measure(run.model, json.dumps(model.get("options") or {}, sort_keys=True), run.classes, size)
 
 

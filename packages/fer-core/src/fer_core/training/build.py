@@ -19,11 +19,12 @@ from fer_core.data.open import open_dataset
 from fer_core.data.packs import open_pack
 from fer_core.data.random import derive_seed
 from fer_core.data.splits import make_split
-from fer_core.data.transforms import TransformInfo, build_pipeline
+from fer_core.data.transforms import build_pipeline
 from fer_core.data.union import UnitedDataset
 from fer_core.engine import Engine
 from fer_core.engine.recompute import recompute_blocks
 from fer_core.errors import FerError
+from fer_core.preprocessing import Preprocessing
 from fer_core.training.start import load_backbones
 from fer_core.training.task import Task
 from fer_core.types import TaskInfo
@@ -130,8 +131,8 @@ def open_data(config: Config, say: Say) -> Data:
 def make_loader(data: Data, rows: NDArray[np.int64], config: Config, engine: Engine, *, training: bool) -> Loader:
     """A loader over `rows`, with the training transforms and sampler or the evaluation ones."""
     section, table = config.data, data.dataset.table
+    preprocessing = Preprocessing.from_config(section)
     labels = table["label"].to_numpy()
-    info = TransformInfo(section.input_size, tuple(section.mean), tuple(section.std))
     sampler = None
     if training:
         factory = registry.find("samplers", section.sampler.name)
@@ -145,12 +146,10 @@ def make_loader(data: Data, rows: NDArray[np.int64], config: Config, engine: Eng
         data.pack,
         rows,
         labels,
-        pipeline=build_pipeline(section.train_transforms if training else section.eval_transforms, info),
-        mode=section.pipeline,
+        pipeline=build_pipeline(preprocessing, section.train_transforms if training else None),
         batch_size=section.batch_size if training else section.eval_batch_size or section.batch_size,
         sampler=sampler,
         seed=derive_seed(config.train.seed, 2),
-        color=section.color,
         workers=section.workers,
         device=engine.device,
         votes=votes,
@@ -276,12 +275,7 @@ def _header(config: Config, data: Data) -> dict[str, Any]:
     return {
         "model": {"name": config.model.name, "options": config.model.options},
         "classes": list(data.dataset.classes),
-        "input_size": section.input_size,
-        "mean": list(section.mean),
-        "std": list(section.std),
-        "color": section.color,
-        "eval_transforms": section.eval_transforms,
-        "eval_pipeline": section.pipeline,
+        "preprocessing": Preprocessing.from_config(section).plain(),
         "dataset": {
             "name": data.spec.name,
             "fingerprint": data.fingerprint,

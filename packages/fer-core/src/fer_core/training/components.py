@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from fer_core import registry
 from fer_core.config import check_options
-from fer_core.data.transforms import TransformInfo, build_pipeline
+from fer_core.data.transforms import build_pipeline
+from fer_core.preprocessing import Preprocessing
 from fer_core.training.start import check_backbones
 
 if TYPE_CHECKING:
@@ -32,6 +33,6 @@ def check_components(config: Config) -> None:
     for section, kind, component in named:
         check_options(section, component.name, registry.find(kind, component.name), component.options, FILLED_IN)
     registry.find("trainers", config.train.trainer)
-    info = TransformInfo(config.data.input_size, tuple(config.data.mean), tuple(config.data.std))
+    preprocessing = Preprocessing.from_config(config.data)
     for transforms in (config.data.train_transforms, config.data.eval_transforms):
-        build_pipeline(transforms, info)
+        build_pipeline(preprocessing, transforms)

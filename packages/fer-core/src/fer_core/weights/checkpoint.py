@@ -20,13 +20,14 @@ from fer_core import registry
 from fer_core.errors import FerError
 from fer_core.files import write_atomically
 from fer_core.hookspecs import HOOK_API
+from fer_core.preprocessing import Preprocessing
 from fer_core.types import TaskInfo
 
 FORMAT = 1
 MAX_HEADER = 1 << 20
 PART = "part"
 """Header key of files that hold a part of a model only, such as its backbone."""
-HEADER_KEYS = frozenset({"format", "model", "classes", "input_size", "mean", "std", "color", "eval_transforms"})
+HEADER_KEYS = frozenset({"format", "model", "classes", "preprocessing"})
 TEMPERATURE = "temperature"
 """Header key of the number that logits are divided by; absent where it is 1."""
 ADVICE = "use a checkpoint that fer-run train or fer-run import wrote"
@@ -100,7 +101,13 @@ def _parse_header(path: Path, text: str) -> dict[str, Any]:
     temperature = header.get(TEMPERATURE, 1.0)
     if type(temperature) not in (int, float) or not 0 < temperature < float("inf"):
         raise FerError(f"{path} has the temperature {temperature!r}, so the file was altered: {ADVICE}")
+    preprocessing_of(header, path)
     return header
+
+
+def preprocessing_of(header: Mapping[str, Any], path: Path) -> Preprocessing:
+    """The input contract in the header of the weight file at `path`."""
+    return Preprocessing.check(header["preprocessing"], f"{path}: header: preprocessing", ADVICE)
 
 
 def _json_header(path: Path, text: str) -> dict[str, Any]:
@@ -124,7 +131,7 @@ def build_from_checkpoint(path: Path) -> tuple[torch.nn.Module, dict[str, Any]]:
     """
     state, header = load_weights(path)
     name, options = header["model"]["name"], header["model"]["options"]
-    info = TaskInfo(classes=tuple(header["classes"]), input_size=header["input_size"])
+    info = TaskInfo(classes=tuple(header["classes"]), input_size=preprocessing_of(header, path).input_size)
     model: torch.nn.Module = registry.factory("models", name)(info, **options)
     load_state(model, state, f"{path} does not fit model {name}")
     return model.eval(), header

@@ -1,6 +1,6 @@
 """Transforms of faces, each in two forms: per image (PIL) and batched (tensors, on any device)."""
 
-from fer_core.data.transforms.base import Transform, TransformInfo, Views
+from fer_core.data.transforms.base import Transform, Views
 from fer_core.data.transforms.colors import ColorJitter, GaussianNoise
 from fer_core.data.transforms.compose import OneOf, RandomApply
 from fer_core.data.transforms.crops import CenterCrop, FiveCrop, RandomResizedCrop, TenCrop
@@ -31,7 +31,6 @@ __all__ = [
     "Rotation",
     "TenCrop",
     "Transform",
-    "TransformInfo",
     "Views",
     "build_pipeline",
 ]

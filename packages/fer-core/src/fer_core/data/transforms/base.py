@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,21 +17,12 @@ Picture = Image.Image | Tensor
 """One picture: PIL RGB, or from `normalize` on a float32 tensor [C, H, W]."""
 
 
-@dataclass(frozen=True)
-class TransformInfo:
-    """What a transform may know: side of the network's input in pixels, and the channels' mean and deviation."""
-
-    input_size: int = 224
-    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
-    std: tuple[float, ...] = (0.229, 0.224, 0.225)
-
-
 class Transform(ABC):
     """One step from pixels to the network's input, in two forms.
 
     Both forms draw the same numbers in the same order, so for equal (seed, epoch, index) they give the same
-    picture up to interpolation. A factory is called with `(info: TransformInfo, **options)` and raises FerError
-    for a value that makes no sense.
+    picture up to interpolation. A factory is called with `(preprocessing: Preprocessing, **options)` and raises
+    FerError for a value that makes no sense.
 
     Attributes:
         raw: Whether `batch` also takes uint8 [N, C, H, W] with 1 or 3 channels and keeps it uint8. Others get

@@ -7,8 +7,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from fer_core.preprocessing import Preprocessing
 from fer_core.data.random import SampleRandom
-from fer_core.data.transforms.base import TransformInfo, check_number
+from fer_core.data.transforms.base import check_number
 from fer_core.data.transforms.operations import Style
 from fer_core.data.transforms.pixels import PixelTransform
 from fer_core.data.transforms.policies import NONE, Draw, Policy
@@ -20,7 +21,7 @@ class ColorJitter(Policy):
     """Change brightness, contrast, saturation and hue, in random order, as torchvision's `ColorJitter`.
 
     Args:
-        info: Unused.
+        preprocessing: Unused.
         brightness: The factor is uniform in [1 - brightness, 1 + brightness], and 0 at least.
         contrast: Likewise.
         saturation: Likewise.
@@ -29,7 +30,7 @@ class ColorJitter(Policy):
 
     def __init__(
         self,
-        info: TransformInfo,
+        preprocessing: Preprocessing,
         brightness: float = 0,
         contrast: float = 0,
         saturation: float = 0,
@@ -60,11 +61,11 @@ class GaussianNoise(PixelTransform):
     """Add normal noise to each pixel and channel, clip to 0..255, truncate.
 
     Args:
-        info: Unused.
+        preprocessing: Unused.
         variance: Of the noise, for pixels in 0..255.
     """
 
-    def __init__(self, info: TransformInfo, variance: float) -> None:
+    def __init__(self, preprocessing: Preprocessing, variance: float) -> None:
         self.deviation = check_number("gaussian_noise: variance", variance, 0) ** 0.5
 
     def picture(self, image: Image.Image, rng: SampleRandom) -> Image.Image:

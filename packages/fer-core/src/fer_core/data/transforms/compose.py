@@ -9,11 +9,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from fer_core.preprocessing import Preprocessing
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms.base import (
     Picture,
     Transform,
-    TransformInfo,
     Views,
     check_number,
     chosen_rows,
@@ -38,7 +38,7 @@ def _parse(item: object) -> tuple[str, dict[str, Any]]:
     raise FerError(f"transform {item!r} is not understood: write `name` or `name: {{option: value}}`")
 
 
-def build_transform(item: Item, info: TransformInfo) -> Transform | Views:
+def build_transform(item: Item, preprocessing: Preprocessing) -> Transform | Views:
     """One transform of the registry. FerError for an unknown name, an unknown or a missing option."""
     name, options = _parse(item)
     factory = find("transforms", name)
@@ -53,16 +53,16 @@ def build_transform(item: Item, info: TransformInfo) -> Transform | Views:
     ]
     if missing:
         raise FerError(f"transform {name} needs the option {missing[0]!r}: write `{name}: {{{missing[0]}: ...}}`")
-    return cast(Transform | Views, factory(info, **options))
+    return cast(Transform | Views, factory(preprocessing, **options))
 
 
-def _build_inner(name: str, items: object, info: TransformInfo) -> list[Transform]:
+def _build_inner(name: str, items: object, preprocessing: Preprocessing) -> list[Transform]:
     """The transforms that `name` holds, which must keep the size and the kind of a picture."""
     if not isinstance(items, Sequence) or isinstance(items, str) or not items:
         raise FerError(f"{name}: transforms is {items!r}: give a list of one transform or more")
     inner = []
     for item in items:
-        transform = build_transform(item, info)
+        transform = build_transform(item, preprocessing)
         if isinstance(transform, Views | Normalize) or transform.sizes:
             raise FerError(f"{name} cannot hold {_parse(item)[0]}, which every picture needs: move it out")
         inner.append(transform)
@@ -82,14 +82,14 @@ class RandomApply(_Holder):
     """Apply a list of transforms together with probability `p`.
 
     Args:
-        info: Handed on.
+        preprocessing: Handed on.
         transforms: As in the pipeline; all must keep the size and kind of the picture.
         p: Probability.
     """
 
-    def __init__(self, info: TransformInfo, transforms: Sequence[Item], p: float = 0.5) -> None:
+    def __init__(self, preprocessing: Preprocessing, transforms: Sequence[Item], p: float = 0.5) -> None:
         self.p = check_number("random_apply: p", p, 0, 1)
-        super().__init__(_build_inner("random_apply", transforms, info))
+        super().__init__(_build_inner("random_apply", transforms, preprocessing))
 
     def image(self, image: Picture, rng: SampleRandom) -> Picture:
         """Apply all to one picture, or none."""
@@ -116,14 +116,14 @@ class OneOf(_Holder):
     """Apply one transform of a list, each equally likely, with probability `p`.
 
     Args:
-        info: Handed on.
+        preprocessing: Handed on.
         transforms: As in the pipeline; all must keep the size and kind of the picture.
         p: Probability that one of them is applied.
     """
 
-    def __init__(self, info: TransformInfo, transforms: Sequence[Item], p: float = 0.5) -> None:
+    def __init__(self, preprocessing: Preprocessing, transforms: Sequence[Item], p: float = 0.5) -> None:
         self.p = check_number("one_of: p", p, 0, 1)
-        super().__init__(_build_inner("one_of", transforms, info))
+        super().__init__(_build_inner("one_of", transforms, preprocessing))
 
     def _choose(self, rng: SampleRandom) -> Tensor:
         """Draws the decision and the choice: number of each sample's transform, -1 for none, int64 [N]."""

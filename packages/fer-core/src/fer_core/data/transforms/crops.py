@@ -9,8 +9,9 @@ import torch
 from PIL import ImageOps
 from torch import Tensor
 
+from fer_core.preprocessing import Preprocessing
 from fer_core.data.random import SampleRandom
-from fer_core.data.transforms.base import Picture, Transform, TransformInfo, Views, check_interval, check_size
+from fer_core.data.transforms.base import Picture, Transform, Views, check_interval, check_size
 from fer_core.data.transforms.resize import METHODS, check_filter, resize_batch
 from fer_core.errors import FerError
 
@@ -24,7 +25,7 @@ class RandomResizedCrop(Transform):
     does, it is the largest one at the centre with an allowed ratio. So does torchvision's `RandomResizedCrop`.
 
     Args:
-        info: Gives the size.
+        preprocessing: Gives the size.
         scale: Smallest and largest area as fractions of the picture's.
         ratio: Smallest and largest aspect ratio.
         interpolation: `bilinear` or `bicubic`.
@@ -35,12 +36,12 @@ class RandomResizedCrop(Transform):
 
     def __init__(
         self,
-        info: TransformInfo,
+        preprocessing: Preprocessing,
         scale: Sequence[float] = (0.08, 1.0),
         ratio: Sequence[float] = (3 / 4, 4 / 3),
         interpolation: str = "bilinear",
     ) -> None:
-        self.size = info.input_size
+        self.size = preprocessing.input_size
         self.scale = check_interval("random_resized_crop: scale", scale, 0, 1)
         self.ratio = check_interval("random_resized_crop: ratio", ratio, 1e-3)
         self.method = check_filter("random_resized_crop", interpolation)
@@ -119,10 +120,10 @@ class _Cropper:
     """Options and arithmetic that crops at fixed places share."""
 
     def __init__(
-        self, name: str, info: TransformInfo, size: int | None, resize: int | None, interpolation: str
+        self, name: str, preprocessing: Preprocessing, size: int | None, resize: int | None, interpolation: str
     ) -> None:
         self.name = name
-        self.size = check_size(f"{name}: size", info.input_size if size is None else size)
+        self.size = check_size(f"{name}: size", preprocessing.input_size if size is None else size)
         self.resize = None if resize is None else check_size(f"{name}: resize", resize)
         self.method = check_filter(name, interpolation)
         if self.resize is not None and self.resize < self.size:
@@ -158,7 +159,7 @@ class CenterCrop(Transform):
     """The square at the centre.
 
     Args:
-        info: Gives the default size.
+        preprocessing: Gives the default size.
         size: Side in pixels; by default that of the network's input.
         resize: Length that the shorter side is resized to before, keeping the aspect ratio; None: as it is.
         interpolation: Of the resizing, `bilinear` or `bicubic`.
@@ -168,12 +169,12 @@ class CenterCrop(Transform):
 
     def __init__(
         self,
-        info: TransformInfo,
+        preprocessing: Preprocessing,
         size: int | None = None,
         resize: int | None = None,
         interpolation: str = "bilinear",
     ) -> None:
-        self._cropper = _Cropper("center_crop", info, size, resize, interpolation)
+        self._cropper = _Cropper("center_crop", preprocessing, size, resize, interpolation)
         self.sizes = resize is not None
 
     def image(self, image: Picture, rng: SampleRandom) -> Picture:
@@ -191,7 +192,7 @@ class FiveCrop(Views):
     """Five views: the squares in the corners (upper left, upper right, lower left, lower right) and at the centre.
 
     Args:
-        info: Gives the default size.
+        preprocessing: Gives the default size.
         size: Side in pixels; by default that of the network's input.
         resize: Length that the shorter side is resized to before, keeping the aspect ratio; None: as it is.
         interpolation: Of the resizing, `bilinear` or `bicubic`.
@@ -203,12 +204,12 @@ class FiveCrop(Views):
 
     def __init__(
         self,
-        info: TransformInfo,
+        preprocessing: Preprocessing,
         size: int | None = None,
         resize: int | None = None,
         interpolation: str = "bilinear",
     ) -> None:
-        self._cropper = _Cropper(self._NAME, info, size, resize, interpolation)
+        self._cropper = _Cropper(self._NAME, preprocessing, size, resize, interpolation)
         self.sizes = resize is not None
 
     def image(self, image: Picture) -> list[Picture]:

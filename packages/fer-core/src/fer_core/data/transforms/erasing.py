@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from fer_core.preprocessing import Preprocessing
 from fer_core.data.random import SampleRandom
-from fer_core.data.transforms.base import Transform, TransformInfo, check_interval, check_number
+from fer_core.data.transforms.base import Transform, check_interval, check_number
 from fer_core.errors import FerError
 
 _ATTEMPTS = 10
@@ -22,7 +23,7 @@ class RandomErasing(Transform):
     narrower than the picture; a picture for which none fits stays as it is. So does torchvision's `RandomErasing`.
 
     Args:
-        info: Unused.
+        preprocessing: Unused.
         p: Probability.
         scale: Smallest and largest area as fractions of the picture's.
         ratio: Smallest and largest aspect ratio.
@@ -31,7 +32,7 @@ class RandomErasing(Transform):
 
     def __init__(
         self,
-        info: TransformInfo,
+        preprocessing: Preprocessing,
         p: float = 0.5,
         scale: Sequence[float] = (0.02, 0.33),
         ratio: Sequence[float] = (0.3, 3.3),

@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from fer_core.preprocessing import Preprocessing
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms.base import (
     Picture,
     Transform,
-    TransformInfo,
     check_interval,
     check_number,
     chosen_rows,
@@ -97,7 +97,7 @@ class _Warp(Transform):
 class Rotation(_Warp):
     """Turn about the centre by an angle uniform in +-`degrees`; nearest pixel, black corners."""
 
-    def __init__(self, info: TransformInfo, degrees: float) -> None:
+    def __init__(self, preprocessing: Preprocessing, degrees: float) -> None:
         self.degrees = check_number("rotation: degrees", degrees, 0, 180)
 
     def matrices(self, rng: SampleRandom, size: tuple[int, int]) -> Tensor:
@@ -111,7 +111,7 @@ class Affine(_Warp):
     """Turn, shift, scale and shear about the centre; nearest pixel, black outside.
 
     Args:
-        info: Unused.
+        preprocessing: Unused.
         degrees: Angle uniform in +-`degrees`.
         translate: Largest shift to either side as fractions of width and height; rounded to pixels.
         scale: Smallest and largest factor.
@@ -120,7 +120,7 @@ class Affine(_Warp):
 
     def __init__(
         self,
-        info: TransformInfo,
+        preprocessing: Preprocessing,
         degrees: float,
         translate: Sequence[float] | None = None,
         scale: Sequence[float] | None = None,
@@ -151,7 +151,7 @@ class HorizontalFlip(Transform):
 
     raw: bool = True
 
-    def __init__(self, info: TransformInfo, p: float = 0.5) -> None:
+    def __init__(self, preprocessing: Preprocessing, p: float = 0.5) -> None:
         self.p = check_number("horizontal_flip: p", p, 0, 1)
 
     def image(self, image: Picture, rng: SampleRandom) -> Picture:
@@ -171,13 +171,13 @@ class RandomCrop(Transform):
     """Shift by whole pixels: pad with black on all sides, crop the original size at a random place.
 
     Args:
-        info: Unused.
+        preprocessing: Unused.
         padding: Width of the border as a fraction of the side it lengthens, rounded to pixels: 1/7 is 32 at 224.
     """
 
     raw: bool = True
 
-    def __init__(self, info: TransformInfo, padding: float) -> None:
+    def __init__(self, preprocessing: Preprocessing, padding: float) -> None:
         self.padding = check_number("random_crop: padding", padding, 0, 1)
 
     def _offsets(self, rng: SampleRandom, size: tuple[int, int]) -> Tensor:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fer_core.preprocessing import Preprocessing
 from fer_core.data.random import SampleRandom
-from fer_core.data.transforms.base import Picture, Transform, TransformInfo, to_tensor
-from fer_core.errors import FerError
+from fer_core.data.transforms.base import Picture, Transform, to_tensor
 
 
 class Normalize(Transform):
@@ -18,13 +18,9 @@ class Normalize(Transform):
 
     raw: bool = True
 
-    def __init__(self, info: TransformInfo) -> None:
-        if len(info.mean) != 3 or len(info.std) != 3:
-            raise FerError(f"data.mean and data.std have {len(info.mean)} and {len(info.std)} values: give 3 each")
-        if min(info.std) <= 0:
-            raise FerError(f"data.std is {list(info.std)}: every value must exceed 0")
-        self._mean = torch.tensor(info.mean, dtype=torch.float32)[:, None, None]
-        self._std = torch.tensor(info.std, dtype=torch.float32)[:, None, None]
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        self._mean = torch.tensor(preprocessing.mean, dtype=torch.float32)[:, None, None]
+        self._std = torch.tensor(preprocessing.std, dtype=torch.float32)[:, None, None]
 
     def image(self, image: Picture, rng: SampleRandom) -> Picture:
         """Normalise one picture; a PIL picture becomes a float32 tensor [C, H, W]."""
@@ -38,3 +34,7 @@ class Normalize(Transform):
         pixels = images.contiguous().to(torch.float32)
         scaled = pixels * scale if pixels.shape[1] == 1 else pixels.mul_(scale)
         return scaled.sub_(bias)
+
+    def undo(self, images: Tensor) -> Tensor:
+        """Pixels in 0..1 of normalised images, float32 [N, 3, H, W] on the CPU."""
+        return images * self._std + self._mean

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from fer_core.preprocessing import Preprocessing
 from fer_core.data.random import SampleRandom
-from fer_core.data.transforms.base import Picture, Transform, TransformInfo, Views, to_tensor
+from fer_core.data.transforms.base import Picture, Transform, Views, to_tensor
 from fer_core.data.transforms.compose import Item, build_transform
 from fer_core.data.transforms.normalize import Normalize
 from fer_core.errors import FerError
@@ -20,10 +21,16 @@ Pixels = Tensor | NDArray[np.uint8]
 
 
 class Pipeline:
-    """Transforms in order, one of which gives every picture the same size. Made by `build_pipeline`."""
+    """From RGB faces to the model's input. Made by `build_pipeline`.
 
-    def __init__(self, transforms: Sequence[Transform | Views]) -> None:
+    The channels are put into the model's order, then come the transforms, one of which gives every picture the
+    same size.
+    """
+
+    def __init__(self, preprocessing: Preprocessing, transforms: Sequence[Transform | Views]) -> None:
+        self.preprocessing = preprocessing
         self.transforms = tuple(transforms)
+        self._reverses = preprocessing.color == "bgr"
         self._head = 1 + next(i for i, transform in enumerate(transforms) if transform.sizes)
         self.views = next((transform.count for transform in transforms if isinstance(transform, Views)), None)
 
@@ -33,7 +40,8 @@ class Pipeline:
         Returns:
             float32 [3, H, W], or [V, 3, H, W] where the pipeline makes V views.
         """
-        pictures: list[Picture] = [image if image.mode == "RGB" else image.convert("RGB")]
+        rgb = image if image.mode == "RGB" else image.convert("RGB")
+        pictures: list[Picture] = [Image.merge("RGB", rgb.split()[::-1]) if self._reverses else rgb]
         streams = [rng]
         for transform in self.transforms:
             if isinstance(transform, Views):
@@ -60,27 +68,52 @@ class Pipeline:
         """
         head, tail = self.transforms[: self._head], self.transforms[self._head :]
         if isinstance(images, Tensor):
-            batch, rng = _begin(head, images, rng)
+            batch, rng = _begin(head, images.flip(1) if self._reverses else images, rng)
             if batch.untyped_storage().data_ptr() == images.untyped_storage().data_ptr():
                 batch = batch.clone(memory_format=torch.contiguous_format)  # what follows may write to it
         else:
-            batch, rng = _begin_each(head, images, rng)
+            batch, rng = _begin_each(head, map(self._planes, images), rng)
         batch = batch.contiguous()  # packs hold channels last; cheapest to turn while it is uint8
         for transform in tail:
             batch, rng = _step(transform, batch, rng)
         batch = _to_float(batch)
         return batch if self.views is None else batch.view(-1, self.views, *batch.shape[1:])
 
+    def show(self, images: Tensor) -> Tensor:
+        """The model's input as pictures: normalisation undone, channels in the order of RGB.
 
-def build_pipeline(items: Sequence[Item], info: TransformInfo) -> Pipeline:
-    """The pipeline of a configured list, for example `["resize", {"horizontal_flip": {"p": 0.5}}, "normalize"]`.
+        Args:
+            images: float32 [N, 3, H, W] on the CPU, as `batch` gives them.
+
+        Returns:
+            float32 [N, 3, H, W] in 0..1.
+        """
+        for transform in reversed(self.transforms):
+            if isinstance(transform, Normalize):
+                images = transform.undo(images)
+        return (images.flip(1) if self._reverses else images).clamp(0, 1)
+
+    def _planes(self, pixels: Pixels) -> Tensor:
+        """One picture [H, W, C] as a batch [1, C, H, W] in channels-last order, which resizes fastest."""
+        tensor = pixels if isinstance(pixels, Tensor) else torch.from_numpy(np.ascontiguousarray(pixels))
+        return (tensor.flip(-1) if self._reverses else tensor).permute(2, 0, 1)[None]
+
+
+def build_pipeline(preprocessing: Preprocessing, items: Sequence[Item] | None = None) -> Pipeline:
+    """The evaluation pipeline of an input contract, or one of other transforms.
+
+    Args:
+        preprocessing: What the model is fed.
+        items: The transforms, for example `["resize", {"horizontal_flip": {"p": 0.5}}, "normalize"]`; None for the
+            contract's `eval_transforms`.
 
     Raises:
         FerError: For an unknown transform or option, a value that makes no sense, or an order that does.
     """
+    items = preprocessing.eval_transforms if items is None else items
     if isinstance(items, str) or not isinstance(items, Sequence):
         raise FerError(f"transforms are {items!r}: give a list, as in [resize, normalize]")
-    transforms = [build_transform(item, info) for item in items]
+    transforms = [build_transform(item, preprocessing) for item in items]
     normalised = sized = False
     for item, transform in zip(items, transforms, strict=True):
         name = item if isinstance(item, str) else next(iter(item))
@@ -95,7 +128,7 @@ def build_pipeline(items: Sequence[Item], info: TransformInfo) -> Pipeline:
         )
     if sum(isinstance(transform, Views) for transform in transforms) > 1:
         raise FerError("the list makes views of views: keep one of five_crop and ten_crop")
-    return Pipeline(transforms)
+    return Pipeline(preprocessing, transforms)
 
 
 def _step(transform: Transform | Views, images: Tensor, rng: SampleRandom) -> tuple[Tensor, SampleRandom]:
@@ -115,27 +148,21 @@ def _begin(head: Sequence[Transform | Views], images: Tensor, rng: SampleRandom)
 
 
 def _begin_each(
-    head: Sequence[Transform | Views], images: Sequence[Pixels], rng: SampleRandom
+    head: Sequence[Transform | Views], images: Iterable[Tensor], rng: SampleRandom
 ) -> tuple[Tensor, SampleRandom]:
-    """The same for pictures of several sizes, one by one, then together."""
+    """The same for pictures [1, C, H, W] of several sizes, one by one, then together."""
     parts: list[Tensor] = []
     stream = rng
     sizing = head[-1]
-    for row, pixels in enumerate(images):
+    for row, image in enumerate(images):
         stream = rng.select(torch.tensor([row]))
         if isinstance(sizing, Views):
-            part, _ = _begin(head[:-1], _planes(pixels), stream)
+            part, _ = _begin(head[:-1], image, stream)
             parts.append(sizing.batch(part).flatten(0, 1))
         else:
-            parts.append(_begin(head, _planes(pixels), stream)[0])
+            parts.append(_begin(head, image, stream)[0])
     rng.follow(stream)
     return _stack(parts), rng.views(sizing.count) if isinstance(sizing, Views) else rng
-
-
-def _planes(pixels: Pixels) -> Tensor:
-    """One picture [H, W, C] as a batch [1, C, H, W] in channels-last order, which resizes fastest."""
-    tensor = pixels if isinstance(pixels, Tensor) else torch.from_numpy(np.ascontiguousarray(pixels))
-    return tensor.permute(2, 0, 1)[None]
 
 
 def _stack(parts: list[Tensor]) -> Tensor:

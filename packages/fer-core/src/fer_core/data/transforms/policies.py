@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from fer_core.preprocessing import Preprocessing
 from fer_core.data.random import SampleRandom
-from fer_core.data.transforms.base import TransformInfo, check_number, put_rows
+from fer_core.data.transforms.base import check_number, put_rows
 from fer_core.data.transforms.operations import OPERATIONS, Style, check_fill, check_method
 from fer_core.data.transforms.pixels import PixelTransform
 from fer_core.errors import FerError, nearest
@@ -125,7 +126,7 @@ class RandAugment(Policy):
     """`num_ops` of 15 operations, drawn with replacement, each carried out with probability `p`.
 
     Args:
-        info: Unused.
+        preprocessing: Unused.
         num_ops: Operations drawn for each picture.
         magnitude: Mean magnitude, 0 to 10.
         magnitude_std: Standard deviation of the magnitude, which is normal, drawn for each operation and cut off
@@ -139,7 +140,7 @@ class RandAugment(Policy):
 
     def __init__(
         self,
-        info: TransformInfo,
+        preprocessing: Preprocessing,
         num_ops: int = 2,
         magnitude: float = 9,
         magnitude_std: float = 0.5,
@@ -221,11 +222,11 @@ class AutoAugment(Policy):
     Nearest pixel, black outside.
 
     Args:
-        info: Unused.
+        preprocessing: Unused.
         policy: `imagenet`.
     """
 
-    def __init__(self, info: TransformInfo, policy: str = "imagenet") -> None:
+    def __init__(self, preprocessing: Preprocessing, policy: str = "imagenet") -> None:
         if policy not in _POLICIES:
             raise FerError(f"auto_augment: unknown policy {policy!r}, {nearest(str(policy), _POLICIES)}")
         self.pairs = _POLICIES[policy]

@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from fer_core.preprocessing import Preprocessing
 from fer_core.data.random import SampleRandom
-from fer_core.data.transforms.base import Picture, Transform, TransformInfo, check_size
+from fer_core.data.transforms.base import Picture, Transform, check_size
 from fer_core.errors import FerError, nearest
 
 METHODS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -35,7 +36,7 @@ class Resize(Transform):
     """Resize to a square with an antialiased filter; the aspect ratio is not kept.
 
     Args:
-        info: Gives the default size.
+        preprocessing: Gives the default size.
         size: Side in pixels; by default that of the network's input.
         interpolation: `bilinear` or `bicubic`.
     """
@@ -43,8 +44,8 @@ class Resize(Transform):
     raw: bool = True
     sizes: bool = True
 
-    def __init__(self, info: TransformInfo, size: int | None = None, interpolation: str = "bilinear") -> None:
-        self.size = check_size("resize: size", info.input_size if size is None else size)
+    def __init__(self, preprocessing: Preprocessing, size: int | None = None, interpolation: str = "bilinear") -> None:
+        self.size = check_size("resize: size", preprocessing.input_size if size is None else size)
         self.interpolation = check_filter("resize", interpolation)
 
     def image(self, image: Picture, rng: SampleRandom) -> Picture:
