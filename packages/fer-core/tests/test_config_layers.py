@@ -100,7 +100,7 @@ def test_every_layer_wins_over_those_before(recipe, file):
     resolved = resolve("train.clip_norm=5", "train.ema=0.5", files=files, flags={"train.ema": 0.6}, spec=spec)
     train = resolved.config.train
     assert (train.epochs, train.steps, train.accumulate, train.seed, train.clip_norm, train.ema) == (
-        1,
+        40,  # the recipe `faces` does not inherit from `default`
         2,
         3,
         4,
@@ -110,7 +110,7 @@ def test_every_layer_wins_over_those_before(recipe, file):
     assert [
         resolved.origin[f"train.{key}"] for key in ("epochs", "steps", "accumulate", "seed", "clip_norm", "ema")
     ] == [
-        "recipe net/default",
+        "defaults",
         "recipe net/faces",
         str(files[0]),
         str(files[1]),

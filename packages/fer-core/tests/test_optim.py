@@ -269,3 +269,16 @@ def test_nothing_to_train_is_explained() -> None:
 def test_sam_needs_a_closure() -> None:
     with pytest.raises(ValueError, match="closure"):
         sam(network().parameters()).step()
+
+
+def test_a_late_cosine_repeats_its_first_rate():
+    def rates(**options):
+        optimizer = sgd([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        schedule, taken = cosine(optimizer, total=8, per_epoch=4, warmup_fraction=0.25, **options), []
+        for _ in range(8):
+            taken.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            schedule.step()
+        return taken
+
+    assert rates(late=True) == [rates()[0], *rates()[:-1]]

@@ -73,13 +73,19 @@ def test_the_core_builds_everything_a_recipe_names(name):
 
 def test_the_rafdb_recipe_is_that_of_the_authors_script():
     found = recipe("rafdb")
-    assert found["optimizer"] == {"name": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4}
+    assert found["optimizer"] == {
+        "name": "sgd",
+        "lr": 0.1,
+        "momentum": 0.9,
+        "weight_decay": 1e-4,
+        "decay_vectors": True,
+    }
     assert found["scheduler"] == {"name": "step", "per": "epoch", "every": 10, "gamma": 0.1}
     assert found["train"]["epochs"] == 40
     assert (found["data"]["batch_size"], found["data"]["sampler"]) == (256, "shuffle")
     assert found["loss"] == {"name": "dan", "centers": 8, "affinity": 1.0, "partition": 1.0}
     joint = {"p": 0.2, "transforms": [{"rotation": {"degrees": 20}}, {"random_crop": {"padding": 0.142857}}]}
-    erasing = {"p": 0.5, "scale": [0.02, 0.25], "ratio": [0.3, 3.3]}
+    erasing = {"p": 0.5, "scale": [0.02, 0.25], "ratio": [0.3, 3.3], "value": 0}
     assert found["data"]["train_transforms"] == [
         "resize",
         FLIP,
@@ -92,13 +98,19 @@ def test_the_rafdb_recipe_is_that_of_the_authors_script():
 
 def test_the_affectnet_recipe_is_that_of_the_authors_script():
     found = recipe("affectnet")
-    assert found["optimizer"] == {"name": "adam", "lr": 1e-4, "weight_decay": 0.0}
+    assert found["optimizer"] == {
+        "name": "adam",
+        "lr": 1e-4,
+        "betas": [0.9, 0.999],
+        "eps": 1e-8,
+        "weight_decay": 0.0,
+    }
     assert found["scheduler"] == {"name": "exponential", "per": "epoch", "gamma": 0.6}
     assert found["train"]["epochs"] == 10
     assert (found["data"]["batch_size"], found["data"]["sampler"]) == (256, "balanced")
     assert found["loss"] == {"name": "dan", "centers": None, "affinity": 1.0, "partition": 1.0}
     affine = {"affine": {"degrees": 20, "translate": [0.2, 0.2], "scale": [0.8, 1.0]}}
-    erasing = {"p": 0.5, "scale": [0.02, 0.33], "ratio": [0.3, 3.3]}
+    erasing = {"p": 0.5, "scale": [0.02, 0.33], "ratio": [0.3, 3.3], "value": 0}
     assert found["data"]["train_transforms"] == [
         "resize",
         FLIP,

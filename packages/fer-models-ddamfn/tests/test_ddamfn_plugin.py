@@ -39,7 +39,7 @@ def shaken(p, degrees, padding):
 
 
 def erasing(p, low, high):
-    return {"random_erasing": {"p": p, "scale": [low, high], "ratio": RATIO}}
+    return {"random_erasing": {"p": p, "scale": [low, high], "ratio": RATIO, "value": 0}}
 
 
 def test_everything_the_plugin_names_is_there():
@@ -99,12 +99,13 @@ def test_images_are_changed_as_in_the_authors_script(model, dataset, middle, era
     assert (round(0.0714286 * 112), round(0.142857 * 112)) == (8, 16)
 
 
-SGD = ("sgd", {"lr": 0.01, "momentum": 0.9, "weight_decay": 1e-4})
+SGD = ("sgd", {"lr": 0.01, "momentum": 0.9, "weight_decay": 1e-4, "decay_vectors": True})
+ADAM = {"betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.0}
 STEP = ("step", {"every": 10, "gamma": 0.1})
 
 
 def sam(rate):
-    return "sam", {"base": "adam", "rho": 0.05, "lr": rate, "weight_decay": 0.0}
+    return "sam", {"base": "adam", "rho": 0.05, "adaptive": False, "lr": rate, **ADAM}
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def sam(rate):
             "affectnet",
             256,
             "balanced",
-            ("adam", {"lr": 1e-4, "weight_decay": 0.0}),
+            ("adam", {"lr": 1e-4, **ADAM}),
             ("exponential", {"gamma": 0.6}),
             40,
         ),

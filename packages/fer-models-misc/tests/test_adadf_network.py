@@ -207,13 +207,15 @@ def test_recipes_of_the_authors(dataset, batch, sampler, threshold, beta, operat
     config = resolved(dataset)
     data, loss = config.data, config.loss
     assert (data.batch_size, data.drop_last, data.sampler.name) == (batch, True, sampler)
+    assert data.options == ({"classes": 7} if dataset == "affectnet" else {})
     assert (data.input_size, data.color, data.mean[0], data.std[2]) == (224, "rgb", 0.485, 0.225)
     assert loss.name == "adadf"
     assert (loss.options["threshold"], loss.options["beta"]) == (threshold, beta)
     assert (loss.options["max_weight"], loss.options["min_weight"]) == (1.0, 0.2)
     assert (loss.options["rank_share"], loss.options["rank_margin"]) == (0.7, 0.07)
     assert loss.options["fallback"] == "upstream"
-    assert (config.optimizer.name, config.optimizer.options) == ("adam", {"lr": 1e-3, "weight_decay": 0.0})
+    adam = {"lr": 1e-3, "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.0}
+    assert (config.optimizer.name, config.optimizer.options) == ("adam", adam)
     assert (config.scheduler.name, config.scheduler.per) == ("exponential", "epoch")
     assert config.scheduler.options == {"gamma": 0.9}
     assert (config.train.epochs, config.train.precision, config.train.select) == (75, "fp32", "best:val")
@@ -225,7 +227,7 @@ def test_recipes_of_the_authors(dataset, batch, sampler, threshold, beta, operat
     found = augment["rand_augment"]
     assert (found["num_ops"], found["magnitude"], found["magnitude_std"]) == (operations, magnitude, 0.5)
     assert (found["p"], found["increasing"], found["fill"]) == (0.5, False, [124, 116, 104])
-    erasing = {"random_erasing": {"p": 0.5, "scale": [0.02, 0.25], "ratio": [0.3, 3.3]}}
+    erasing = {"random_erasing": {"p": 0.5, "scale": [0.02, 0.25], "ratio": [0.3, 3.3], "value": 0}}
     assert rest == [{"horizontal_flip": {"p": 0.5}}, "normalize", erasing]
 
 

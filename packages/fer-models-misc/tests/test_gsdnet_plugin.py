@@ -53,7 +53,8 @@ def test_the_rafdb_recipe_is_that_of_the_authors_script():
     config = config_of("rafdb")
     data = config.data
     assert (data.input_size, data.batch_size, data.drop_last, data.sampler.name) == (224, 64, True, "shuffle")
-    assert (config.optimizer.name, config.optimizer.options) == ("adam", {"lr": 1e-4, "weight_decay": 1e-4})
+    adam = {"lr": 1e-4, "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 1e-4, "decay_vectors": True}
+    assert (config.optimizer.name, config.optimizer.options) == ("adam", adam)
     assert (config.scheduler.name, config.scheduler.per) == ("exponential", "epoch")
     assert config.scheduler.options == {"gamma": 0.9}
     assert (config.train.epochs, config.train.precision) == (40, "fp32")
@@ -63,7 +64,7 @@ def test_the_rafdb_recipe_is_that_of_the_authors_script():
         {"horizontal_flip": {"p": 0.5}},
         {"random_apply": joint},
         "normalize",
-        {"random_erasing": {"p": 0.5, "scale": [0.02, 0.25], "ratio": [0.3, 3.3]}},
+        {"random_erasing": {"p": 0.5, "scale": [0.02, 0.25], "ratio": [0.3, 3.3], "value": 0}},
     ]
     assert data.eval_transforms == ["resize", "normalize"]
     assert (data.mean, data.std, data.color) == ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225], "rgb")

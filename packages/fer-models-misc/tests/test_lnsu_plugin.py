@@ -59,10 +59,18 @@ def test_the_core_resolves_each_recipe(name):
 
 def test_the_rafdb_recipe_has_the_authors_values():
     found = recipe("rafdb")
-    assert found["optimizer"] == {"name": "adamw", "lr": 3.125e-5, "weight_decay": 0.05}
-    assert found["loss"] == {"name": "lnsu", "smoothing": 0.3, "consistency": 0.1}
+    adamw = {
+        "name": "adamw",
+        "lr": 3.125e-5,
+        "betas": [0.9, 0.999],
+        "eps": 1e-8,
+        "weight_decay": 0.05,
+        "decay_vectors": True,
+    }
+    assert found["optimizer"] == adamw
+    assert found["loss"] == {"name": "lnsu", "smoothing": 0.3, "consistency": 0.1, "joined": False}
     assert (found["data"]["batch_size"], found["data"]["eval_batch_size"]) == (32, 64)
-    erasing = {"p": 0.25, "scale": [0.02, 0.33], "ratio": [0.3, 3.3], "value": "noise"}
+    erasing = {"p": 0.25, "scale": [0.02, 1 / 3], "ratio": [0.3, 1 / 0.3], "value": "noise"}
     assert found["data"]["train_transforms"][-1] == {"random_erasing": erasing}
     augment = found["data"]["train_transforms"][2]["rand_augment"]
     assert (augment["num_ops"], augment["magnitude"], augment["magnitude_std"]) == (2, 9, 0.5)
@@ -76,10 +84,10 @@ def test_the_rafdb_schedule_takes_the_authors_rates():
     optimizer = optimizer([torch.nn.Parameter(torch.zeros(1))], **found["optimizer"])
     schedule = find("schedulers", name)(optimizer, total=60_000, per_epoch=384, **found["scheduler"])
     rates = {}
-    for done in (0, 1000, 2000, 30_000, 59_999):
+    for done in (0, 1, 1001, 2001, 30_001, 59_999):  # the rate of step t is set after step t
         schedule.last_epoch = done
         (rates[done],) = schedule.get_lr()
     assert per == "step"
     assert rates == pytest.approx(
-        {0: 3.125e-8, 1000: 1.5641e-5, 2000: 3.1165e-5, 30_000: 1.5781e-5, 59_999: 3.125e-7}, rel=5e-5
+        {0: 3.125e-8, 1: 3.125e-8, 1001: 1.5641e-5, 2001: 3.1165e-5, 30_001: 1.5781e-5, 59_999: 3.125e-7}, rel=5e-5
     )

@@ -53,7 +53,16 @@ def test_the_core_resolves_each_recipe(name, epochs):
 def test_the_rafdb_recipe_is_that_of_the_authors_script():
     found = recipe("rafdb")
     assert found["model"] == {"drop_path_rate": 0.25}
-    assert found["optimizer"] == {"name": "adamw", "lr": 1e-3, "weight_decay": 0.01}
+    adamw = {
+        "name": "adamw",
+        "lr": 1e-3,
+        "betas": [0.9, 0.999],
+        "eps": 1e-8,
+        "weight_decay": 0.01,
+        "decay_vectors": True,
+    }
+    assert found["optimizer"] == adamw
+    assert found["train"]["clip_norm"] is None
     assert found["scheduler"] == {"name": "exponential", "per": "epoch", "gamma": 0.95}
     assert found["train"]["epochs"] == 100
     assert found["train"]["precision"] == "fp32"

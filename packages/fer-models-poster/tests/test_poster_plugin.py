@@ -11,8 +11,9 @@ from fer_core.registry import find
 from fer_core.testing import check_plugin
 from fer_core.types import DatasetSpec
 
-ERASING = {"p": 0.5, "scale": [0.02, 0.1], "ratio": [0.3, 3.3]}
-ERASING_PP = {"p": 1.0, "scale": [0.05, 0.05], "ratio": [0.3, 3.3]}
+ADAM = {"betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.0}
+ERASING = {"p": 0.5, "scale": [0.02, 0.1], "ratio": [0.3, 3.3], "value": 0}
+ERASING_PP = {"p": 1.0, "scale": [0.05, 0.05], "ratio": [0.3, 3.3], "value": 0}
 NOISE = {
     "one_of": {"p": 0.5, "transforms": [{"horizontal_flip": {"p": 1.0}}, {"gaussian_noise": {"variance": 30}}]}
 }
@@ -55,7 +56,7 @@ def test_recipes_of_poster_are_those_of_the_authors(dataset, lr, sampler, color,
     assert (found.data.batch_size, found.data.sampler.name, found.data.color) == (200, sampler, color)
     assert found.loss.name == "poster"
     assert found.loss.options == {"smoothing": 0.2, "weight": 2.0}
-    expected = {"base": "adam", "rho": 0.05, "adaptive": False, "lr": lr, "weight_decay": 0.0}
+    expected = {"base": "adam", "rho": 0.05, "adaptive": False, "lr": lr, **ADAM}
     assert (found.optimizer.name, found.optimizer.options) == ("sam", expected)
     assert (found.scheduler.name, found.scheduler.per, found.scheduler.options) == (
         "exponential",
@@ -79,7 +80,7 @@ def test_recipes_of_poster_pp_are_those_of_the_authors(dataset, lr, sampler, era
     found = config("poster_pp", dataset)
     assert (found.data.batch_size, found.data.sampler.name, found.data.color) == (144, sampler, "rgb")
     assert (found.loss.name, found.loss.options) == ("cross_entropy", {"label_smoothing": 0.0})
-    expected = {"base": "adam", "rho": 0.05, "adaptive": False, "lr": lr, "weight_decay": 0.0}
+    expected = {"base": "adam", "rho": 0.05, "adaptive": False, "lr": lr, **ADAM}
     assert (found.optimizer.name, found.optimizer.options) == ("sam", expected)
     assert (found.scheduler.name, found.scheduler.per, found.scheduler.options) == (
         "exponential",

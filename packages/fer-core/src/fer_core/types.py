@@ -121,7 +121,7 @@ class ModelSpec:
         name: Name on the command line.
         factory: `(info: TaskInfo, **options) -> nn.Module` whose `forward(images)` returns an `Output`.
         recipes: Import references of YAML files (`"package.folder:file.yaml"`), one per dataset name, and
-            `default` for every other dataset.
+            `default` for every other dataset. Each is whole: none inherits from another.
         summary: One line.
         paper: Citation with its address.
         licence: Licence of the upstream code.
@@ -157,6 +157,10 @@ class ModelSpec:
     attention: Ref | None = None
     claims: tuple[Claim, ...] = ()
     aliases: tuple[str, ...] = ()
+
+    def recipe_for(self, dataset: str) -> str:
+        """Name of the recipe that trains on `dataset`: its own, or `default`."""
+        return dataset if dataset in self.recipes else "default"
 
 
 @dataclass(frozen=True, kw_only=True)

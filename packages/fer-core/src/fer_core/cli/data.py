@@ -202,7 +202,7 @@ def preview(
         evaluation=build_pipeline(preprocessing),
         seed=derive_seed(config.train.seed, 2),
     )
-    recipe = section.name if section.name in registry.find("models", model).recipes else "default"
+    recipe = registry.find("models", model).recipe_for(section.name)
     changes = "".join(f", {change}" for change in (*(file.name for file in configs), *overrides))
     title = f"{section.name}: recipe {config.model.name}/{recipe}{changes}"
     note = (

@@ -37,13 +37,15 @@ def resolve_config(
     overrides: Sequence[str] = (),
     flags: Mapping[str, Any] | None = None,
 ) -> Resolved:
-    """Merges all layers: defaults, the model's two recipes, `-c` files, `-o` overrides, options.
+    """Merges all layers: defaults, the model's recipe, `-c` files, `-o` overrides, options.
+
+    The recipe is that of the dataset, or `default` where there is none: recipes do not inherit from one another.
 
     Mappings merge key by key and lists are replaced. A layer that gives a component (`optimizer`, ...) another
     name drops what earlier layers said of that component.
 
     Args:
-        model: Its recipes `default` and that of the dataset are layers.
+        model: Its recipe for the dataset is a layer.
         dataset: The dataset's spec.
         files: YAML files, in order.
         overrides: `a.b=value`, in order; the value is YAML.
@@ -55,10 +57,10 @@ def resolve_config(
     merge = Merge()
     merge.add({"model": {"name": model.name}, "data": {"name": dataset.name}}, COMMAND_LINE)
     merge.names = {"model": (model.name, *model.aliases), "data": (dataset.name, *dataset.aliases)}
-    for recipe in ("default", dataset.name):
-        if recipe in model.recipes:
-            layer = one_line(f"recipe {model.name}/{recipe}")
-            merge.add(_read_recipe(model.recipes[recipe], layer), layer)
+    recipe = model.recipe_for(dataset.name)
+    if recipe in model.recipes:
+        layer = one_line(f"recipe {model.name}/{recipe}")
+        merge.add(_read_recipe(model.recipes[recipe], layer), layer)
     for file in files:
         layer = one_line(str(file))
         merge.add(read_yaml(Path(file), layer), layer)

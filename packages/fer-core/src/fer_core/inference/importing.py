@@ -107,9 +107,8 @@ def _import_model(
     parameters = sum(parameter.numel() for parameter in network.parameters())
     show(f"model    {spec.name}, {parameters:,} parameters, {len(state)} tensors, all of them from {source}")
     show(f"classes  {', '.join(names)}")
-    recipe = data.name if data.name in spec.recipes else "default"
     size, color = preprocessing.input_size, preprocessing.color
-    show(f"input    {size} pixels, {color}, as in the recipe {spec.name}/{recipe}")
+    show(f"input    {size} pixels, {color}, as in the recipe {spec.name}/{spec.recipe_for(data.name)}")
     show(f"written  {target}")
     return target
 

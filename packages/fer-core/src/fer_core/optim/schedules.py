@@ -67,6 +67,7 @@ def cosine(
     warmup_prefix: bool = True,
     min_lr: float = 0.0,
     descent: float | None = None,
+    late: bool = False,
 ) -> Schedule:
     """Linear warm-up, then half a cosine down to `min_lr` (Loshchilov and Hutter 2017, arXiv:1608.03983).
 
@@ -85,6 +86,8 @@ def cosine(
         min_lr: Learning rate at the end, not above lr.
         descent: Epochs from lr down to `min_lr`, after which it rises as slowly and falls again, the wave that
             torch's `CosineAnnealingLR` makes of a short `T_max`; by default the whole training.
+        late: Every unit takes the rate of the unit before it, and the first two the same: what comes of a script
+            that sets rate t after step t.
 
     Raises:
         FerError: An option is out of range.
@@ -110,6 +113,7 @@ def cosine(
         )
 
     def rule(base: float, done: int) -> float:
+        done = max(done - late, 0)
         if done < ramp:
             first = base / (ramp + 1) if warmup_lr is None else warmup_lr
             return first + (base - first) * done / ramp
