@@ -56,7 +56,7 @@ def compare(
 def hardware(engine: Engine) -> dict[str, Any]:
     """What the figures hold for, and how busy the machine was."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return {**describe_hardware(engine), "processors": os.cpu_count(), "load": load}
+    return {**describe_hardware(engine).plain(), "processors": os.cpu_count(), "load": load}
 
 
 def _seconds(call: Callable[[], Any], device: torch.device) -> float:

@@ -56,7 +56,7 @@ import fer_core
 
 run = fer_core.train("dan", "synthetic", train={"epochs": 3})
 print(fer_core.calibrate(run.folder).temperature)
-print(fer_core.evaluate(run.checkpoint, "synthetic").metrics["accuracy"])
+print(fer_core.evaluate(run.checkpoint, "synthetic").metrics.accuracy)
 print(fer_core.Predictor(run.checkpoint)("face.png")[0].label)
 ```
 

@@ -74,8 +74,8 @@ def test_a_few_steps_lower_the_loss(model, tmp_path, monkeypatch) -> None:
     lines = (run.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     losses = [json.loads(line)["train"]["loss"] for line in lines]
     assert losses[-1] < losses[0]
-    assert run.result["model"]["name"] == model
-    assert 0 <= run.result["metrics"]["test"]["accuracy"] <= 1
+    assert run.result.model.name == model
+    assert 0 <= run.result.metrics["test"].accuracy <= 1
 
 
 OWN_MAPS = {

@@ -54,7 +54,7 @@ def test_the_plugin_installs_trains_and_goes_away(project, tmp_path):
     trained = fer_run(python, "train", "tinynet", "shapes", "--device", "cpu", cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
     (result,) = tmp_path.glob("runs/tinynet-shapes/*/result.json")
-    assert json.loads(result.read_text())["metrics"]["test"]["accuracy"] > 3 * CHANCE
+    assert json.loads(result.read_text())["best"]["metrics"]["test"]["accuracy"] > 3 * CHANCE
 
     uninstall(python, "fer-tinynet")
     assert names_listed(python, tmp_path) == []

@@ -249,4 +249,4 @@ def test_a_full_disk_keeps_the_previous_checkpoint(tiny, quick) -> None:
         signal.signal(signal.SIGXFSZ, handler)
     assert Path("r/last.state.pt").read_bytes() == before
     assert not list(Path("r").glob(".*partial"))
-    assert api.resume("r", show=lambda line: None).result["metrics"]["test"]["accuracy"] > 0.5
+    assert api.resume("r", show=lambda line: None).result.metrics["test"].accuracy > 0.5

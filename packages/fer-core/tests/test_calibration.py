@@ -104,6 +104,7 @@ def with_doubts(folder: Path) -> Path:
             table["label"].to_numpy()[:, None] == [c[2:] for c in classes]
         )
         table[classes] = softmax(4 * logits, axis=1)
+        table["predicted"] = [classes[at][2:] for at in table[classes].to_numpy().argmax(axis=1)]
         table.to_csv(path, index=False)
     return folder
 
@@ -137,7 +138,7 @@ def test_calibrate_stores_a_temperature_that_evaluation_and_prediction_apply(run
     assert {**header, "temperature": temperature, "calibration": record} == after_header
     after = fer_core.evaluate(weights, "bars", device="cpu")
     assert after.probabilities == pytest.approx(apply_temperature(before.probabilities, temperature), abs=1e-5)
-    assert after.metrics["accuracy"] == before.metrics["accuracy"]
+    assert after.metrics.accuracy == before.metrics.accuracy
     face_after = fer_core.Predictor(weights, "cpu")(face)[0]
     expected = apply_temperature(list(face_before.probabilities.values()), temperature)
     assert list(face_after.probabilities.values()) == pytest.approx(list(expected), abs=1e-5)
@@ -152,7 +153,7 @@ def test_calibrate_in_python_is_the_command(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run, copy)
     found = fer_core.calibrate(str(run))
     assert fer_run("calibrate", copy)[0] == 0
-    assert found.weights.read_bytes() == (copy / "best.safetensors").read_bytes()
+    assert (run / "best.safetensors").read_bytes() == (copy / "best.safetensors").read_bytes()
     record = json.loads((copy / "calibration.json").read_text())
     assert found.temperature == record["temperature"]
     before, after = found.figures["val"].expected_calibration_error
@@ -179,16 +180,18 @@ def test_calibrate_refuses_what_would_not_be_honest(run: Path, tmp_path: Path) -
         return copy
 
     result = json.loads((run / "result.json").read_text())
-    on_test = changed("on_test", protocol=result["protocol"] | {"selected_on_test": True})
+    on_test = changed("on_test", protocol=result["protocol"] | {"selected_on_test": True, "select": "best:test"})
     assert "on the test part" in refused(on_test)
-    assert "no validation part" in refused(changed("no_val", metrics={"test": result["metrics"]["test"]}))
+    assert "no validation part" in refused(
+        changed("no_val", best={**result["best"], "metrics": {"test": result["best"]["metrics"]["test"]}})
+    )
     assert "no run or checkpoint" in refused(tmp_path / "absent")
     assert "not of last.safetensors" in refused(run / "last.safetensors")
     (on_test / "result.json").unlink()
     assert "no finished run" in refused(on_test)
     lost = changed("lost")
     (lost / "predictions-val.csv").write_text("id,label\n")
-    assert "cannot read" in refused(lost)
+    assert 'column 3 is null, expected "predicted"' in refused(lost)
     (lost / "predictions-val.csv").unlink()
     assert "predictions-val.csv" in refused(lost)
     assert (run / "best.safetensors").read_bytes() == original

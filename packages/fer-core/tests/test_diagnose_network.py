@@ -324,7 +324,7 @@ def test_parts_of_a_run_are_written_shown_and_repeatable(tiny, quick):
     found = fer_core.diagnose("run", "bars", only=parts, device="cpu", show=lambda line: None)
     assert list(found.content["parts"]) == parts
     robustness = pd.read_csv(found.folder / "robustness.csv")
-    accuracy = run.result["metrics"]["test"]["accuracy"]
+    accuracy = run.result.metrics["test"].accuracy
     assert robustness.loc[0, "accuracy"] == pytest.approx(accuracy)
     assert found.content["parts"]["robustness"]["figures"]["clean"] == pytest.approx(accuracy)
     embedding = pd.read_csv(found.folder / "embedding.csv")

@@ -164,7 +164,7 @@ def test_two_processes_train_as_one_that_takes_their_parts_in_turn(launch, tmp_p
         torch.testing.assert_close(first[name], reference[name], rtol=0, atol=1e-5)
     if method != "norm":  # without batch statistics the results agree, too: every face once, none twice
         mine, other = (json.loads((tmp_path / run / "result.json").read_text()) for run in ("two", "one"))
-        assert mine["metrics"]["test"]["confusion"] == other["metrics"]["test"]["confusion"]
+        assert mine["best"]["metrics"]["test"]["confusion"] == other["best"]["metrics"]["test"]["confusion"]
         ids = [(tmp_path / run / "predictions-test.csv").read_text().splitlines() for run in ("two", "one")]
         assert [line.split(",")[0] for line in ids[0]] == [line.split(",")[0] for line in ids[1]]
 
@@ -184,13 +184,13 @@ import fer_core
 from fer_core import distributed
 
 run = fer_core.train("net", "bars", data={"input_size": 16}, train={"epochs": 1}, callbacks=[], device="cpu")
-Path(f"accuracy{distributed.rank()}").write_text(str(run.result["metrics"]["test"]["accuracy"]))
+Path(f"accuracy{distributed.rank()}").write_text(str(run.result.metrics["test"].accuracy))
 distributed.stop()
 """)
     printed = finish(launch(2, script=script))
     assert printed.count("written ") == 1
     (result,) = tmp_path.rglob("result.json")
-    accuracy = str(json.loads(result.read_text())["metrics"]["test"]["accuracy"])
+    accuracy = str(json.loads(result.read_text())["best"]["metrics"]["test"]["accuracy"])
     assert [(tmp_path / f"accuracy{rank}").read_text() for rank in (0, 1)] == [accuracy, accuracy]
 
 

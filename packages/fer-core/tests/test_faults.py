@@ -232,7 +232,7 @@ def test_a_step_without_a_number_is_left_out_when_asked(breaking, optimizer) -> 
     rows = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
     assert [row["train"].get("skipped_steps", 0) for row in rows] == [0, 1, 0, 0]
     assert all(np.isfinite(row["train"]["loss"]) for row in rows)
-    assert run.result["metrics"]["test"]["accuracy"] > 0.5
+    assert run.result.metrics["test"].accuracy > 0.5
 
 
 @pytest.mark.parametrize("optimizer", [{"name": "sgd", "lr": 1e-4}, {"name": "sam", "base": "sgd", "lr": 1e-4}])
@@ -247,7 +247,7 @@ def test_fp16_overflow_halves_the_scale_and_training_goes_on(breaking, optimizer
     assert 0 < skipped < 12
     assert state["scaler"]["scale"] == 65536 / 2**skipped
     assert all(value.isfinite().all() for value in state["task"].values())
-    assert run.result["metrics"]["test"]["accuracy"] > 0.5
+    assert run.result.metrics["test"].accuracy > 0.5
 
 
 def test_a_loss_that_is_no_number_ends_fp16_training_too(breaking) -> None:

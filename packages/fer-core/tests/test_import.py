@@ -144,7 +144,7 @@ def test_classes_are_matched_by_name_when_the_orders_differ(theirs) -> None:
     found = fer_core.evaluate("same.safetensors", "bars", device="cpu")
     assert found.classes == ORDER
     assert [found.classes[i] for i in found.labels] == [ours.classes[i] for i in ours.labels]
-    assert found.metrics["accuracy"] == ours.metrics["accuracy"]
+    assert found.metrics.accuracy == ours.metrics.accuracy
     assert np.allclose(found.probabilities, ours.probabilities[:, order], atol=1e-6)
 
 

@@ -85,16 +85,16 @@ def test_training_on_two_datasets(other, quick) -> None:
     assert "classes  other: fear (20 faces) left out" in said
     assert "val      12 of bars, 0 of other" in said
     result = run.result
-    assert result["classes"] == ["happiness", "sadness"]
-    assert result["dataset"]["name"] == "bars+other"
-    assert result["dataset"]["label_space"]["other"] == {"left_out": {"fear": 20}, "renamed": {}}
-    assert result["metrics"]["test"]["accuracy"] > 0.9
+    assert result.classes == ("happiness", "sadness")
+    assert result.dataset.name == "bars+other"
+    assert result.dataset.label_space["other"].plain() == {"left_out": {"fear": 20}}
+    assert result.metrics["test"].accuracy > 0.9
     table = pd.read_csv("both/predictions-test.csv")
     assert set(table["id"].str.partition("/")[0]) == {"bars", "other"}
     assert len(list(Path("cache/packs").iterdir())) == 2
 
     again = fer_core.evaluate(run.checkpoint, "bars+other", device="cpu", show=lines.append)
-    assert again.metrics == result["metrics"]["test"]
+    assert again.metrics == result.metrics["test"]
     alone = fer_core.evaluate(run.checkpoint, "other", device="cpu", classes="shared", show=lines.append)
     assert len(alone.ids) == 10
     assert not any("warning" in line for line in lines)
@@ -113,13 +113,13 @@ def test_classes_of_a_training(other, quick) -> None:
     lines: list[str] = []
     run = fer_core.train("tiny", "bars", device="cpu", show=lines.append, **quick, run={"dir": "r"})
     assert "classes  bars: sadness (30 faces), neutral (30 faces) as sadness" in lines
-    assert run.result["classes"] == ["happiness", "sadness"]
-    assert run.result["dataset"]["counts"]["test"] == {"happiness": 6, "sadness": 12}
+    assert run.result.classes == ("happiness", "sadness")
+    assert run.result.dataset.counts["test"] == {"happiness": 6, "sadness": 12}
     assert load_config("r/config.yaml").data.classes == {"neutral": "sadness"}
     header = checkpoint.read_header(run.checkpoint)
     assert header["dataset"]["classes"] == {"neutral": "sadness"}
     found = fer_core.evaluate(run.checkpoint, "bars", device="cpu")
-    assert found.metrics == run.result["metrics"]["test"]
+    assert found.metrics == run.result.metrics["test"]
 
 
 def test_command_line(other) -> None:
@@ -171,13 +171,13 @@ def test_a_choice_among_shared_classes_only(trained) -> None:
     checkpoint.save_weights(Path("neutral.safetensors"), state, header)
     quiet = {"device": "cpu", "classes": "shared", "show": lambda line: None}
     free = fer_core.evaluate("neutral.safetensors", "other", **quiet)
-    assert free.metrics["accuracy"] == 0
+    assert free.metrics.accuracy == 0
     bound = fer_core.evaluate("neutral.safetensors", "other", **quiet, restrict=True)
     assert bound.classes == ("happiness", "sadness")
     assert np.allclose(bound.probabilities.sum(axis=1), 1, atol=1e-5)
     whole = fer_core.evaluate(trained, "other", **quiet, restrict=True)
     assert np.array_equal(bound.probabilities.argmax(1), whole.probabilities.argmax(1))
-    assert bound.metrics["accuracy"] > 0.5
+    assert bound.metrics.accuracy > 0.5
 
 
 def test_a_map(trained) -> None:

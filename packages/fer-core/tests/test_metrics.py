@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import json
 import math
 import warnings
 
 import numpy as np
 import pytest
 from fer_core.errors import FerError
-from fer_core.metrics import compute_metrics
+from fer_core.metrics import Metrics, compute_metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
@@ -23,21 +22,21 @@ def test_metrics_equal_scikit_learn(pairs: list[tuple[int, int]]) -> None:
     got = compute_metrics(labels, probabilities, CLASSES)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn warns about predicted classes that no label has
-        assert got["mean_class_accuracy"] == pytest.approx(sk.balanced_accuracy_score(labels, predictions))
+        assert got.mean_class_accuracy == pytest.approx(sk.balanced_accuracy_score(labels, predictions))
         recall = sk.recall_score(labels, predictions, labels=range(4), average=None, zero_division=np.nan)
-    assert got["accuracy"] == pytest.approx(sk.accuracy_score(labels, predictions))
-    assert got["macro_f1"] == pytest.approx(sk.f1_score(labels, predictions, average="macro", zero_division=0))
-    assert got["cross_entropy"] == pytest.approx(sk.log_loss(labels, probabilities, labels=range(4)))
-    assert list(got["recall"]) == list(CLASSES)
-    assert [np.nan if r is None else r for r in got["recall"].values()] == pytest.approx(list(recall), nan_ok=True)
-    assert got["confusion"] == sk.confusion_matrix(labels, predictions, labels=range(4)).tolist()
-    assert got["count"] == len(labels)
+    assert got.accuracy == pytest.approx(sk.accuracy_score(labels, predictions))
+    assert got.macro_f1 == pytest.approx(sk.f1_score(labels, predictions, average="macro", zero_division=0))
+    assert got.cross_entropy == pytest.approx(sk.log_loss(labels, probabilities, labels=range(4)))
+    assert list(got.recall) == list(CLASSES)
+    assert [np.nan if r is None else r for r in got.recall.values()] == pytest.approx(list(recall), nan_ok=True)
+    assert np.array_equal(got.confusion, sk.confusion_matrix(labels, predictions, labels=range(4)))
+    assert got.count == len(labels)
 
 
 def test_a_hand_made_case() -> None:
     probabilities = [[0.9, 0.1, 0.0], [0.2, 0.8, 0.0], [0.5, 0.5, 0.0], [0.1, 0.9, 0.0]]
     got = compute_metrics([0, 0, 1, 1], probabilities, ("a", "b", "c"))
-    assert got == {
+    assert got.plain() == {
         "accuracy": 0.5,
         "mean_class_accuracy": 0.5,
         "macro_f1": 0.5,
@@ -46,7 +45,7 @@ def test_a_hand_made_case() -> None:
         "confusion": [[1, 1, 0], [1, 1, 0], [0, 0, 0]],
         "count": 4,
     }
-    assert json.loads(json.dumps(got)) == got
+    assert Metrics.parse(got.text(), "metrics", "measure again") == got
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -80,4 +79,4 @@ def test_what_does_not_fit_together_is_refused(labels: list[float], shape: tuple
 
 
 def test_the_cross_entropy_of_an_impossible_label_is_finite() -> None:
-    assert compute_metrics([1], [[1.0, 0.0]], ("a", "b"))["cross_entropy"] == pytest.approx(-math.log(1e-12))
+    assert compute_metrics([1], [[1.0, 0.0]], ("a", "b")).cross_entropy == pytest.approx(-math.log(1e-12))

@@ -4,12 +4,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from fer_core.errors import FerError
-from fer_core.metrics import save_confusion, save_curves
+from fer_core.metrics import MetricsRow, save_confusion, save_curves
 from PIL import Image
 
 NAMES = [f"expression_{i}" for i in range(11)]
@@ -21,18 +20,21 @@ def confusion_of(number: int) -> list[list[int]]:
     return counts.tolist()
 
 
-def rows_of(epochs: int) -> list[dict[str, Any]]:
+def row_of(epoch: float, **parts: dict[str, float]) -> MetricsRow:
+    return MetricsRow(epoch=epoch, step=int(10 * epoch), lr=0.1, **parts)
+
+
+def rows_of(epochs: int) -> list[MetricsRow]:
     return [
-        {
-            "epoch": epoch,
-            "train": {"loss": 2 / epoch, "accuracy": 1 - 0.8 / epoch},
-            "val": {
+        row_of(
+            epoch,
+            train={"loss": 2 / epoch, "accuracy": 1 - 0.8 / epoch},
+            val={
                 "accuracy": 0.9 - 0.5 / epoch,
                 "mean_class_accuracy": 0.8 - 0.5 / epoch,
                 "cross_entropy": 1 / epoch,
             },
-            "lr": 0.1,
-        }
+        )
         for epoch in range(1, epochs + 1)
     ]
 
@@ -66,11 +68,11 @@ def test_what_is_drawn_depends_on_the_numbers(tmp_path: Path) -> None:
     [
         rows_of(30),
         rows_of(1),
-        [{"epoch": 1, "train": {"loss": 1.5, "accuracy": None}}, {"epoch": 2, "train": {"loss": float("nan")}}],
-        [{"epoch": 0.5, "test": {"accuracy": 0.5}}, {"epoch": 1, "test": {"accuracy": 0.5}, "val": None}],
+        [row_of(1, train={"loss": 1.5}), row_of(2)],
+        [row_of(0.5, test={"accuracy": 0.5}), row_of(1, test={"accuracy": 0.5})],
     ],
 )
-def test_curves_are_drawn_from_whatever_was_measured(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
+def test_curves_are_drawn_from_whatever_was_measured(tmp_path: Path, rows: list[MetricsRow]) -> None:
     save_curves(tmp_path / "curves.png", rows)
     image = pixels(tmp_path / "curves.png")
     assert 400 < image.shape[0] < 1000
@@ -79,7 +81,7 @@ def test_curves_are_drawn_from_whatever_was_measured(tmp_path: Path, rows: list[
 
 def test_the_best_epoch_is_that_of_the_asked_metric(tmp_path: Path) -> None:
     rows = rows_of(5)
-    rows[1]["val"]["mean_class_accuracy"] = 0.99
+    rows[1].val["mean_class_accuracy"] = 0.99
     for metric in ("accuracy", "mean_class_accuracy"):
         save_curves(tmp_path / f"{metric}.png", rows, metric=metric)
     fifth, second = (pixels(tmp_path / f"{metric}.png") for metric in ("accuracy", "mean_class_accuracy"))
@@ -89,10 +91,10 @@ def test_the_best_epoch_is_that_of_the_asked_metric(tmp_path: Path) -> None:
 
 DRAW = """
 import sys
-from fer_core.metrics import save_confusion, save_curves
+from fer_core.metrics import MetricsRow, save_confusion, save_curves
 assert not any(name.startswith("matplotlib") for name in sys.modules)
 save_confusion(sys.argv[1] + "/c.png", [[9, 1], [2, 8]], ["a", "b"], "title")
-save_curves(sys.argv[1] + "/k.png", [{"epoch": 1, "train": {"loss": 1.0}}, {"epoch": 2, "train": {"loss": 0.5}}])
+save_curves(sys.argv[1] + "/k.png", [MetricsRow(epoch=n, step=n, lr=0.1, train={"loss": 1 / n}) for n in (1, 2)])
 assert "matplotlib.pyplot" not in sys.modules
 """
 

@@ -52,6 +52,6 @@ def test_both_pipelines_measure_the_same_accuracy(faint, quick) -> None:
         )
     one, other = found.values()
     assert len(one.labels) == 1000
-    assert 0.4 < one.metrics["accuracy"] < 0.98
+    assert 0.4 < one.metrics.accuracy < 0.98
     assert not np.array_equal(one.probabilities, other.probabilities)
-    assert one.metrics["accuracy"] == pytest.approx(other.metrics["accuracy"], abs=0.00101)
+    assert one.metrics.accuracy == pytest.approx(other.metrics.accuracy, abs=0.00101)

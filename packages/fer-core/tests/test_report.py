@@ -1,4 +1,5 @@
 import csv
+import hashlib
 import json
 import re
 from html.parser import HTMLParser
@@ -65,40 +66,65 @@ def make_run(
     measured = compute_metrics(labels, scores, CLASSES)
     counts = dict(zip(CLASSES, (int(n) for n in np.bincount(labels, minlength=3)), strict=True))
     result = {
-        "model": {"name": model, "options": {}},
+        "format": 2,
+        "model": {"name": model},
         "classes": CLASSES,
         "dataset": {
             "name": dataset,
             "fingerprint": fingerprint,
             "counts": {"train": {"neutral": 2 * FACES}, "test": counts},
         },
-        "split": {"protocol": split, "holdout": 0.1, "seed": 0, "digest": f"{split}-{part}"},
+        "split": {"protocol": split, "holdout": 0.1, "seed": 0, "digest": sha(split, part)},
         "protocol": {
             "select": select,
             "metric": "accuracy",
             "selected_on_test": select == "best:test",
             "seed": seed,
             "epochs": epochs,
+            "steps": 2 * epochs,
         },
-        "preprocessing": {"input_size": 40},
-        "start": "random weights <&>",
-        "metrics": {"test": measured},
-        "best": {"epoch": 2},
+        "preprocessing": {
+            "input_size": 40,
+            "mean": [0.5, 0.5, 0.5],
+            "std": [0.5, 0.5, 0.5],
+            "color": "rgb",
+            "eval_transforms": ["resize", "normalize"],
+            "pipeline": "batched",
+        },
+        "start": {"description": "random weights <&>"},
+        "best": {"epoch": 2, "step": 4, "metrics": {"test": measured.plain()}},
+        "last": {"epoch": 2, "step": 4, "metrics": {"test": measured.plain()}},
         "config_sha256": "c" * 64,
     }
     config = {
         "model": {"name": model},
-        "data": {"name": dataset, "split": split},
-        "train": {"seed": seed, "epochs": epochs},
+        "data": {"name": dataset, "split": split, "input_size": 40},
+        "train": {"seed": seed, "epochs": epochs, "select": select},
         "run": {"dir": str(folder)},
     }
     env = {
+        "format": 2,
+        "started": "2026-01-01T00:00:00+00:00",
         "command": ["/bin/fer-run", "train", model, dataset],
+        "device": "cpu",
+        "precision": "fp32",
+        "compile": False,
+        "deterministic": True,
+        "threads": 1,
+        "processes": 1,
+        "python": "3.11",
+        "platform": "Linux",
         "versions": {"torch": "2"},
         "training_seconds": [7.0],
     }
     history = [
-        {"epoch": n, "train": {"cross_entropy": 2 - n / 2, "accuracy": n / 3}, "val": {"accuracy": n / 4}}
+        {
+            "epoch": n,
+            "step": 2 * n,
+            "lr": 0.1,
+            "train": {"cross_entropy": 2 - n / 2, "accuracy": n / 3},
+            "val": {"accuracy": n / 4},
+        }
         for n in (1, 2)
     ]
     (folder / "result.json").write_text(json.dumps(result))
@@ -106,8 +132,13 @@ def make_run(
     (folder / "env.json").write_text(json.dumps(env))
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in history))
     if recipe:
-        (folder / "experiment.json").write_text(json.dumps({"recipe": recipe}))
+        (folder / "experiment.json").write_text(json.dumps({"format": 2, "experiment": recipe, "recipe": recipe}))
     return table
+
+
+def sha(*words):
+    """A digest."""
+    return hashlib.sha256("-".join(map(str, words)).encode()).hexdigest()
 
 
 def fer_run(*arguments):
@@ -226,7 +257,7 @@ def test_runs_of_one_seed_with_other_holdouts_all_count_in_a_test(tmp_path):
             other = make_run(tmp_path / "scratch" / f"{model}{drawn}", model, skill=skill, seed=drawn)
             other.to_csv(folder / "predictions-test.csv", index=False)
             result = json.loads((folder / "result.json").read_text())
-            result["split"]["digest"] = f"drawn-{drawn}"
+            result["split"]["digest"] = sha("drawn", drawn)
             (folder / "result.json").write_text(json.dumps(result))
             tables[model].append(other)
     runs = [run for run in collect([tmp_path]).runs if "scratch" not in str(run.folder)]
@@ -357,8 +388,8 @@ def test_missing_predictions_unfinished_and_damaged_runs_are_one_line_each(tmp_p
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda text: text.replace("p_anger", "q"), "lacks the column p_anger"),
-        (lambda text: text.replace("anger,", "rage,"), "names the class 'rage'"),
+        (lambda text: text.replace("p_anger", "q"), 'column 4 is "q", expected "p_anger"'),
+        (lambda text: text.replace("anger,", "rage,"), 'label is "rage"'),
         (lambda text: text.splitlines()[0] + "\n", "has no row"),
     ],
 )
@@ -378,7 +409,7 @@ def test_nothing_to_report_is_an_error(tmp_path):
     assert "there is no finished run" in fer_run("report", tmp_path).output
     assert "there is no folder" in fer_run("leaderboard", tmp_path / "x").output
     assert "the ending says the format" in fer_run("leaderboard", tmp_path, "--out", "x.doc").output
-    with pytest.raises(FerError, match="is no run folder"):
+    with pytest.raises(FerError, match="is not a run folder"):
         read_run(tmp_path)
 
 
@@ -475,7 +506,7 @@ def test_speeds_stand_in_one_picture_only_where_machines_are_alike(tmp_path):
     for model, speed in (("dan", 800.5), ("timm", 1200.0)):
         make_run(tmp_path / model, model)
         place = tmp_path / model / "env.json"
-        env = {**json.loads(place.read_text()), "evaluated_per_second": speed, "device": "cpu", "threads": 2}
+        env = {**json.loads(place.read_text()), "evaluated_per_second": speed, "threads": 2}
         place.write_text(json.dumps(env))
     page, _ = render_report(collect([tmp_path]))
     assert "800.5</td>" in page
@@ -510,9 +541,9 @@ def test_a_model_without_a_figure_in_a_published_table_has_an_empty_cell(tmp_pat
 def evaluate_elsewhere(run, model, *, skill, seed=0, dataset="other", part="test", label_space=None, name="there"):
     """What fer-run evaluate --out RUN/NAME leaves."""
     table = make_run(run.with_name(f"scratch-{run.name}") / name, model, skill=skill, seed=seed, part=7)
-    metrics = json.loads((run.with_name(f"scratch-{run.name}") / name / "result.json").read_text())["metrics"][
-        "test"
-    ]
+    metrics = json.loads((run.with_name(f"scratch-{run.name}") / name / "result.json").read_text())["best"][
+        "metrics"
+    ]["test"]
     result = json.loads((run / "result.json").read_text())
     record = {
         "weights": {
@@ -522,7 +553,8 @@ def evaluate_elsewhere(run, model, *, skill, seed=0, dataset="other", part="test
         },
         "dataset": {"name": dataset, "fingerprint": "d" * 64, "part": part},
         "classes": CLASSES,
-        "label_space": label_space or {},
+        "label_space": label_space,
+        "format": 2,
         "metrics": metrics,
     }
     (run / name).mkdir()
@@ -532,7 +564,6 @@ def evaluate_elsewhere(run, model, *, skill, seed=0, dataset="other", part="test
 
 
 SHARED = {
-    "rule": "shared",
     "restricted": False,
     "shared": CLASSES,
     "left_out": ["contempt"],
@@ -591,12 +622,12 @@ def test_evaluations_that_cannot_be_used_are_one_line_each(tmp_path):
     (tmp_path / "b" / "there" / "predictions-test.csv").unlink()
     (tmp_path / "c" / "there" / "evaluation-test.json").write_text('{"dataset": ')
     result = json.loads((tmp_path / "d" / "result.json").read_text())
-    result["split"]["digest"] = "another"
+    result["split"]["digest"] = sha("another")
     (tmp_path / "d" / "result.json").write_text(json.dumps(result))
     run = fer_run("report", *(tmp_path / name for name in "abcd"), "--out", tmp_path / "r.html")
     assert run.exit_code == 0, run.output
     lines = [line for line in run.stderr.splitlines() if line.startswith("warning")]
-    said = ("says what it is", "has no predictions-test.csv", "is unreadable", "about other weights")
+    said = ("says what it is", "has no predictions-test.csv", "not valid JSON", "about other weights")
     assert len(lines) == 4
     for words in said:
         assert sum(words in line for line in lines) == 1

@@ -13,6 +13,7 @@ import torch
 from fer_core import FerError, ModelSpec, api
 from fer_core.config import config_hash, load_config
 from fer_core.plugins import Entry, Plugin, load_plugins
+from fer_core.provenance import Start
 from fer_core.training import start, trainer
 from fer_core.weights import checkpoint
 from torch import Tensor
@@ -83,10 +84,10 @@ def test_files_fill_their_parts_and_the_run_says_so(based, quick, files) -> None
     (line,) = [line for line in lines if line.startswith("start ")]
     assert f"2 tensors from {files[0]}, 2 tensors from {files[1]}; 5 of 9 stay at their initial values" in line
     assert not any("warning" in line for line in lines)
-    for record in (header, done.result):
-        assert record["backbone_sha256"] == sums(files)
-        assert record["start"] == "backbone weights for 4 of 9 tensors, the others random"
-        assert str(based) not in json.dumps(record)
+    words = "backbone weights for 4 of 9 tensors, the others random"
+    assert (header["start"], header["backbone_sha256"]) == (words, sums(files))
+    assert done.result.start == Start(description=words, backbone_sha256=tuple(sums(files)))
+    assert str(based) not in json.dumps(header) + done.result.text()
 
 
 def test_one_file_may_stand_without_a_list(based, files) -> None:
@@ -102,9 +103,9 @@ def test_training_without_them_warns_once_and_is_marked(based, quick) -> None:
     assert PAPER in line
     assert "model.backbone_weights=FILE" in line
     _, header = checkpoint.load_weights(done.checkpoint)
-    for record in (header, done.result):
-        assert record["start"] == f"random weights; the paper starts from {PAPER}"
-        assert record["backbone_sha256"] == []
+    words = f"random weights; the paper starts from {PAPER}"
+    assert (header["start"], header["backbone_sha256"]) == (words, [])
+    assert done.result.start == Start(description=words)
 
 
 def test_a_model_that_starts_from_random_weights_does_not_warn(tiny, quick) -> None:
@@ -112,7 +113,7 @@ def test_a_model_that_starts_from_random_weights_does_not_warn(tiny, quick) -> N
     quick["train"] = {"steps": 1}
     done = fer_core.train("tiny", "bars", device="cpu", show=lines.append, **quick)
     assert not any("warning" in line for line in lines)
-    assert done.result["start"] == "random weights"
+    assert done.result.start.description == "random weights"
 
 
 def test_resuming_needs_the_files_no_more_and_ends_alike(based, quick, files, monkeypatch) -> None:

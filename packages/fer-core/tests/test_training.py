@@ -55,38 +55,37 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
 def test_a_run_learns_and_explains_itself(tiny, quick) -> None:
     done = run("runs/a", quick)
     result = done.result
-    assert result["metrics"]["test"]["accuracy"] > 0.8
-    assert result["classes"] == ["happiness", "sadness", "neutral"]
-    assert result["dataset"]["name"] == "bars"
-    assert len(result["dataset"]["fingerprint"]) == 64
-    assert result["dataset"]["counts"]["train"] == {"happiness": 18, "sadness": 18, "neutral": 18}
-    assert result["split"]["protocol"] == "official"
-    assert result["protocol"]["select"] == "best:val"
-    assert result["protocol"]["selected_on_test"] is False
-    assert result["best"]["metrics"]["test"]["accuracy"] == result["metrics"]["test"]["accuracy"]
-    assert {"val", "test"} == set(result["last"]["metrics"])
+    assert result.metrics["test"].accuracy > 0.8
+    assert result.classes == ("happiness", "sadness", "neutral")
+    assert result.dataset.name == "bars"
+    assert len(result.dataset.fingerprint) == 64
+    assert result.dataset.counts["train"] == {"happiness": 18, "sadness": 18, "neutral": 18}
+    assert result.split.protocol == "official"
+    assert result.protocol.select == "best:val"
+    assert result.protocol.selected_on_test is False
+    assert {"val", "test"} == set(result.last.metrics)
     for picture in ("curves.png", "confusion-val.png", "confusion-test.png"):
         assert (done.folder / picture).read_bytes().startswith(b"\x89PNG")
-    assert "seconds" not in json.dumps(result)
+    assert "seconds" not in result.text()
 
 
 def test_predictions_and_metrics_agree_with_scikit_learn(tiny, quick) -> None:
     done = run("runs/a", quick)
     table = pd.read_csv(done.folder / "predictions-test.csv")
-    classes = done.result["classes"]
+    classes = done.result.classes
     assert list(table.columns) == ["id", "label", "predicted", *(f"p_{name}" for name in classes)]
     assert table["id"].is_unique
     assert len(table) == 18
     probabilities = table[[f"p_{name}" for name in classes]].to_numpy()
     assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-5)
     assert (np.array(classes)[probabilities.argmax(axis=1)] == table["predicted"]).all()
-    metrics, truth, found = done.result["metrics"]["test"], table["label"], table["predicted"]
-    assert metrics["accuracy"] == pytest.approx(accuracy_score(truth, found))
-    assert metrics["mean_class_accuracy"] == pytest.approx(balanced_accuracy_score(truth, found))
-    assert metrics["macro_f1"] == pytest.approx(f1_score(truth, found, average="macro"))
-    assert metrics["confusion"] == confusion_matrix(truth, found, labels=classes).tolist()
+    metrics, truth, found = done.result.metrics["test"], table["label"], table["predicted"]
+    assert metrics.accuracy == pytest.approx(accuracy_score(truth, found))
+    assert metrics.mean_class_accuracy == pytest.approx(balanced_accuracy_score(truth, found))
+    assert metrics.macro_f1 == pytest.approx(f1_score(truth, found, average="macro"))
+    assert np.array_equal(metrics.confusion, confusion_matrix(truth, found, labels=classes))
     recall = recall_score(truth, found, labels=classes, average=None)
-    assert list(metrics["recall"].values()) == pytest.approx(recall.tolist())
+    assert [metrics.recall[name] for name in classes] == pytest.approx(recall.tolist())
 
 
 def test_equal_runs_give_equal_bytes_and_another_seed_does_not(tiny, quick) -> None:
@@ -216,7 +215,7 @@ def test_early_stopping_ends_the_run_and_is_recorded(tiny, quick) -> None:
         train={"epochs": 60},
         optimizer={"name": "sgd", "lr": 1e-9},
     )
-    assert "no better accuracy for 2 evaluations" in done.result["protocol"]["stopped"]
+    assert "no better accuracy for 2 evaluations" in done.result.protocol.stopped
     rows = [json.loads(line) for line in (done.folder / "metrics.jsonl").read_text().splitlines()]
     assert 3 <= len(rows) < 60
     assert list(pd.read_csv(done.folder / "metrics.csv")["step"]) == [row["step"] for row in rows]
@@ -224,13 +223,13 @@ def test_early_stopping_ends_the_run_and_is_recorded(tiny, quick) -> None:
 
 def test_steps_end_a_run_within_an_epoch(tiny, quick) -> None:
     done = run("runs/a", quick, train={"epochs": 4, "steps": 6})
-    assert done.result["last"]["step"] == 6
-    assert done.result["last"]["epoch"] == 1.5
+    assert done.result.last.step == 6
+    assert done.result.last.epoch == 1.5
 
 
 def test_the_last_epoch_can_be_the_result(tiny, quick) -> None:
     done = run("runs/a", quick, train={"epochs": 2, "select": "last"})
-    assert done.result["best"] == done.result["last"]
+    assert done.result.best == done.result.last
     weights = [checkpoint.load_weights(done.folder / name)[0] for name in ("best.safetensors", "last.safetensors")]
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
@@ -239,7 +238,7 @@ def test_selecting_on_the_test_split_is_marked(tiny, quick) -> None:
     lines: list[str] = []
     quick["train"] = {"epochs": 1, "select": "best:test"}
     done = fer_core.train("tiny", "bars", device="cpu", show=lines.append, **quick, run={"dir": "runs/a"})
-    assert done.result["protocol"]["selected_on_test"] is True
+    assert done.result.protocol.selected_on_test is True
     assert any("chosen on the test split" in line for line in lines)
 
 

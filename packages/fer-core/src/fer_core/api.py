@@ -21,14 +21,15 @@ from fer_core.data.union import PLUS, find_dataset
 from fer_core.diagnosis.diagnose import Diagnosis, choose_parts, diagnose_checkpoint, diagnose_runs
 from fer_core.engine import Engine
 from fer_core.errors import FerError
-from fer_core.evaluation.calibrate import Calibration, calibrate_run
+from fer_core.evaluation.calibrate import calibrate_run
 from fer_core.evaluation.classes import read_rule
 from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
 from fer_core.evaluation.run import resume_run, start_run
 from fer_core.inference import Predictor, import_weights, inference_form
 from fer_core.refs import resolve
 from fer_core.runs import folder as run_folder
-from fer_core.runs.reading import collect
+from fer_core.runs.reading import collect, read_result
+from fer_core.runs.records import Evaluated, EvaluatedData, EvaluatedWeights, Result
 from fer_core.training.start import load_backbones
 from fer_core.types import TaskInfo, class_names
 from fer_core.weights.checkpoint import read_header
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from fer_core.config import Resolved
     from fer_core.data.splits import Split
     from fer_core.losses import Loss
+    from fer_core.provenance import Calibration
     from fer_core.types import DatasetSpec, FERDataset
 
 __all__ = [
@@ -64,7 +66,7 @@ class Run:
     """A finished run: its folder, and what its `result.json` says."""
 
     folder: Path
-    result: dict[str, Any]
+    result: Result
 
     @property
     def checkpoint(self) -> Path:
@@ -261,13 +263,11 @@ def evaluate(
         show=show,
     )
     trained, split_of = header.get("dataset", {}), header.get("split", {})
-    weights = {
-        "model": header["model"]["name"],
-        "fingerprint": trained.get("fingerprint"),
-        "digest": split_of.get("digest"),
-    }
-    data_of = {"name": spec.name, "fingerprint": opened.fingerprint(), "part": split}
-    return replace(found, about={"weights": weights, "dataset": data_of})
+    weights = EvaluatedWeights(
+        model=header["model"]["name"], fingerprint=trained.get("fingerprint"), digest=split_of.get("digest")
+    )
+    of = EvaluatedData(name=spec.name, fingerprint=opened.fingerprint(), part=split)
+    return replace(found, about=Evaluated(weights=weights, dataset=of))
 
 
 def calibrate(run: str | Path) -> Calibration:
@@ -280,8 +280,8 @@ def calibrate(run: str | Path) -> Calibration:
         run: The folder of a finished run (`train(...).folder`), or the `best.safetensors` in it.
 
     Returns:
-        The `temperature`, the path of the `weights`, and for every part in `figures` its calibration error and
-        cross-entropy before and after.
+        The `temperature`, and for every part in `figures` the calibration error and cross-entropy before and
+        after it.
 
     Raises:
         FerError: No finished run, no validation part, weights chosen on test, or nothing that fits.
@@ -441,7 +441,7 @@ def _finished(folder: Path) -> Run:
     gc.collect()  # parts of a run refer to each other, and its weights would stay until the next full collection
     result = None
     if distributed.is_main():  # the others would look for it before it is written
-        result = json.loads((folder / run_folder.RESULT).read_text(encoding="utf-8"))
+        result = read_result(folder)
     return Run(folder, distributed.share(result))
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails, from_json
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, PlainSerializer, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError, from_json
 
 from fer_core.errors import FerError, one_line
 
@@ -23,6 +23,8 @@ _EXPECTED = {
     "missing": "a value",
     "extra_forbidden": "no such field",
     "int_type": "a whole number",
+    "invalid-json-value": "a plain value",
+    "recursion_loop": "a value that does not hold itself",
     "int_from_float": "a whole number",
     "float_type": "a number",
     "finite_number": "a finite number",
@@ -37,6 +39,52 @@ _EXPECTED = {
     "none_required": "null",
 }
 """What pydantic's kinds of error ask for, in words."""
+
+
+MISFIT = "misfit"
+"""Kind of the errors that `misfit` makes."""
+
+
+def misfit(field: str, value: object, expected: str) -> PydanticCustomError:
+    """The error for a field that does not fit the others, to be raised by a validator of the whole record."""
+    context = {"field": field, "found": found(value), "expected": expected}
+    return PydanticCustomError(MISFIT, "{field} is {found}, expected {expected}", context)
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("printable text")
+    return text
+
+
+def _sha256(text: str) -> str:
+    if len(text) != 64 or not set(text) <= set("0123456789abcdef"):
+        raise ValueError("a sha256 as 64 hexadecimal digits")
+    return text
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("names that differ")
+    return names
+
+
+MAX_COUNT = 1 << 53
+Text = Annotated[str, AfterValidator(_printable)]
+"""Text on one line, as terminals can show it."""
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
+Sha256 = Annotated[str, AfterValidator(_sha256)]
+Classes = Annotated[tuple[Name, ...], Field(min_length=2, max_length=10_000), AfterValidator(_distinct)]
+"""Names of the classes of a task; a label is an index into them."""
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Number = Annotated[
+    float, Field(ge=0, le=MAX_COUNT), PlainSerializer(lambda value: int(value) if value.is_integer() else value)
+]
+"""A number that is written without a fraction where it has none."""
+Options = dict[str, JsonValue]
+"""Options of a component: plain values, which its factory checks."""
 
 
 class Record(BaseModel):
@@ -87,6 +135,10 @@ class Record(BaseModel):
         """Sorted, indented JSON, so that equal records are equal bytes."""
         return json.dumps(self.plain(), indent=2, sort_keys=True, allow_nan=False) + "\n"
 
+    def line(self) -> str:
+        """Sorted JSON on one line."""
+        return json.dumps(self.plain(), sort_keys=True, allow_nan=False) + "\n"
+
     def plain(self) -> dict[str, Any]:
         """Plain values for JSON; fields that have their default are left out."""
         return self.model_dump(mode="json", exclude_defaults=True)
@@ -119,6 +171,8 @@ def explain(error: ValidationError) -> str:
         return f"{field} is missing"
     if first["type"] == "extra_forbidden":
         return f"{field} is not a known field"
+    if first["type"] == MISFIT:
+        return first["msg"] if not first["loc"] else f"{field}.{first['msg']}"
     return f"{field} is {found(first['input'])}, expected {_expected(first)}"
 
 

@@ -32,6 +32,8 @@ Ref = str | Callable[..., Any]
 """An object, or the import reference `"package.module:attribute"` of one, which keeps start-up light."""
 
 Role = Literal["train", "val", "test"]
+EVALUATED: tuple[Role, ...] = ("val", "test")
+ROLES: tuple[Role, ...] = ("train", *EVALUATED)
 
 
 def class_names(num_classes: int) -> tuple[str, ...]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from fer_core.errors import FerError
+from fer_core.machine import Machine
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,20 +39,31 @@ IDLE = 0.9
 """Share of the time in which a CPU is expected to work for the network."""
 
 
-def describe_hardware(engine: Engine) -> dict[str, Any]:
-    """What the figures hold for."""
+class Hardware(Machine):
+    """What the figures hold for: also the names of the processor, the system and the version of torch."""
+
+    hardware: str
+    torch: str
+    system: str
+
+
+def describe_hardware(engine: Engine) -> Hardware:
+    """What figures that this engine gives hold for."""
     device = engine.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
-    return {"hardware": name, "torch": torch.__version__, "system": platform.platform(), **engine.describe()}
+    return Hardware(
+        **dict(engine.describe()), hardware=name, torch=str(torch.__version__), system=platform.platform()
+    )
 
 
-def as_plain(benches: Sequence[Bench], ceiling: Ceiling, engine: Engine) -> dict[str, Any]:
-    """Everything, in plain values."""
-    return {
-        "environment": describe_hardware(engine),
+def as_json(benches: Sequence[Bench], ceiling: Ceiling, hardware: Hardware) -> str:
+    """Everything, as JSON."""
+    content = {
+        "environment": hardware.plain(),
         "ceiling": asdict(ceiling),
         "models": [asdict(bench) for bench in benches],
     }
+    return json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
 
 
 def table_rows(bench: Bench) -> list[list[str]]:
@@ -66,16 +79,16 @@ def table_rows(bench: Bench) -> list[list[str]]:
 HEADINGS = ("model", "phase", "images/s", "GFLOP/s", "of matmul", "of convolution", "peak MB")
 
 
-def share_of_processor(benches: Sequence[Bench], environment: dict[str, Any]) -> float | None:
+def share_of_processor(benches: Sequence[Bench], hardware: Hardware) -> float | None:
     """Least share of the CPU that a phase of the networks had; None elsewhere than on a CPU."""
-    if environment["device"] != "cpu":
+    if hardware.device != "cpu":
         return None
     phases = [phase for bench in benches for phase in bench.phases.values() if phase.flops is not None]
     least = min(phase.timing.cpu_seconds / phase.timing.seconds for phase in phases)
-    return least / int(environment["threads"])
+    return least / hardware.threads
 
 
-def draw(path: Path, benches: Sequence[Bench], environment: dict[str, Any]) -> None:
+def draw(path: Path, benches: Sequence[Bench], hardware: Hardware) -> None:
     """Draw images a second as bars, one panel for evaluation and one for training.
 
     Raises:
@@ -87,17 +100,17 @@ def draw(path: Path, benches: Sequence[Bench], environment: dict[str, Any]) -> N
     try:
         with style.context("default"):
             figure = Figure(layout="constrained", dpi=150)
-            _draw(figure, benches, environment)
+            _draw(figure, benches, hardware)
             figure.savefig(path, format="png", bbox_inches="tight", metadata={"Software": None})
     except OSError as error:
         raise FerError(f"cannot write {path}: {error.strerror}; name another folder with --out") from error
 
 
-def _draw(figure: Figure, benches: Sequence[Bench], environment: dict[str, Any]) -> None:
+def _draw(figure: Figure, benches: Sequence[Bench], hardware: Hardware) -> None:
     figure.set_size_inches(11, 1.7 + 1.0 * len(benches))
-    precision, hardware = environment["precision"], environment["hardware"]
     figure.suptitle(
-        f"Images a second, {hardware}, threads {environment['threads']}, {precision}, batch {benches[0].batch}",
+        f"Images/s, {hardware.hardware}, threads {hardware.threads}, {hardware.precision}, "
+        f"batch {benches[0].batch}",
         fontsize=11,
     )
     for axes, (title, phases) in zip(figure.subplots(1, 2), PANELS.items(), strict=True):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +12,7 @@ from fer_core.errors import FerError
 
 if TYPE_CHECKING:
     from fer_core.benchmarking import Bench, Ceiling
+    from fer_core.benchmarking.report import Hardware
 
 WIDTH = 100
 """Columns of the table, whatever the terminal has: figures that are cut off are worth nothing."""
@@ -62,35 +62,36 @@ def benchmark(
     if out is not None:
         _make(out)
     from fer_core.benchmarking import measure_ceiling, measure_model
-    from fer_core.benchmarking.report import as_plain, draw
+    from fer_core.benchmarking.report import as_json as to_json
+    from fer_core.benchmarking.report import describe_hardware, draw
     from fer_core.engine import Engine
 
     engine = Engine.start(device, precision, compile=compiled)
     size = batch or (8 if engine.device.type == "cpu" else 64)
     ceiling = measure_ceiling(engine, seconds)
     benches = [measure_model(name, engine, ceiling, batch=size, seconds=seconds) for name in models]
-    content = as_plain(benches, ceiling, engine)
-    text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
-    click.echo(text) if as_json else _show(benches, ceiling, content["environment"])
+    hardware = describe_hardware(engine)
+    text = to_json(benches, ceiling, hardware)
+    click.echo(text) if as_json else _show(benches, ceiling, hardware)
     if out is not None:
         from fer_core.files import write_text
 
         write_text(out / "benchmark.json", text + "\n")
-        draw(out / "benchmark.png", benches, content["environment"])
+        draw(out / "benchmark.png", benches, hardware)
         click.echo(f"written  {out}: benchmark.json, benchmark.png", err=as_json)
 
 
-def _show(benches: list[Bench], ceiling: Ceiling, environment: dict[str, Any]) -> None:
+def _show(benches: list[Bench], ceiling: Ceiling, hardware: Hardware) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from fer_core.benchmarking.report import HEADINGS, IDLE, share_of_processor, table_rows
     from fer_core.cli.console import TableConsole
 
-    compiled = "compiled, " if environment["compile"] else ""
+    compiled = "compiled, " if hardware.compile else ""
     click.echo(
-        f"device   {environment['device']} ({environment['hardware']}), {environment['precision']}, "
-        f"{environment['threads']} threads, {compiled}batch {benches[0].batch}"
+        f"device   {hardware.device} ({hardware.hardware}), {hardware.precision}, "
+        f"{hardware.threads} threads, {compiled}batch {benches[0].batch}"
     )
     click.echo(
         f"ceiling  {ceiling.matmul / 1e9:,.0f} GFLOP/s on a matrix product, "
@@ -104,7 +105,7 @@ def _show(benches: list[Bench], ceiling: Ceiling, environment: dict[str, Any]) -
             table.add_row(*row)
         table.add_section()
     TableConsole(width=WIDTH).print(table)
-    share = share_of_processor(benches, environment)
+    share = share_of_processor(benches, hardware)
     if share is not None and share < IDLE:
         click.echo(f"note     other programs ran (down to {share:.0%} of the CPU was left): figures are too low")
     for bench in benches:

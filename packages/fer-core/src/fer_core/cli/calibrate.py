@@ -19,10 +19,11 @@ def calibrate(run: Path, as_json: bool) -> None:
     are right as often as they say. Evaluation and prediction apply it from then on.
     """
     from fer_core.evaluation.calibrate import calibrate_run
+    from fer_core.runs.folder import BEST
 
     found = calibrate_run(run)
     if as_json:
-        print_json(found.content())
+        print_json(found.plain())
         return
     for part, figures in found.figures.items():
         before, after = figures.expected_calibration_error
@@ -31,4 +32,5 @@ def calibrate(run: Path, as_json: bool) -> None:
             f"{part:<9}calibration error {before:.2%} -> {after:.2%}, cross-entropy {entropy}, "
             f"accuracy {figures.accuracy:.2%} as before, {figures.count:,} faces"
         )
-    click.echo(f"written  {found.weights}: temperature {found.temperature:.4f}")
+    weights = run if run.is_file() else run / BEST
+    click.echo(f"written  {weights}: temperature {found.temperature:.4f}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -81,10 +81,11 @@ def evaluate(
     if out is not None:
         _save(found, out, split)
     if as_json:
-        content: dict[str, Any] = {"dataset": dataset, "split": split, "faces": len(found.ids), **found.metrics}
-        if found.label_space:
-            content["label_space"] = found.label_space
-        print_json({**content, "classes": found.classes})
+        content = {"dataset": dataset, "split": split, "faces": len(found.ids), "classes": found.classes}
+        content |= found.metrics.plain()
+        if found.label_space is not None:
+            content["label_space"] = found.label_space.plain()
+        print_json(content)
         return
     _print(found, dataset, split)
 
@@ -102,7 +103,7 @@ def _print(found: Evaluation, dataset: str, split: str) -> None:
     metrics = found.metrics
     click.echo(f"{dataset} {split}, {len(found.ids):,} faces")
     for name in ("accuracy", "mean_class_accuracy", "macro_f1"):
-        click.echo(f"  {name.replace('_', ' '):<20} {metrics[name]:7.2%}")
+        click.echo(f"  {name.replace('_', ' '):<20} {metrics.value(name):7.2%}")
     click.echo("  recall")
-    for name, value in metrics["recall"].items():
+    for name, value in metrics.recall.items():
         click.echo(f"    {name:<18} {'absent' if value is None else f'{value:7.2%}'}")

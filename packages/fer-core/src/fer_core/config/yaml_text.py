@@ -34,7 +34,7 @@ _SCALARS = (
 class _Loader(yaml.SafeLoader):
     """Composes nodes; refuses what could expand (aliases), run (tags) or recurse deeply."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own class attribute
+    yaml_implicit_resolvers: dict[str, Any] = {}
     where = ""
     depth = 0
 

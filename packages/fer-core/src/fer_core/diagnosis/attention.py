@@ -15,7 +15,7 @@ from fer_core.diagnosis.folder import Folder, NotPossibleError, Part
 from fer_core.diagnosis.gallery import Tile, read_faces, save_gallery
 from fer_core.diagnosis.trace import find_map, run_to
 from fer_core.refs import resolve
-from fer_core.reports.compare import label_numbers, probabilities
+from fer_core.runs.predictions import label_numbers, probabilities_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -126,7 +126,7 @@ def choose_extremes(table: pd.DataFrame, classes: Sequence[str]) -> list[int | N
         table: Predictions of N faces.
         classes: In the order of the result, two entries each.
     """
-    sure = probabilities(table, classes).max(axis=1)
+    sure = probabilities_of(table, classes).max(axis=1)
     right = (table["label"] == table["predicted"]).to_numpy()
     chosen: list[int | None] = []
     for number in range(len(classes)):
@@ -149,7 +149,7 @@ def diagnose_attention(network: Network, faces: Faces, folder: Folder) -> None:
     looked = look(network, read_faces(faces.pack, faces.rows(shown["id"])), classes)
     sheet: list[list[Tile]] = []
     told: list[str] = []
-    sure = probabilities(shown, faces.classes).max(axis=1)
+    sure = probabilities_of(shown, faces.classes).max(axis=1)
     columns = (shown["id"], shown["label"], shown["predicted"], sure)
     for number, (face, label, predicted, confidence) in enumerate(zip(*columns, strict=True)):
         wrong = bool(label != predicted)

@@ -17,7 +17,8 @@ from fer_core.evaluation.classes import match_classes
 from fer_core.evaluation.evaluate import evaluate_network
 from fer_core.inference.network import Network
 from fer_core.metrics import compute_metrics
-from fer_core.reports.compare import METRICS, label_numbers, probabilities
+from fer_core.reports.compare import METRICS
+from fer_core.runs.predictions import label_numbers, probabilities_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -206,14 +207,14 @@ def _stored_part(name: str, faces: Faces, folder: Folder, note: str) -> None:
 
 def _identity(faces: Faces, fingerprint: str, split: str) -> dict[str, Any]:
     table, classes = faces.table, faces.classes
-    measured = compute_metrics(label_numbers(table, classes), probabilities(table, classes), classes)
+    measured = compute_metrics(label_numbers(table, classes), probabilities_of(table, classes), classes)
     return {
         "dataset": faces.dataset.name,
         "fingerprint": fingerprint,
         "split": split,
         "faces": len(table),
         "classes": list(classes),
-        "metrics": {name: measured[name] for name in METRICS},
+        "metrics": {name: measured.value(name) for name in METRICS},
     }
 
 

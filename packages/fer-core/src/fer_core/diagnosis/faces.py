@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fer_core.errors import FerError
-from fer_core.evaluation.evaluate import GROUP, Evaluation
+from fer_core.evaluation.evaluate import Evaluation
+from fer_core.runs.predictions import GROUP
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,7 +105,7 @@ def pool_predictions(runs: Sequence[RunRecord], place: Path) -> pd.DataFrame:
             f"the runs in {place} are of several versions or class sets of {runs[0].dataset}, whose faces "
             "are not the same: name a folder with runs of one"
         )
-    tables = [run.predictions[TEST] for run in runs if TEST in run.predictions]
+    tables = [run.predictions for run in runs if run.predictions is not None]
     if not tables:
         raise FerError(f"the runs in {place} have no predictions-{TEST}.csv: evaluate them again")
     classes = runs[0].classes

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fer_core.reports.compare import groups_of, label_numbers, probabilities
+from fer_core.reports.compare import groups_of
+from fer_core.runs.predictions import label_numbers, probabilities_of
 from fer_core.statistics import bootstrap_interval, find_label_errors, proportion_interval
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def find_mistakes(table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    scores, labels = probabilities(table, classes), label_numbers(table, classes)
+    scores, labels = probabilities_of(table, classes), label_numbers(table, classes)
     best = scores.max(axis=1)
     own = scores[np.arange(len(table)), labels]
     found = pd.DataFrame(
@@ -95,7 +96,7 @@ def find_suspects(table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    scores = probabilities(table, classes)
+    scores = probabilities_of(table, classes)
     found = find_label_errors(scores / scores.sum(axis=1, keepdims=True), label_numbers(table, classes))
     names = np.asarray(classes, dtype=object)
     return pd.DataFrame(

@@ -69,7 +69,7 @@ def measure_robustness(
         for done, (name, strength) in enumerate(steps):
             pack = CorruptedPack(faces.pack, name, strength, seed) if strength else faces.pack
             found = evaluate_network(network, faces.dataset, pack, rows, match, batch_size=batch_size)
-            lines.append([name, strength, *(found.metrics[metric] for metric in METRICS)])
+            lines.append([name, strength, *(found.metrics.value(metric) for metric in METRICS)])
             advance(done + 1)
     return pd.DataFrame(lines, columns=["corruption", "strength", *METRICS])
 

@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from fer_core import distributed, registry
 from fer_core.errors import FerError
+from fer_core.machine import Machine
 
 if TYPE_CHECKING:
     from fer_core.engine.devices import Device
@@ -151,16 +152,16 @@ class Engine:
         self.scaler.update()
         return self.scaler.get_scale() >= scale
 
-    def describe(self) -> dict[str, object]:
-        """Plain values for `env.json`."""
-        return {
-            "device": str(self.device),
-            "precision": self.precision,
-            "compile": self.compile,
-            "deterministic": self.deterministic,
-            "threads": torch.get_num_threads(),
-            "processes": distributed.size(),
-        }
+    def describe(self) -> Machine:
+        """What results and their speed depend on."""
+        return Machine(
+            device=str(self.device),
+            precision=self.precision,
+            compile=self.compile,
+            deterministic=self.deterministic,
+            threads=torch.get_num_threads(),
+            processes=distributed.size(),
+        )
 
 
 def _find_device(name: str) -> tuple[Device, torch.device]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fer_core.config.yaml_text import read_yaml
 from fer_core.data.classes import check_names, order_of, target_names
 from fer_core.errors import FerError
+from fer_core.runs.records import LabelSpace, Renamed
 
 if TYPE_CHECKING:
     from fer_core.types import FERDataset
@@ -34,7 +35,7 @@ class Match:
         merge: Which of the checkpoint's classes go to which of `classes`, 0 or 1, [checkpoint's, `classes`].
         restrict: Whether probabilities are divided by their sum over `classes`.
         present: The classes that the dataset has.
-        record: The rule and what it changed, for the result; empty where both have the same classes.
+        record: The rule and what it changed; None where both have the same classes.
     """
 
     classes: tuple[str, ...]
@@ -42,11 +43,11 @@ class Match:
     merge: NDArray[np.float32]
     restrict: bool
     present: tuple[str, ...]
-    record: dict[str, Any]
+    record: LabelSpace | None
 
     def probabilities(self, of_checkpoint: NDArray[np.float32]) -> NDArray[np.float32]:
         """float32 [n, checkpoint's classes] to [n, `classes`]: those of merged classes are added up."""
-        if not self.record:
+        if self.record is None:
             return of_checkpoint
         merged = of_checkpoint @ self.merge
         if not self.restrict:
@@ -56,17 +57,17 @@ class Match:
 
     def describe(self, rows: NDArray[np.int64]) -> list[str]:
         """Lines on what is compared and left out among `rows`; none where both have the same classes."""
-        if not self.record:
+        if self.record is None:
             return []
         used = int((self.labels[rows] >= 0).sum())
         lines = [f"classes  {', '.join(self.present)}: {used:,} of {len(rows):,} faces"]
-        for side in ("dataset", "checkpoint"):
-            renamed = [f"{old} as {new}" for old, new in self.record["renamed"][side].items()]
+        for side, names in self.record.renamed:
+            renamed = [f"{old} as {new}" for old, new in names.items()]
             if renamed:
                 lines.append(f"classes  of the {side}: {', '.join(renamed)}")
-        if self.record["left_out"]:
-            lines.append(f"classes  left out, faces of {', '.join(self.record['left_out'])}")
-        if extra := self.record["without_faces"]:
+        if self.record.left_out:
+            lines.append(f"classes  left out, faces of {', '.join(self.record.left_out)}")
+        if extra := self.record.without_faces:
             rule = "cannot be predicted" if self.restrict else "can be predicted, which counts as wrong"
             lines.append(f"classes  that the dataset lacks: {', '.join(extra)}; they {rule}")
         return lines
@@ -114,19 +115,19 @@ def match_classes(
     for number, name in enumerate(classes):
         if of_outputs[name] in place:
             merge[number, place[of_outputs[name]]] = 1
-    record: dict[str, Any] = {}
+    record = None
     if rule is not None:
-        record = {
-            "rule": SHARED if rule == SHARED else dict(sorted(table.items())),
-            "restricted": restrict,
-            "shared": list(present),
-            "left_out": [name for name in dataset.classes if of_faces[name] not in present],
-            "without_faces": [name for name in outputs if name not in present],
-            "renamed": {
-                "dataset": {old: new for old, new in of_faces.items() if new not in (old, None)},
-                "checkpoint": {old: new for old, new in of_outputs.items() if new != old},
-            },
-        }
+        record = LabelSpace(
+            names=dict(sorted(table.items())),
+            restricted=restrict,
+            shared=present,
+            left_out=tuple(name for name in dataset.classes if of_faces[name] not in present),
+            without_faces=tuple(name for name in outputs if name not in present),
+            renamed=Renamed(
+                dataset={old: new for old, new in of_faces.items() if new not in (old, None)},
+                checkpoint={old: new for old, new in of_outputs.items() if new != old},
+            ),
+        )
     labels: NDArray[np.int64] = numbers[dataset.table["label"].to_numpy()]
     return Match(measured, labels, merge, restrict, present, record)
 

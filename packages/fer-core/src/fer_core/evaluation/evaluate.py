@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from fer_core.data.loader import killed_workers_told
 from fer_core.errors import FerError
 from fer_core.evaluation.classes import Match, Rule, match_classes
-from fer_core.files import write_atomically, write_json, write_text
+from fer_core.files import write_atomically, write_text
 from fer_core.inference.network import Network
-from fer_core.metrics import compute_metrics, save_confusion
+from fer_core.metrics import Metrics, compute_metrics, save_confusion
+from fer_core.runs.folder import EVALUATION, PREDICTIONS
+from fer_core.runs.predictions import GROUP, write_predictions
+from fer_core.runs.records import FORMAT, Evaluated, EvaluationRecord, LabelSpace
 from fer_core.training.predictions import predict
 
 if TYPE_CHECKING:
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
     from fer_core.data.packs import Pack
     from fer_core.engine import Engine
     from fer_core.types import FERDataset
-
-
-GROUP = "group"
-"""Column of tables and of stored predictions: faces of one subject, or film, which are alike."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +39,10 @@ class Evaluation:
         labels: Indices into `classes` [N].
         probabilities: float32 [N, C].
         metrics: What `compute_metrics` gives.
-        label_space: Which rule brought different classes together; empty where they were the same.
+        label_space: Which rule brought different classes together; None where they were the same.
         groups: Whom each face belongs to (the table's `group`: subject, film), empty text where one face's is not
             known [N]; no item where the dataset knows none.
-        about: Which weights on which data, for reports; empty inside a run, whose `result.json` says it.
+        about: Which weights on which data, for reports; None inside a run, whose `result.json` says it.
         seconds: That predicting took, with reading the faces, without loading the weights.
     """
 
@@ -53,40 +50,34 @@ class Evaluation:
     ids: list[str]
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float32]
-    metrics: dict[str, Any]
-    label_space: dict[str, Any] = field(default_factory=dict)
+    metrics: Metrics
+    label_space: LabelSpace | None = None
     groups: list[str] = field(default_factory=list)
-    about: dict[str, Any] = field(default_factory=dict)
+    about: Evaluated | None = None
     seconds: float = 0.0
 
     def save(self, folder: Path, name: str) -> list[Path]:
         """Write `predictions-NAME.csv`, `confusion-NAME.png`, and outside of a run `evaluation-NAME.json`."""
-        table, picture = folder / f"predictions-{name}.csv", folder / f"confusion-{name}.png"
-        write_text(table, self._csv())
+        table, picture = folder / f"{PREDICTIONS}{name}.csv", folder / f"confusion-{name}.png"
+        columns = (self.classes, self.ids, self.labels, self.probabilities, self.groups)
+        write_text(table, write_predictions(*columns))
         write_atomically(
             picture,
-            lambda partial: save_confusion(partial, self.metrics["confusion"], self.classes, f"{name} split"),
+            lambda partial: save_confusion(partial, self.metrics.confusion, self.classes, f"{name} split"),
         )
-        if not self.about:
+        if self.about is None:
             return [table, picture]
-        record = folder / f"evaluation-{name}.json"
-        content = {"classes": list(self.classes), "label_space": self.label_space, "metrics": self.metrics}
-        write_json(record, {**self.about, **content})
+        record = folder / f"{EVALUATION}{name}.json"
+        content = EvaluationRecord(
+            format=FORMAT,
+            weights=self.about.weights,
+            dataset=self.about.dataset,
+            classes=self.classes,
+            metrics=self.metrics,
+            label_space=self.label_space,
+        )
+        write_text(record, content.text())
         return [table, picture, record]
-
-    def _csv(self) -> str:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        last = [GROUP] if self.groups else []
-        writer.writerow(["id", "label", "predicted", *(f"p_{name}" for name in self.classes), *last])
-        best = self.probabilities.argmax(axis=1)
-        ends = [[group] for group in self.groups] or [[]] * len(self.ids)
-        lines = zip(self.ids, self.labels, best, self.probabilities, ends, strict=True)
-        for sample, label, predicted, row, end in lines:
-            # Nine digits bring every float32 back exactly.
-            scores = [f"{p:.9g}" for p in row]
-            writer.writerow([sample, self.classes[label], self.classes[predicted], *scores, *end])
-        return text.getvalue()
 
 
 def evaluate_checkpoint(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
 import time
@@ -10,28 +9,37 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fer_core import distributed, registry
 from fer_core.config import config_hash, dump_config, load_config
 from fer_core.data.loader import killed_workers_told
 from fer_core.engine import Engine
-from fer_core.errors import FerError
+from fer_core.errors import FerError, one_line
 from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
-from fer_core.files import write_atomically, write_json, write_text
+from fer_core.files import write_atomically, write_text
 from fer_core.metrics import save_curves
 from fer_core.plugins import load_plugins
+from fer_core.preprocessing import Preprocessing
+from fer_core.provenance import Model, Start
 from fer_core.reports.page import REPORT, render_run_report
 from fer_core.runs import folder as run_folder
-from fer_core.training.build import Data, build_setup, open_data
+from fer_core.runs.records import FORMAT, Environment, Result, Training, Weights
+from fer_core.training.build import build_setup, describe_dataset, describe_split, open_data
 from fer_core.training.components import check_components
+from fer_core.types import EVALUATED
 from fer_core.weights import checkpoint
 
 if TYPE_CHECKING:
     from fer_core.config import Config
+    from fer_core.machine import Machine
+    from fer_core.metrics import MetricsRow
+    from fer_core.runs.records import Best
     from fer_core.training.trainer import Trainer
+    from fer_core.types import Role
 
 Say = Callable[[str], None]
+ADVICE = "the run cannot be resumed, start it again"
 SUMMARY = ("accuracy", "mean_class_accuracy", "macro_f1")
 
 
@@ -124,8 +132,8 @@ def resume_run(folder: Path, device: str, show: Say) -> Path:
             f"{folder} is no run folder (it has no {run_folder.CONFIG}): name one that fer-run train made"
         )
     config = load_config(folder / run_folder.CONFIG)
-    stored = _read_environment(folder)
-    engine = _start_engine(config, stored["device"] if device == "auto" else device, stored["precision"])
+    stored = Environment.read(folder / run_folder.ENVIRONMENT, ADVICE)
+    engine = _start_engine(config, stored.device if device == "auto" else device, stored.precision)
     log = RunLog(show)
     if (folder / run_folder.RESULT).is_file():
         log(f"{folder} is finished already: see {folder / run_folder.RESULT}")
@@ -138,7 +146,9 @@ def resume_run(folder: Path, device: str, show: Say) -> Path:
         data = open_data(config, log)
     saved = (folder / run_folder.STATE).exists()
     state = checkpoint.load_state_file(folder / run_folder.STATE) if saved else None
-    setup = build_setup(config, data, engine, log, start=state and state["start"])
+    where = str(folder / run_folder.STATE)
+    start = None if state is None else Start.check(state["start"], where, ADVICE)
+    setup = build_setup(config, data, engine, log, start)
     trainer: Trainer = registry.find("trainers", config.train.trainer)(setup, folder)
     if state is not None:
         trainer.load_state(state)
@@ -185,18 +195,18 @@ def _train_and_evaluate(trainer: Trainer, engine: Engine, log: RunLog) -> None:
             _finish(trainer, result, seconds, speed, log)
 
 
-def _finish(trainer: Trainer, result: dict[str, Any], seconds: float, speed: float, log: RunLog) -> None:
+def _finish(trainer: Trainer, result: Result, seconds: float, speed: float, log: RunLog) -> None:
     folder = trainer.folder
     write_atomically(
         folder / "curves.png",
         lambda partial: save_curves(partial, trainer.history, metric=trainer.config.train.metric),
     )
     _finish_environment(folder, seconds, speed)
-    write_json(folder / run_folder.RESULT, result)
+    write_text(folder / run_folder.RESULT, result.text())
     _write_report(folder, log)
-    for split, metrics in result["metrics"].items():
-        figures = [f"{name.replace('_', ' ')} {metrics[name]:.2%}" for name in SUMMARY]
-        log(f"{split:<8} {'  '.join(figures)}  (epoch {result['best']['epoch']})")
+    for split, metrics in result.metrics.items():
+        figures = [f"{name.replace('_', ' ')} {metrics.value(name):.2%}" for name in SUMMARY]
+        log(f"{split:<8} {'  '.join(figures)}  (epoch {result.best.epoch:g})")
     pictures = sorted(path.name for path in folder.glob("*.png"))
     log(f"written  {folder}: {run_folder.RESULT}, {run_folder.BEST}, {REPORT}, {', '.join(pictures)}")
 
@@ -209,36 +219,53 @@ def _write_report(folder: Path, log: Say) -> None:
         log(f"warning  no {REPORT}: {error}")
 
 
-def _evaluate_run(trainer: Trainer, engine: Engine) -> tuple[dict[str, Any], float]:
-    """Evaluate the chosen and the last weights on every part that has faces; the result, and faces a second."""
+def _evaluate_run(trainer: Trainer, engine: Engine) -> tuple[Result, float]:
+    """Evaluate the chosen and the last weights on every part that has faces; the result, and images/s."""
     data, folder, last = trainer.setup.data, trainer.folder, trainer.history[-1]
-    roles = [role for role in ("val", "test") if len(data.rows(role))]
-    best = trainer.best or {"epoch": last["epoch"], "step": last["step"]}
-    found: dict[str, dict[str, Evaluation]] = {}
+    roles = [role for role in EVALUATED if len(data.rows(role))]
+    best = trainer.best or last
+    found: dict[str, dict[Role, Evaluation]] = {}
     for name in (run_folder.BEST, run_folder.LAST):
-        if name == run_folder.LAST and best["step"] == last["step"]:
+        if name == run_folder.LAST and best.step == last.step:
             found[name] = found[run_folder.BEST]
             continue
         found[name] = {role: _evaluate_role(trainer, folder / name, role, engine) for role in roles}
     if distributed.is_main():
         for role, evaluation in found[run_folder.BEST].items():
             evaluation.save(folder, role)
-    metrics = {
-        name: {role: evaluation.metrics for role, evaluation in evaluations.items()}
-        for name, evaluations in found.items()
-    }
     chosen = found[run_folder.BEST].values()
     speed = sum(len(evaluation.ids) for evaluation in chosen) / sum(evaluation.seconds for evaluation in chosen)
-    result = {
-        **_identity(trainer),
-        "metrics": metrics[run_folder.BEST],
-        "best": {"epoch": best["epoch"], "step": best["step"], "metrics": metrics[run_folder.BEST]},
-        "last": {"epoch": last["epoch"], "step": last["step"], "metrics": metrics[run_folder.LAST]},
-    }
+    config, setup = trainer.config, trainer.setup
+    result = Result(
+        format=FORMAT,
+        model=Model(name=config.model.name, options=config.model.options),
+        classes=setup.info.classes,
+        dataset=describe_dataset(config, data),
+        split=describe_split(config, data),
+        start=setup.start,
+        preprocessing=Preprocessing.from_config(config.data),
+        protocol=Training(
+            select=config.train.select,
+            metric=config.train.metric,
+            selected_on_test=config.train.select == "best:test",
+            seed=config.train.seed,
+            epochs=trainer.epochs,
+            steps=trainer.total_steps,
+            stopped=trainer.stop,
+        ),
+        config_sha256=config_hash(config),
+        best=_weights(best, found[run_folder.BEST]),
+        last=_weights(last, found[run_folder.LAST]),
+    )
     return result, speed
 
 
-def _evaluate_role(trainer: Trainer, weights: Path, role: str, engine: Engine) -> Evaluation:
+def _weights(row: MetricsRow | Best, found: Mapping[Role, Evaluation]) -> Weights:
+    metrics = {role: evaluation.metrics for role, evaluation in found.items()}
+    return Weights(epoch=row.epoch, step=row.step, metrics=metrics)
+
+
+def _evaluate_role(trainer: Trainer, weights: Path, role: Role, engine: Engine) -> Evaluation:
     data, section = trainer.setup.data, trainer.config.data
     size = section.eval_batch_size or section.batch_size
     return evaluate_checkpoint(
@@ -246,70 +273,36 @@ def _evaluate_role(trainer: Trainer, weights: Path, role: str, engine: Engine) -
     )
 
 
-def _identity(trainer: Trainer) -> dict[str, Any]:
-    """Everything that says what was done, and nothing that differs between equal runs."""
-    config, data, header = trainer.config, trainer.setup.data, trainer.setup.header
-    return {
-        "format": checkpoint.FORMAT,
-        "model": header["model"],
-        **trainer.setup.start,
-        "classes": header["classes"],
-        "dataset": {**header["dataset"], "counts": _counts(data)},
-        "split": header["split"],
-        "protocol": {
-            "select": config.train.select,
-            "metric": config.train.metric,
-            "selected_on_test": config.train.select == "best:test",
-            "seed": config.train.seed,
-            "epochs": trainer.epochs,
-            "steps": trainer.total_steps,
-            "stopped": trainer.stop,
-        },
-        "preprocessing": header["preprocessing"],
-        "config_sha256": config_hash(config),
-    }
-
-
-def _counts(data: Data) -> Mapping[str, Mapping[str, int]]:
-    return {role: data.counts(role) for role in ("train", "val", "test") if len(data.rows(role))}
-
-
 def _write_environment(folder: Path, engine: Engine) -> None:
     packages = ("fer-core", "torch", "torchvision", "numpy", "pandas", "scikit-learn", "pillow")
     plugins = {plugin.distribution: plugin.version for plugin in load_plugins().loaded}
-    content = {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": sys.argv,
-        **engine.describe(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "versions": {name: version(name) for name in packages} | plugins,
-    }
-    write_json(folder / run_folder.ENVIRONMENT, content)
-
-
-def _read_environment(folder: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads((folder / run_folder.ENVIRONMENT).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FerError(
-            f"{folder} has no readable {run_folder.ENVIRONMENT}, so the run cannot go on: start it again"
-        ) from error
-    return content
+    environment = Environment(
+        format=FORMAT,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=tuple(map(one_line, sys.argv)),
+        **dict(engine.describe()),
+        python=platform.python_version(),
+        platform=platform.platform(),
+        versions={name: version(name) for name in packages} | plugins,
+    )
+    write_text(folder / run_folder.ENVIRONMENT, environment.text())
 
 
 def _finish_environment(folder: Path, seconds: float, speed: float) -> None:
-    content = _read_environment(folder)
-    measured = {
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "training_seconds": [*content.get("training_seconds", []), round(seconds, 1)],
-        "evaluated_per_second": round(speed, 1),
-    }
-    write_json(folder / run_folder.ENVIRONMENT, {**content, **measured})
+    path = folder / run_folder.ENVIRONMENT
+    stored = Environment.read(path, ADVICE)
+    measured = stored.model_copy(
+        update={
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "training_seconds": (*stored.training_seconds, round(seconds, 1)),
+            "evaluated_per_second": round(speed, 1),
+        }
+    )
+    write_text(path, measured.text())
 
 
-def _warn_about_changes(engine: Engine, stored: Mapping[str, Any], log: RunLog) -> None:
+def _warn_about_changes(engine: Engine, stored: Machine, log: RunLog) -> None:
     now = engine.describe()
-    changed = [key for key in ("device", "threads", "processes") if now[key] != stored[key]]
-    for key in changed:
-        log(f"warning  {key} was {stored[key]}, is {now[key]}: the run goes on, but not bit for bit")
+    for key in ("device", "threads", "processes"):
+        if (is_now := getattr(now, key)) != (was := getattr(stored, key)):
+            log(f"warning  {key} was {was}, is {is_now}: the run goes on, but not bit for bit")

@@ -16,10 +16,8 @@ from typing import IO
 
 from fer_core.errors import FerError
 from fer_core.experiments.plan import Run
-from fer_core.files import write_json
+from fer_core.files import write_text
 from fer_core.runs import folder as run_folder
-
-EXPERIMENT = "experiment.json"
 
 
 def is_finished(run: Run) -> bool:
@@ -42,7 +40,7 @@ def command(run: Run, device: str) -> list[str]:
 
 def mark(run: Run) -> None:
     """Say in the run's folder which experiment it belongs to."""
-    write_json(run.folder / EXPERIMENT, run.describe())
+    write_text(run.folder / run_folder.EXPERIMENT, run.membership().text())
 
 
 class Attempt:

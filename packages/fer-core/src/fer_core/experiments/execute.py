@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
@@ -18,6 +17,7 @@ from fer_core.errors import FerError, IncompleteError, InterruptedRunError
 from fer_core.experiments.attempt import Attempt, is_finished, mark
 from fer_core.experiments.plan import Run
 from fer_core.runs import folder as run_folder
+from fer_core.runs.records import Result
 
 Say = Callable[[str], None]
 Status = Literal["finished", "skipped", "failed", "interrupted"]
@@ -177,14 +177,12 @@ def describe_outcome(outcome: Outcome) -> str:
 
 
 def summary(run: Run) -> str:
-    """Test figures of a finished run."""
-    try:
-        metrics = json.loads((run.folder / run_folder.RESULT).read_text(encoding="utf-8"))["metrics"]["test"]
-        return f"test accuracy {metrics['accuracy']:.2%}, mean class accuracy {metrics['mean_class_accuracy']:.2%}"
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FerError(
-            f"{run.folder / run_folder.RESULT} cannot be read ({error}): delete that folder to make the run again"
-        ) from error
+    """Test figures of a finished run. Raises FerError where its result is damaged."""
+    metrics = Result.read(run.folder / run_folder.RESULT, "delete that folder to make the run again").metrics
+    if "test" not in metrics:
+        return "no faces in its test part"
+    found = metrics["test"]
+    return f"test accuracy {found.accuracy:.2%}, mean class accuracy {found.mean_class_accuracy:.2%}"
 
 
 def run_local(runs: Sequence[Run], device: str, jobs: int, say: Say) -> list[Outcome]:

@@ -17,6 +17,7 @@ from fer_core.errors import FerError
 from fer_core.experiments.schema import PER_SPLIT, Experiment
 from fer_core.experiments.splits import SplitChoice, expand_split
 from fer_core.plugins import normalize
+from fer_core.runs.records import FORMAT, Membership
 
 if TYPE_CHECKING:
     from fer_core.config import Config
@@ -59,13 +60,10 @@ class Run:
         """The folder, seen from the experiment's."""
         return f"{self.folder.parent.name}/{self.folder.name}"
 
-    def describe(self) -> dict[str, Any]:
-        """What `experiment.json` in its folder says: which experiment, which recipe, which values of the grid.
-
-        `recipe` is empty for a model's own recipe, and the experiment's name for the one that its models share.
-        """
+    def membership(self) -> Membership:
+        """What `experiment.json` in its folder says."""
         shared = self.experiment if self.recipe == "shared" else ""
-        return {"experiment": self.experiment, "recipe": shared, "grid": list(self.grid)}
+        return Membership(format=FORMAT, experiment=self.experiment, recipe=shared, grid=self.grid)
 
 
 def make_plan(experiment: Experiment) -> list[Run]:

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fer_core.errors import FerError
+from fer_core.metrics.record import Metrics
 
 TINY = 1e-12
 
 
-def compute_metrics(labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str]) -> dict[str, Any]:
+def compute_metrics(labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str]) -> Metrics:
     """Compare labels with the most probable classes; of equal probabilities the first class wins.
 
     With n[i][j] the number of images of class i that were taken for class j (the figures equal scikit-learn's):
@@ -32,9 +33,6 @@ def compute_metrics(labels: ArrayLike, probabilities: ArrayLike, classes: Sequen
         probabilities: [N, C], finite.
         classes: The C names.
 
-    Returns:
-        Plain Python numbers, fractions from 0 to 1, ready for JSON.
-
     Raises:
         FerError: There is no image, or a probability is not finite.
         ValueError: Shapes or label numbers do not fit together.
@@ -47,15 +45,16 @@ def compute_metrics(labels: ArrayLike, probabilities: ArrayLike, classes: Sequen
     occurs = support + predicted > 0
     f1 = 2 * hits[occurs] / (support + predicted)[occurs]
     recall = [int(hit) / int(n) if n else None for hit, n in zip(hits, support, strict=True)]
-    return {
-        "accuracy": int(hits.sum()) / len(truth),
-        "mean_class_accuracy": float(np.mean([r for r in recall if r is not None])),
-        "macro_f1": float(f1.mean()),
-        "cross_entropy": float(-np.log(np.maximum(scores[np.arange(len(truth)), truth], TINY)).mean()),
-        "recall": dict(zip(classes, recall, strict=True)),
-        "confusion": confusion.tolist(),
-        "count": len(truth),
-    }
+    entropy = float(-np.log(np.maximum(scores[np.arange(len(truth)), truth], TINY)).mean())
+    return Metrics(
+        accuracy=int(hits.sum()) / len(truth),
+        mean_class_accuracy=float(np.mean([r for r in recall if r is not None])),
+        macro_f1=float(f1.mean()),
+        cross_entropy=max(entropy, 0.0),  # a probability may round to slightly more than 1
+        recall=dict(zip(classes, recall, strict=True)),
+        confusion=tuple(map(tuple, confusion.tolist())),
+        count=len(truth),
+    )
 
 
 def _check(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +14,8 @@ from fer_core.errors import FerError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from fer_core.metrics.record import MetricsRow
 
 _COLOURS = {"train": "#0072B2", "val": "#D55E00", "test": "#009E73"}
 """Distinguishable in all common kinds of colour blindness (Okabe and Ito 2008)."""
@@ -87,13 +88,13 @@ def _summary(counts: NDArray[Any], shares: NDArray[np.float64]) -> str:
     )
 
 
-def save_curves(path: str | Path, rows: Sequence[Mapping[str, Any]], *, metric: str = "accuracy") -> None:
+def save_curves(path: str | Path, rows: Sequence[MetricsRow], *, metric: str = "accuracy") -> None:
     """Draw loss and accuracy over the epochs and mark the best epoch.
 
     Args:
         path: Where the PNG goes.
-        rows: Lines of `metrics.jsonl`: `epoch` (2.5 is in the middle of the third), and under `train`, `val`,
-            `test` whatever was measured of `loss`, `cross_entropy`, `accuracy` and `mean_class_accuracy` (0 to 1).
+        rows: Evaluations; drawn is what was measured of `loss`, `cross_entropy`, `accuracy` and
+            `mean_class_accuracy`.
         metric: What the best epoch is best in, on `val`, else on `test`; the earliest of equals.
 
     Raises:
@@ -121,7 +122,7 @@ def save_curves(path: str | Path, rows: Sequence[Mapping[str, Any]], *, metric: 
                 label=label,
                 linestyle=(0, (4, 2)),
             )
-        epochs = [row["epoch"] for row in rows]
+        epochs = [row.epoch for row in rows]
         _dress(losses, "loss", "upper right", epochs)
         _dress(accuracies, "accuracy (%)", "lower right", epochs)
         if best is not None:
@@ -139,13 +140,12 @@ def save_curves(path: str | Path, rows: Sequence[Mapping[str, Any]], *, metric: 
     _save(path, draw)
 
 
-def _series(rows: Sequence[Mapping[str, Any]], part: str, key: str) -> list[tuple[float, float]]:
-    """The epochs in which `key` was measured on `part`, with finite values only."""
-    pairs = [(row["epoch"], (row.get(part) or {}).get(key)) for row in rows]
-    return [(epoch, value) for epoch, value in pairs if value is not None and math.isfinite(value)]
+def _series(rows: Sequence[MetricsRow], part: str, key: str) -> list[tuple[float, float]]:
+    """The epochs in which `key` was measured on `part`."""
+    return [(row.epoch, row.part(part)[key]) for row in rows if key in row.part(part)]
 
 
-def _line(axes: Axes, rows: Sequence[Mapping[str, Any]], part: str, key: str, scale: float, **style: Any) -> None:
+def _line(axes: Axes, rows: Sequence[MetricsRow], part: str, key: str, scale: float, **style: Any) -> None:
     points = _series(rows, part, key)
     if points:
         epochs, values = zip(*points, strict=True)
@@ -153,7 +153,7 @@ def _line(axes: Axes, rows: Sequence[Mapping[str, Any]], part: str, key: str, sc
         axes.plot(epochs, scale * np.asarray(values), marker=marker, markersize=3.5, linewidth=1.6, **style)
 
 
-def _best(rows: Sequence[Mapping[str, Any]], metric: str) -> tuple[float, str, float] | None:
+def _best(rows: Sequence[MetricsRow], metric: str) -> tuple[float, str, float] | None:
     for part in ("val", "test"):
         points = _series(rows, part, metric)
         if points:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fer_core.reports.drawing import Drawing
 
 if TYPE_CHECKING:
+    from fer_core.metrics import MetricsRow
     from fer_core.statistics import Ranking, Reliability
 
 Points = Sequence[tuple[float, float]]
@@ -74,20 +75,20 @@ def _legend(drawing: Drawing, x: float, y: float, names: Sequence[tuple[str, str
         x += 40 + 6.6 * len(name)
 
 
-def draw_curves(history: Sequence[Mapping[str, Any]], title: str, chosen: float | None = None) -> Drawing:
+def draw_curves(history: Sequence[MetricsRow], title: str, chosen: float | None = None) -> Drawing:
     """Loss and accuracy of every epoch, and the epoch that was chosen.
 
     Args:
-        history: Lines of `metrics.jsonl`.
+        history: Evaluations.
         title: Whose they are.
         chosen: The epoch of the weights that are reported.
     """
     drawing = Drawing(760, 330, f"Learning curves of {title}", "")
     said = []
     panels = (("cross_entropy", 1.0, "cross-entropy", 44.0), ("accuracy", 100.0, "accuracy, %", 430.0))
-    epochs = [float(row["epoch"]) for row in history]
+    epochs = [row.epoch for row in history]
     low, high = (min(epochs), max(epochs)) if epochs else (0.0, 1.0)
-    parts = [part for part in ("train", "val", "test") if any(row.get(part) for row in history)]
+    parts = [part for part in ("train", "val", "test") if any(row.part(part) for row in history)]
     _legend(drawing, 44, 22, [(part, f"series{n}", False) for n, part in enumerate(parts)])
     for key, scale, label, left in panels:
         lines = {part: _series(history, part, key, scale) for part in parts}
@@ -116,9 +117,8 @@ def draw_curves(history: Sequence[Mapping[str, Any]], title: str, chosen: float 
     return drawing
 
 
-def _series(history: Sequence[Mapping[str, Any]], part: str, key: str, scale: float) -> list[tuple[float, float]]:
-    pairs = [(float(row["epoch"]), (row.get(part) or {}).get(key)) for row in history]
-    return [(x, scale * y) for x, y in pairs if y is not None and math.isfinite(y)]
+def _series(history: Sequence[MetricsRow], part: str, key: str, scale: float) -> list[tuple[float, float]]:
+    return [(row.epoch, scale * row.part(part)[key]) for row in history if key in row.part(part)]
 
 
 def draw_confusion(counts: Sequence[Sequence[int]], classes: Sequence[str], title: str) -> Drawing:

@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer_core.metrics import compute_metrics
-from fer_core.runs.reading import Protocol, RunRecord
+from fer_core.metrics import Metrics, compute_metrics
+from fer_core.runs.predictions import label_numbers, probabilities_of
+from fer_core.runs.reading import PART, Protocol, RunRecord
 from fer_core.statistics import bootstrap_interval, corrected_t, holm, mcnemar, paired_bootstrap
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from fer_core.types import Role
+
 METRICS = ("accuracy", "mean_class_accuracy", "macro_f1")
-PART = "test"
 Place = tuple[str, str, Protocol]
 """Dataset, fingerprint, protocol."""
 LEVEL = 0.05
+_PARTS: tuple[Role, Role] = (PART, "train")
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Cell:
     @cached_property
     def tables(self) -> tuple[pd.DataFrame, ...]:
         """Predictions on the test part of those runs that have them."""
-        return tuple(run.predictions[PART] for run in self.runs if PART in run.predictions)
+        return tuple(run.predictions for run in self.runs if run.predictions is not None)
 
     @cached_property
     def parts(self) -> dict[str, list[pd.DataFrame]]:
@@ -70,7 +73,7 @@ class Cell:
     def scores(self) -> dict[str, Score]:
         """Every metric of `METRICS`."""
         measured = [_measure(run) for run in self.runs]
-        return {metric: self._score(metric, [found[metric] for found in measured]) for metric in METRICS}
+        return {metric: self._score(metric, [found.value(metric) for found in measured]) for metric in METRICS}
 
     def _score(self, metric: str, values: list[float]) -> Score:
         deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
@@ -243,28 +246,17 @@ def _row_names(variants: Mapping[tuple[str, str], RunRecord]) -> dict[tuple[str,
     return names
 
 
-def _measure(run: RunRecord) -> Mapping[str, float]:
+def _measure(run: RunRecord) -> Metrics:
     """From the stored predictions; from `result.json` where there are none."""
-    table = run.predictions.get(PART)
+    table = run.predictions
     if table is None:
-        stored: Mapping[str, float] = run.result["metrics"][PART]
-        return stored
-    return compute_metrics(label_numbers(table, run.classes), probabilities(table, run.classes), run.classes)
-
-
-def label_numbers(table: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
-    """True classes as positions in `classes`, [N]."""
-    return table["label"].map({name: number for number, name in enumerate(classes)}).to_numpy(dtype=np.int64)
+        return run.result.metrics[PART]
+    return compute_metrics(label_numbers(table, run.classes), probabilities_of(table, run.classes), run.classes)
 
 
 def label_and_predictions(tables: Sequence[pd.DataFrame]) -> tuple[np.ndarray, np.ndarray]:
     """Names of the true classes [N], and of the predicted ones in each of several runs on these faces [R, N]."""
     return tables[0]["label"].to_numpy(str), np.stack([table["predicted"].to_numpy(str) for table in tables])
-
-
-def probabilities(table: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
-    """[N, C] in the order of `classes`."""
-    return table[[f"p_{name}" for name in classes]].to_numpy(dtype=np.float64)
 
 
 def groups_of(table: pd.DataFrame) -> np.ndarray | None:
@@ -285,8 +277,8 @@ def _grouped(table: pd.DataFrame) -> bool:
 
 def test_share(run: RunRecord) -> float:
     """Test faces over training and test faces, as the corrected t test counts them."""
-    counts = {part: sum(of_part.values()) for part, of_part in run.result["dataset"]["counts"].items()}
-    return float(counts[PART] / (counts[PART] + counts["train"]))
+    test, train = (sum(run.result.dataset.counts[part].values()) for part in _PARTS)
+    return test / (test + train)
 
 
 def _compare(column: Column, metric: str) -> tuple[Comparison, ...]:
@@ -336,7 +328,9 @@ def _mean(tables: Sequence[pd.DataFrame], cell: Cell, metric: str) -> float:
     return float(
         np.mean(
             [
-                compute_metrics(label_numbers(table, classes), probabilities(table, classes), classes)[metric]
+                compute_metrics(label_numbers(table, classes), probabilities_of(table, classes), classes).value(
+                    metric
+                )
                 for table in tables
             ]
         )

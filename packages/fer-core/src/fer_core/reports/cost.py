@@ -35,19 +35,19 @@ class Cost:
 
 def measure_cost(run: RunRecord) -> Cost | None:
     """Count the network of a run; None where its plugin is not installed or it cannot be built."""
-    model = run.result["model"]
-    size = int((run.result.get("preprocessing") or run.config["data"])["input_size"])
-    return _measure(run.model, json.dumps(model.get("options") or {}, sort_keys=True), run.classes, size)
+    options = json.dumps(run.result.model.options, sort_keys=True)
+    return _measure(run.model, options, run.classes, run.result.preprocessing.input_size)
 
 
 def speeds(runs: Mapping[str, RunRecord]) -> dict[str, float]:
     """Faces a second of each row's run when it was evaluated, reading included; of those that recorded it."""
-    return {row: run.env["evaluated_per_second"] for row, run in runs.items() if "evaluated_per_second" in run.env}
+    found = {row: run.env.evaluated_per_second for row, run in runs.items() if run.env is not None}
+    return {row: speed for row, speed in found.items() if speed is not None}
 
 
 def comparable(runs: Iterable[RunRecord]) -> bool:
     """Whether the speeds of runs may stand in one picture: same kind of machine, arithmetic and threads."""
-    return len({tuple(run.env.get(key) for key in MACHINE) for run in runs}) == 1
+    return len({tuple(getattr(run.env, key, None) for key in MACHINE) for run in runs}) == 1
 
 
 @lru_cache(maxsize=256)

@@ -15,20 +15,19 @@ from fer_core.reports import charts, tables
 from fer_core.reports.claims import Reproduction, find_claims
 from fer_core.reports.compare import (
     METRICS,
-    PART,
     Cell,
     Column,
     Table,
     groups_of,
-    label_numbers,
     make_tables,
-    probabilities,
 )
 from fer_core.reports.cost import Cost, comparable, measure_cost, speeds
 from fer_core.reports.diagnoses import Budget, find_diagnoses, read_diagnosis
 from fer_core.reports.drawing import Drawing, theme
 from fer_core.reports.elsewhere import Elsewhere, find_evaluations
-from fer_core.runs.reading import CONFIG, Collection, RunRecord, collect
+from fer_core.runs.folder import CONFIG
+from fer_core.runs.predictions import label_numbers, probabilities_of
+from fer_core.runs.reading import PART, Collection, RunRecord, collect
 from fer_core.statistics import bootstrap_interval, friedman_nemenyi, proportion_interval, reliability
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ def missing_predictions(runs: Sequence[RunRecord]) -> list[str]:
     return [
         f"{run.folder} has no predictions-{PART}.csv: it has no interval and is not tested; evaluate it again"
         for run in runs
-        if PART not in run.predictions
+        if run.predictions is None
     ]
 
 
@@ -248,8 +247,8 @@ def _figures(row: str, cell: Cell, dataset: str, pictures: Pictures) -> dict[str
         import pandas as pd
 
         pooled, classes = pd.concat(cell.tables, ignore_index=True), cell.runs[0].classes
-        labels, scores = label_numbers(pooled, classes), probabilities(pooled, classes)
-        confusion = compute_metrics(labels, scores, classes)["confusion"]
+        labels, scores = label_numbers(pooled, classes), probabilities_of(pooled, classes)
+        confusion = compute_metrics(labels, scores, classes).confusion
         curve = reliability(scores / scores.sum(axis=1, keepdims=True), labels)
         content["per_class"] = _per_class(pooled, confusion, classes)
         content["recalls"] = {of["name"]: of["recall"] for of in content["per_class"] if of["recall"]}
@@ -306,25 +305,20 @@ def _per_class(
 
 
 def _run(run: RunRecord, title: str, pictures: Pictures) -> dict[str, Any]:
-    command = [str(word) for word in run.env.get("command", [])]
+    env = run.env
+    command = list(env.command) if env else []
     if command:
         script = Path(command[0]).name
         command[0] = "fer-run" if script == "__main__.py" else script  # python -m fer_core is the same
-    seconds = run.env.get("training_seconds")
+    seconds = env.training_seconds if env else ()
     name = f"{title}, seed {run.seed}"
-    epoch = (run.result.get("best") or {}).get("epoch")
-    curves = charts.draw_curves(run.history, name, epoch) if run.history else None
+    curves = charts.draw_curves(run.history, name, run.result.best.epoch) if run.history else None
+    facts = ("device", "precision", "deterministic", "threads", "processes", "python", "platform")
     return {
         "run": run,
         "command": shlex.join(command) if command else "not recorded",
         "curves": pictures.add(f"curves {name}", curves) if curves else "",
-        "start": run.result.get("start", "not recorded"),
-        "backbones": run.result.get("backbone_sha256") or [],
         "seconds": f"{sum(seconds):,.0f} s" if seconds else "–",
-        "versions": ", ".join(f"{key} {of}" for key, of in sorted((run.env.get("versions") or {}).items())),
-        "machine": ", ".join(
-            f"{key} {run.env[key]}"
-            for key in ("device", "precision", "deterministic", "threads", "processes", "python", "platform")
-            if key in run.env
-        ),
+        "versions": ", ".join(f"{key} {of}" for key, of in sorted(env.versions.items())) if env else "",
+        "machine": ", ".join(f"{key} {getattr(env, key)}" for key in facts) if env else "",
     }

@@ -158,7 +158,7 @@ def _runs(cell: Cell) -> str:
 
 
 def _faces(column: Column) -> str:
-    counts = {sum(cell.runs[0].result["dataset"]["counts"]["test"].values()) for cell in column.cells.values()}
+    counts = {sum(cell.runs[0].result.dataset.counts["test"].values()) for cell in column.cells.values()}
     return " or ".join(f"{count:,}" for count in sorted(counts)) + " test faces"
 
 

@@ -23,6 +23,13 @@ BEST = "best.safetensors"
 LAST = "last.safetensors"
 STATE = "last.state.pt"
 LOG = "log.txt"
+EXPERIMENT = "experiment.json"
+"""Which experiment the run belongs to."""
+CALIBRATION = "calibration.json"
+PREDICTIONS = "predictions-"
+"""Begins the names of the tables of predictions, which `PART.csv` ends."""
+EVALUATION = "evaluation-"
+"""Begins the names of the records of evaluations on other data, which `PART.json` ends."""
 
 
 def check(config: Config) -> None:

@@ -7,21 +7,29 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import yaml
+from pydantic import JsonValue
 
+from fer_core.config import load_config
+from fer_core.config.schema import plain
 from fer_core.errors import FerError
+from fer_core.metrics import MetricsRow
+from fer_core.records import read_bytes
+from fer_core.runs.folder import CONFIG, ENVIRONMENT, EXPERIMENT, METRICS, PREDICTIONS, RESULT
+from fer_core.runs.predictions import read_predictions
+from fer_core.runs.records import Environment, Membership, Result
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CONFIG, ENVIRONMENT, METRICS, RESULT = "config.yaml", "env.json", "metrics.jsonl", "result.json"
-PREDICTIONS = "predictions-"
-EXPERIMENT = "experiment.json"
-"""What an experiment writes into the folders of its runs; `recipe` in it names the recipe that all share."""
+    from fer_core.config import Config
+    from fer_core.types import Role
+
+PART: Role = "test"
+"""The part that reports are about."""
+ADVICE = "the run is damaged, train it again"
 REPETITION = ("train.seed", "data.split", "data.split_seed", "data.root", "data.workers", "run", "callbacks")
 """Keys of a configuration in which runs of one row of a table may differ."""
 
@@ -69,81 +77,73 @@ class RunRecord:
         result: `result.json`.
         config: `config.yaml`.
         history: Lines of `metrics.jsonl`.
-        env: `env.json`; empty where it is missing.
+        env: `env.json`; None where it is missing.
         recipe: Name of the recipe that an experiment gave to all its models; empty where each has its own.
+        predictions: On the test part: `id`, `label`, `predicted` (class names) and `p_<class>`; None where they
+            are missing.
     """
 
     folder: Path
-    result: dict[str, Any]
-    config: dict[str, Any]
-    history: list[dict[str, Any]]
-    env: dict[str, Any]
+    result: Result
+    config: Config
+    history: tuple[MetricsRow, ...]
+    env: Environment | None
     recipe: str = ""
+    predictions: pd.DataFrame | None = None
 
     @property
     def model(self) -> str:
         """Name of the model."""
-        return str(self.result["model"]["name"])
+        return self.result.model.name
 
     @property
     def dataset(self) -> str:
         """Name of the dataset."""
-        return str(self.result["dataset"]["name"])
+        return self.result.dataset.name
 
     @property
     def fingerprint(self) -> str:
         """Of the dataset."""
-        return str(self.result["dataset"]["fingerprint"])
+        return self.result.dataset.fingerprint
 
     @property
     def digest(self) -> str:
         """Of the split: runs with the same one have the same faces in every part."""
-        return str(self.result["split"]["digest"])
+        return self.result.split.digest
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in the model's order."""
-        return tuple(self.result["classes"])
+        return self.result.classes
 
     @property
     def seed(self) -> int:
         """Seed of the training."""
-        return int(self.result["protocol"]["seed"])
+        return self.result.protocol.seed
 
     @property
     def protocol(self) -> Protocol:
         """Split, selection and recipe."""
-        split, chosen = self.result["split"], self.result["protocol"]
-        held = split["protocol"].endswith("+holdout")
-        select = chosen["select"]
+        split, chosen = self.result.split, self.result.protocol
+        held = split.protocol.endswith("+holdout")
         return Protocol(
-            split_family(split["protocol"]),
-            float(split["holdout"]) if held else 0.0,
-            select,
-            "" if select == "last" else chosen["metric"],
+            split_family(split.protocol),
+            split.holdout if held else 0.0,
+            chosen.select,
+            "" if chosen.select == "last" else chosen.metric,
             self.recipe,
         )
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, JsonValue]:
         """The configuration, flat, without what differs between repetitions: seeds, split number, places."""
-        flat = flatten(self.config)
+        flat = _flatten(plain(self.config))
         return {key: value for key, value in flat.items() if not _is_repetition(key)}
 
     @property
     def variant(self) -> str:
         """Digest of `settings`: runs with the same one are repetitions of each other."""
-        return hashlib.sha256(json.dumps(self.settings, sort_keys=True, default=str).encode()).hexdigest()[:12]
-
-    @cached_property
-    def predictions(self) -> dict[str, pd.DataFrame]:
-        """For each part its table: `id`, `label`, `predicted` (class names) and `p_<class>`.
-
-        Raises:
-            FerError: A table is damaged, or names other classes than the run.
-        """
-        found = sorted(self.folder.glob(f"{PREDICTIONS}*.csv"))
-        return {path.stem.removeprefix(PREDICTIONS): read_predictions(path, self.classes) for path in found}
+        return hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -174,12 +174,12 @@ def split_family(protocol: str) -> str:
     return ":".join([name, *arguments]) + plus + held
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flatten(tree: Mapping[str, JsonValue], prefix: str = "") -> dict[str, JsonValue]:
     """Nested mappings as one, with dotted keys; an empty mapping stays a value."""
-    flat: dict[str, Any] = {}
+    flat: dict[str, JsonValue] = {}
     for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            flat |= flatten(value, f"{prefix}{key}.")
+        if isinstance(value, dict) and value:
+            flat |= _flatten(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value
     return flat
@@ -193,28 +193,75 @@ def read_run(folder: Path) -> RunRecord:
     """Read a finished run.
 
     Raises:
-        FerError: `folder` is none, it is not finished, or a file in it is damaged.
+        FerError: `folder` is not a run folder, the run is not finished, or one of its files is damaged.
     """
-    if not (folder / CONFIG).is_file() and not (folder / RESULT).is_file():
-        raise FerError(f"{folder} is no run folder (it has no {CONFIG}): name one that fer-run train made")
-    if not (folder / RESULT).is_file():
-        raise FerError(f"{folder} is not finished: go on with fer-run train --resume {folder}")
-    result = _read_json(folder / RESULT)
-    _check_result(folder, result)
-    env = _read_json(folder / ENVIRONMENT) if (folder / ENVIRONMENT).is_file() else {}
-    experiment = _read_json(folder / EXPERIMENT) if (folder / EXPERIMENT).is_file() else {}
+    if not (folder / CONFIG).exists() and not (folder / RESULT).exists():
+        raise FerError(f"{folder} is not a run folder (it has no {CONFIG}): name one that fer-run train made")
+    if not (folder / RESULT).exists():
+        raise FerError(f"{folder} is not finished: resume it with fer-run train --resume {folder}")
+    result = read_result(folder)
+    config = load_config(folder / CONFIG)
+    _check_agreement(folder, result, config)
+    env = Environment.read(folder / ENVIRONMENT, ADVICE) if (folder / ENVIRONMENT).exists() else None
+    experiment = folder / EXPERIMENT
+    recipe = Membership.read(experiment, ADVICE).recipe if experiment.exists() else ""
     return RunRecord(
-        folder, result, _read_config(folder), _read_history(folder), env, str(experiment.get("recipe") or "")
+        folder, result, config, read_history(folder), env, recipe, read_part(folder, PART, result)
     )
 
 
-def find_runs(root: Path) -> list[RunRecord]:
-    """Every finished run in `root` and below it, in the order of their paths; the others are left out.
+def read_result(folder: Path) -> Result:
+    """`result.json` of a finished run. Raises FerError where it is missing or damaged."""
+    return Result.read(folder / RESULT, ADVICE)
+
+
+def read_history(folder: Path) -> tuple[MetricsRow, ...]:
+    """`metrics.jsonl`; nothing where it is missing.
 
     Raises:
-        FerError: There is no such folder.
+        FerError: It is damaged.
     """
-    return list(collect([root]).runs)
+    path = folder / METRICS
+    if not path.exists():
+        return ()
+    rows: list[MetricsRow] = []
+    for number, line in enumerate(read_bytes(path, ADVICE).splitlines(), 1):
+        row = MetricsRow.parse(line, f"{path}, line {number}", ADVICE)
+        if rows and row.step <= rows[-1].step:
+            raise FerError(f"{path}, line {number}: step is {row.step}, expected more than before: {ADVICE}")
+        rows.append(row)
+    return tuple(rows)
+
+
+def read_part(folder: Path, part: Role, result: Result) -> pd.DataFrame | None:
+    """The predictions of a run's chosen weights on a part; None where they are missing.
+
+    Raises:
+        FerError: They are damaged, or not those of `result`.
+    """
+    path = folder / f"{PREDICTIONS}{part}.csv"
+    if not path.exists():
+        return None
+    table = read_predictions(path, result.classes)
+    expected = result.metrics[part].count if part in result.metrics else 0
+    if len(table) != expected:
+        raise FerError(f"{path} has {len(table)} rows, expected {expected}: evaluate the run again")
+    return table
+
+
+def _check_agreement(folder: Path, result: Result, config: Config) -> None:
+    """Both files name the same model, data and choice. Raises FerError that names what differs."""
+    pairs = {
+        "model.name": (result.model.name, config.model.name),
+        "model.options": (result.model.options, plain(config.model.options)),
+        "dataset.name": (result.dataset.name, config.data.name),
+        "protocol.seed": (result.protocol.seed, config.train.seed),
+        "protocol.select": (result.protocol.select, config.train.select),
+        "protocol.metric": (result.protocol.metric, config.train.metric),
+    }
+    for field, (one, other) in pairs.items():
+        if one != other:
+            raise FerError(f"{folder / RESULT}: {field} is not what {CONFIG} says: {ADVICE}")
 
 
 def collect(places: list[Path]) -> Collection:
@@ -233,9 +280,16 @@ def collect(places: list[Path]) -> Collection:
         folders |= {folder.resolve(): folder for folder in found}
     for folder in folders.values():
         try:
-            runs.append(read_run(folder))
+            run = read_run(folder)
         except FerError as error:
             problems.append(str(error))
+            continue
+        if missing := {PART, "train"} - {part for part, counts in run.result.dataset.counts.items() if counts}:
+            problems.append(f"{folder} has no faces in its {min(missing)} part, so it cannot be compared")
+        elif PART not in run.result.metrics:
+            problems.append(f"{folder} has no figures on its {PART} part: {ADVICE}")
+        else:
+            runs.append(run)
     return Collection(tuple(runs), tuple(problems), tuple(places))
 
 
@@ -244,82 +298,3 @@ def find_files(place: Path, *names: str) -> Iterator[Path]:
     for folder, below, files in os.walk(place):
         below[:] = [name for name in below if not name.startswith(".")]
         yield from (Path(folder, name) for name in names if name in files)
-
-
-def read_predictions(path: Path, classes: tuple[str, ...] = ()) -> pd.DataFrame:
-    """A table of predictions; `label` and `predicted` are class names.
-
-    Args:
-        path: The file.
-        classes: What it must be about; else its columns `p_<class>` say it.
-
-    Raises:
-        FerError: The file is unreadable, a column is missing, or a class is none of `classes`.
-    """
-    import pandas as pd
-
-    names = dict.fromkeys(("id", "label", "predicted", "group"), str)
-    try:
-        table = pd.read_csv(path, dtype=names, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise FerError(f"{path} is unreadable ({str(error).splitlines()[0]}): evaluate the run again") from error
-    classes = classes or tuple(name.removeprefix("p_") for name in table.columns if name.startswith("p_"))
-    wanted = ["id", "label", "predicted", *(f"p_{name}" for name in classes)]
-    missing = [name for name in wanted if name not in table.columns]
-    if missing:
-        raise FerError(f"{path} lacks the column {missing[0]}: evaluate the run again")
-    strange = set(table["label"]).union(table["predicted"]) - set(classes)
-    if strange:
-        raise FerError(f"{path} names the class {min(strange)!r}, which the run does not have: evaluate it again")
-    if not len(table):
-        raise FerError(f"{path} has no row: evaluate the run again")
-    return table
-
-
-def _check_result(folder: Path, result: Mapping[str, Any]) -> None:
-    needed = {
-        "model": ("name",),
-        "dataset": ("name", "fingerprint"),
-        "split": ("protocol", "holdout", "digest"),
-        "protocol": ("select", "metric", "seed"),
-        "metrics": (),
-    }
-    for section, keys in needed.items():
-        content = result.get(section)
-        missing = [key for key in keys if not isinstance(content, Mapping) or key not in content]
-        if not isinstance(content, Mapping) or missing or not isinstance(result.get("classes"), list):
-            what = ".".join([section, *missing[:1]])
-            raise FerError(f"{folder / RESULT} lacks {what}, so it was altered or is of another fer: run it again")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FerError(f"{path} is unreadable ({error}): the run is damaged, run it again") from error
-    if not isinstance(content, dict):
-        raise FerError(f"{path} holds no mapping: the run is damaged, run it again")
-    return content
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise FerError(f"{path} is unreadable ({reason}): the run is damaged, run it again") from error
-    if not isinstance(content, dict):
-        raise FerError(f"{path} holds no mapping: the run is damaged, run it again")
-    return content
-
-
-def _read_history(folder: Path) -> list[dict[str, Any]]:
-    path = folder / METRICS
-    if not path.is_file():
-        return []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines if line.strip()]
-    except (OSError, ValueError) as error:
-        raise FerError(f"{path} is unreadable ({error}): the run is damaged, run it again") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,11 +23,13 @@ from fer_core.data.transforms import build_pipeline
 from fer_core.data.union import UnitedDataset
 from fer_core.engine import Engine
 from fer_core.engine.recompute import recompute_blocks
-from fer_core.errors import FerError
+from fer_core.errors import FerError, one_line
 from fer_core.preprocessing import Preprocessing
+from fer_core.provenance import Dataset, Relabelled, Start
+from fer_core.provenance import Split as DatasetSplit
 from fer_core.training.start import load_backbones
 from fer_core.training.task import Task
-from fer_core.types import TaskInfo
+from fer_core.types import EVALUATED, ROLES, TaskInfo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from fer_core.data.splits import Split
     from fer_core.losses import Loss
     from fer_core.training.callbacks import Callback
-    from fer_core.types import DatasetSpec, FERDataset
+    from fer_core.types import DatasetSpec, FERDataset, Role
 
 Say = Callable[[str], None]
 
@@ -52,12 +54,12 @@ class Data:
     fingerprint: str
     pack: Pack
 
-    def rows(self, role: str) -> NDArray[np.int64]:
+    def rows(self, role: Role) -> NDArray[np.int64]:
         """Row numbers of the role train, val or test."""
         rows: NDArray[np.int64] = getattr(self.split, role)
         return rows
 
-    def counts(self, role: str) -> dict[str, int]:
+    def counts(self, role: Role) -> dict[str, int]:
         """Samples of each class."""
         labels = self.dataset.table["label"].to_numpy()[self.rows(role)]
         numbers = np.bincount(labels, minlength=len(self.dataset.classes))
@@ -78,13 +80,13 @@ class Setup:
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler
     train_loader: Loader
-    loaders: dict[str, Loader]
-    watched: tuple[str, ...]
+    loaders: dict[Role, Loader]
+    watched: tuple[Role, ...]
     callbacks: dict[str, Callback]
     epochs: int
     total_steps: int
     header: dict[str, Any]
-    start: dict[str, Any]
+    start: Start
     say: Say
 
     @property
@@ -170,9 +172,7 @@ def build_model(config: Config, info: TaskInfo) -> torch.nn.Module:
     return model
 
 
-def build_setup(
-    config: Config, data: Data, engine: Engine, say: Say, start: Mapping[str, Any] | None = None
-) -> Setup:
+def build_setup(config: Config, data: Data, engine: Engine, say: Say, start: Start | None = None) -> Setup:
     """Make every part that the configuration names.
 
     Args:
@@ -227,8 +227,12 @@ def build_setup(
         },
         epochs=epochs,
         total_steps=total_steps,
-        header={**_header(config, data), **start},
-        start=dict(start),
+        header={
+            **_header(config, data),
+            "start": start.description,
+            "backbone_sha256": list(start.backbone_sha256),
+        },
+        start=start,
         say=say,
     )
 
@@ -261,12 +265,41 @@ def _scheduler(
     return scheduler
 
 
-def _watched(config: Config, data: Data) -> tuple[str, ...]:
+def _watched(config: Config, data: Data) -> tuple[Role, ...]:
     """The roles evaluated while training: the validation part where there is one, the test part only if asked."""
     role = config.train.select.removeprefix("best:")
-    if role in ("val", "test") and len(data.rows(role)) == 0:
+    if any(name == role and len(data.rows(name)) == 0 for name in EVALUATED):
         raise FerError(f"train.select is best:{role}, but the split has no {role} part: use train.select=last")
-    return tuple(name for name in ("val", "test") if name == role or (name == "val" and len(data.split.val)))
+    return tuple(name for name in EVALUATED if name == role or (name == "val" and len(data.split.val)))
+
+
+def describe_dataset(config: Config, data: Data) -> Dataset:
+    """The dataset as it was opened, for the records of a run."""
+    section, table = config.data, config.data.classes
+    return Dataset(
+        name=data.spec.name,
+        fingerprint=data.fingerprint,
+        options=section.options,
+        kept_classes=tuple(table) if isinstance(table, list) else (),
+        renamed_classes=table if isinstance(table, dict) else {},
+        layout=one_line(data.dataset.layout),
+        label_space={
+            name: Relabelled(
+                renamed={new: dict(old) for new, old in changes.renamed.items()}, left_out=dict(changes.left_out)
+            )
+            for name, changes in data.dataset.label_space.items()
+        },
+        votes_unused=data.dataset.votes_unused,
+        counts={role: data.counts(role) for role in ROLES if len(data.rows(role))},
+    )
+
+
+def describe_split(config: Config, data: Data) -> DatasetSplit:
+    """How the dataset was divided, for the records of a run."""
+    section = config.data
+    return DatasetSplit(
+        protocol=data.split.protocol, holdout=section.holdout, seed=section.split_seed, digest=data.split.digest
+    )
 
 
 def _header(config: Config, data: Data) -> dict[str, Any]:

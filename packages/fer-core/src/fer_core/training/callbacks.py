@@ -14,9 +14,8 @@ from fer_core.files import write_text
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
+    from fer_core.metrics import MetricsRow
     from fer_core.training.trainer import Trainer
-
-Row = dict[str, Any]
 
 
 class Callback:
@@ -31,7 +30,7 @@ class Callback:
     def on_step(self, trainer: Trainer) -> None:
         """An optimizer step was made; `trainer.position` counts it already."""
 
-    def on_evaluation(self, trainer: Trainer, row: Row) -> None:
+    def on_evaluation(self, trainer: Trainer, row: MetricsRow) -> None:
         """A row of `metrics.jsonl` is complete. Set `trainer.stop` to a reason to end the run here."""
 
     def on_end(self, trainer: Trainer) -> None:
@@ -45,16 +44,16 @@ class Callback:
         """Take back what `state_dict` gave."""
 
 
-def scalars(row: Row) -> dict[str, float]:
+def scalars(row: MetricsRow) -> dict[str, float]:
     """The figures of a row of `metrics.jsonl` by flat names, for loggers.
 
     Args:
-        row: As `on_evaluation` gets it; its `step`, the count of optimizer steps, is the logger's x axis.
+        row: As `on_evaluation` gets it; `row.step`, the count of optimizer steps, is the logger's x axis.
 
     Returns:
         `train/loss` and the loss's other terms, `train/accuracy`, `val/...`, `test/...`, `lr`, `epoch`.
     """
-    return {name: value for name, value in _flat(row, joint="/").items() if name != "step"}
+    return {name: value for name, value in row.scalars("/").items() if name != "step"}
 
 
 class EarlyStopping(Callback):
@@ -73,7 +72,7 @@ class EarlyStopping(Callback):
         self.best: float | None = None
         self.waited = 0
 
-    def on_evaluation(self, trainer: Trainer, row: Row) -> None:
+    def on_evaluation(self, trainer: Trainer, row: MetricsRow) -> None:
         """Count evaluations without improvement."""
         score = trainer.score(row)
         if score is None:
@@ -97,23 +96,15 @@ class EarlyStopping(Callback):
 class CSVLog(Callback):
     """Write `metrics.csv` beside `metrics.jsonl`: one line an evaluation, nested names joined by a dot."""
 
-    def on_evaluation(self, trainer: Trainer, row: Row) -> None:
+    def on_evaluation(self, trainer: Trainer, row: MetricsRow) -> None:
         """Rewrite the file from the history, so that a resumed run has no line twice."""
-        rows = [_flat(entry) for entry in trainer.history]
+        rows = [row.scalars(".") for row in trainer.history]
         columns = list(dict.fromkeys(key for entry in rows for key in entry))
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         write_text(trainer.folder / "metrics.csv", text.getvalue())
-
-
-def _flat(row: Row, joint: str = ".", prefix: str = "") -> Row:
-    flat: Row = {}
-    for key, value in row.items():
-        nested = isinstance(value, dict)
-        flat |= _flat(value, joint, f"{prefix}{key}{joint}") if nested else {prefix + key: value}
-    return flat
 
 
 class Progress(Callback):
@@ -142,14 +133,18 @@ class Progress(Callback):
         if self.bar is not None:
             self.bar.update(self.bar.task_ids[0], completed=trainer.position.step)
 
-    def on_evaluation(self, trainer: Trainer, row: Row) -> None:
+    def on_evaluation(self, trainer: Trainer, row: MetricsRow) -> None:
         """Print the figures of the evaluation and how long the rest will take."""
         done = trainer.position.step - self.first_step
         left = (time.monotonic() - self.began) / max(done, 1) * (trainer.total_steps - trainer.position.step)
-        parts = [f"epoch {row['epoch']}/{trainer.epochs}", f"loss {row['train']['loss']:.4f}"]
-        if "accuracy" in row["train"]:
-            parts.append(f"train {row['train']['accuracy']:.2%}")
-        parts += [f"{role} {row[role]['accuracy']:.2%}" for role in ("val", "test") if role in row]
+        parts = [f"epoch {row.epoch:g}/{trainer.epochs}"]
+        if "loss" in row.train:
+            parts.append(f"loss {row.train['loss']:.4f}")
+        parts += [
+            f"{role} {row.part(role)['accuracy']:.2%}"
+            for role in ("train", "val", "test")
+            if "accuracy" in row.part(role)
+        ]
         parts.append(f"about {_clock(left)} left" if left >= 1 else "last")
         trainer.say("  ".join(parts))
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from fer_core import registry
 from fer_core.errors import FerError
+from fer_core.provenance import Start
 from fer_core.refs import resolve
 from fer_core.training.files import local_file
 from fer_core.weights import read_upstream
@@ -35,7 +36,7 @@ def check_backbones(model: str, places: Sequence[str]) -> None:
         _local(place)
 
 
-def load_backbones(model: nn.Module, name: str, places: Sequence[str], say: Say) -> dict[str, Any]:
+def load_backbones(model: nn.Module, name: str, places: Sequence[str], say: Say) -> Start:
     """Fill the parts of `model` that the files of backbone weights hold, and say what stays random.
 
     Args:
@@ -46,7 +47,7 @@ def load_backbones(model: nn.Module, name: str, places: Sequence[str], say: Say)
         say: Called with one line on what was filled, or with a warning.
 
     Returns:
-        `start` in words and `backbone_sha256` of every file, for the record of the run.
+        What it started from, for the record of the run.
 
     Raises:
         FerError: A file is missing, unreadable or none of the family's, or two files fill the same tensors.
@@ -54,7 +55,7 @@ def load_backbones(model: nn.Module, name: str, places: Sequence[str], say: Say)
     spec = registry.find("models", name)
     check_backbones(name, places)
     if not places:
-        return {"start": _from_random(spec, say), "backbone_sha256": []}
+        return Start(description=_from_random(spec, say))
     own, filled, counts = model.state_dict(), dict[str, str](), []
     for place in places:
         path = _local(place)
@@ -71,10 +72,10 @@ def load_backbones(model: nn.Module, name: str, places: Sequence[str], say: Say)
             for key, tensor in part.items():
                 own[key].copy_(tensor)
     say(f"start    {', '.join(counts)}; {len(own) - len(filled)} of {len(own)} stay at their initial values")
-    return {
-        "start": f"backbone weights for {len(filled)} of {len(own)} tensors, the others random",
-        "backbone_sha256": [sha256(_local(place)) for place in places],
-    }
+    return Start(
+        description=f"backbone weights for {len(filled)} of {len(own)} tensors, the others random",
+        backbone_sha256=tuple(sha256(_local(place)) for place in places),
+    )
 
 
 def read_backbone(spec: ModelSpec, path: Path) -> dict[str, Tensor]:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_core.errors import FerError
-from fer_core.training.callbacks import Callback, Row, scalars
+from fer_core.training.callbacks import Callback, scalars
 
 if TYPE_CHECKING:
+    from fer_core.metrics import MetricsRow
     from fer_core.training.trainer import Trainer
 
 FOLDER = "tensorboard"
@@ -36,11 +37,11 @@ class TensorBoard(Callback):
         with _told(folder):
             self.writer = self.make_writer(str(folder), purge_step=trainer.position.step + 1)
 
-    def on_evaluation(self, trainer: Trainer, row: Row) -> None:
+    def on_evaluation(self, trainer: Trainer, row: MetricsRow) -> None:
         """Write the row."""
         with _told(trainer.folder / FOLDER):
             for tag, value in scalars(row).items():
-                self.writer.add_scalar(tag, value, row["step"])
+                self.writer.add_scalar(tag, value, row.step)
             self.writer.flush()
 
     def on_end(self, trainer: Trainer) -> None:

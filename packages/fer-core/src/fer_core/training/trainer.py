@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from fer_core import distributed, files
 from fer_core.data.random import derive_seed
 from fer_core.errors import FerError
-from fer_core.metrics import compute_metrics
+from fer_core.metrics import MetricsRow, compute_metrics
 from fer_core.runs import folder as run_folder
+from fer_core.runs.records import Best
 from fer_core.training.ema import EMA
 from fer_core.training.guard import LossGuard
 from fer_core.training.predictions import predict
@@ -25,8 +26,7 @@ from fer_core.weights import checkpoint
 
 if TYPE_CHECKING:
     from fer_core.training.build import Setup
-    from fer_core.training.callbacks import Row
-    from fer_core.types import Batch, Losses, Output
+    from fer_core.types import Batch, Losses, Output, Role
 
 from fer_core.types import Progress
 
@@ -68,8 +68,8 @@ class Trainer:
         self.guard = LossGuard(self)
         self.signals = Signals(folder)
         self.position = Position()
-        self.history: list[Row] = []
-        self.best: dict[str, Any] | None = None
+        self.history: list[MetricsRow] = []
+        self.best: Best | None = None
         self.stop: str | None = None
         self.sums: dict[str, Tensor] = {}
         self.learning_rate = 0.0
@@ -205,20 +205,25 @@ class Trainer:
                 yield micro, output
 
     def _evaluate(self) -> None:
-        row: Row = {"epoch": self._epochs_done(), "step": self.position.step, "lr": self.learning_rate}
-        row["train"] = self._train_means()
+        train = self._train_means()
         with self._averaged():
             distributed.share_buffers(self.task.model)
-            for role in self.setup.watched:
-                row[role] = self._measure(role)
+            measured = {role: self._measure(role) for role in self.setup.watched}
+            row = MetricsRow(
+                epoch=self._epochs_done(),
+                step=self.position.step,
+                lr=self.learning_rate,
+                train=train,
+                val=measured.get("val", {}),
+                test=measured.get("test", {}),
+            )
             self.history.append(row)
             score = self.score(row)
-            if score is not None and (self.best is None or score > self.best["score"]):
-                self.best = {"score": score, "epoch": row["epoch"], "step": row["step"]}
+            if score is not None and (self.best is None or score > self.best.score):
+                self.best = Best(score=score, epoch=row.epoch, step=row.step)
                 self._save_product(run_folder.BEST, row)
         if distributed.is_main():
-            text = "".join(json.dumps(entry, sort_keys=True) + "\n" for entry in self.history)
-            files.write_text(self.folder / run_folder.METRICS, text)
+            files.write_text(self.folder / run_folder.METRICS, "".join(entry.line() for entry in self.history))
         for callback in self.callbacks.values():
             callback.on_evaluation(self, row)
         self.stop = distributed.share(self.stop)
@@ -233,28 +238,31 @@ class Trainer:
         self.sums = {}
         seen, skipped = sums.pop("samples"), sums.pop("skipped", 0.0)
         means = {name: total / max(seen, 1) for name, total in sums.items()}
+        if unknown := [name for name, mean in means.items() if not math.isfinite(mean)]:
+            self.say(f"warning  {', '.join(unknown)}: not finite at step {self.position.step}, so left out")
+        means = {name: mean for name, mean in means.items() if math.isfinite(mean)}
         return means | ({"skipped_steps": skipped / distributed.size()} if skipped else {})
 
-    def _measure(self, role: str) -> dict[str, float]:
+    def _measure(self, role: Role) -> dict[str, float]:
         found = predict(self.task.model, self.setup.loaders[role], self.engine)
         metrics = compute_metrics(found.labels, found.probabilities, self.setup.info.classes)
-        return {name: metrics[name] for name in SCALARS if name in metrics}
+        return {name: metrics.value(name) for name in SCALARS}
 
-    def score(self, row: Row) -> float | None:
+    def score(self, row: MetricsRow) -> float | None:
         """The selection metric of a row, None when the last epoch is taken."""
         if self.config.train.select == "last":
             return None
         role = self.config.train.select.removeprefix("best:")
-        return float(row[role][self.config.train.metric])
+        return row.part(role)[self.config.train.metric]
 
     def _averaged(self) -> AbstractContextManager[Any]:
         return nullcontext() if self.ema is None else self.ema.applied(self.task.model)
 
-    def _save_product(self, name: str, row: Row) -> None:
+    def _save_product(self, name: str, row: MetricsRow) -> None:
         if not distributed.is_main():
             return
-        metrics = {role: row[role] for role in self.setup.watched}
-        header = {**self.setup.header, "epoch": row["epoch"], "step": row["step"], "metrics": metrics}
+        metrics = {role: row.part(role) for role in self.setup.watched}
+        header = {**self.setup.header, "epoch": row.epoch, "step": row.step, "metrics": metrics}
         checkpoint.save_weights(self.folder / name, self.task.model.state_dict(), header)
 
     def _save_state(self) -> None:
@@ -266,10 +274,10 @@ class Trainer:
         state = {
             "format": checkpoint.FORMAT,
             "data": self.setup.data_identity,
-            "start": self.setup.start,
+            "start": self.setup.start.model_dump(),
             "position": asdict(self.position),
-            "history": self.history,
-            "best": self.best,
+            "history": [row.plain() for row in self.history],
+            "best": self.best and self.best.plain(),
             "stop": self.stop,
             "sums": sums,
             "scaler": self.engine.scaler.state_dict(),
@@ -292,7 +300,10 @@ class Trainer:
                 "the data or their split are not those that this run began with: restore them, or start a new run"
             )
         self.position = Position(**state["position"])
-        self.history, self.best, self.stop = state["history"], state["best"], state["stop"]
+        where, advice = str(self.folder / run_folder.STATE), "start the run again"
+        self.history = [MetricsRow.check(row, where, advice) for row in state["history"]]
+        self.best = state["best"] and Best.check(state["best"], where, advice)
+        self.stop = state["stop"]
         share = 1.0 if distributed.is_main() else 0.0
         self.sums = {name: value.to(self.engine.device) * share for name, value in state["sums"].items()}
         self.engine.scaler.load_state_dict(state["scaler"])

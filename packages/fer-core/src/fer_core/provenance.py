@@ -1,0 +1,121 @@
+"""What a training was of, in the words that weight files, results and states share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from fer_core.records import Count, Fraction, Name, Options, Positive, Record, Sha256, Text
+from fer_core.types import Role
+
+if TYPE_CHECKING:
+    from fer_core.data.classes import ClassTable
+
+Loss = Annotated[float, Field(ge=0)]
+
+
+class Component(Record):
+    """A component that took part in a training, and the distribution that it came from.
+
+    Attributes:
+        kind: As `fer-run list` calls it: `models`, `losses`...
+        name: Its registered name.
+        distribution: Which installed it.
+        version: Of the distribution.
+    """
+
+    kind: Name
+    name: Name
+    distribution: Name
+    version: Name
+
+
+class Model(Record):
+    """A model's name and the options of its factory."""
+
+    name: Name
+    options: Options = {}
+
+
+class Start(Record):
+    """What the weights were before training, in words, and sha256 of the files of backbone weights."""
+
+    description: Text
+    backbone_sha256: tuple[Sha256, ...] = ()
+
+
+class Relabelled(Record):
+    """Numbers of faces of the classes that were merged or renamed (by new name), and left out."""
+
+    renamed: dict[Name, dict[Name, Count]] = {}
+    left_out: dict[Name, Count] = {}
+
+
+class Dataset(Record):
+    """A dataset as it was opened.
+
+    Attributes:
+        name: Registered name, or `a+b`.
+        fingerprint: Over ids, labels and pixels.
+        options: Of its factory.
+        kept_classes: `data.classes`, where it is a list.
+        renamed_classes: `data.classes`, where it is a mapping; None for a class that is left out.
+        layout: Which layout was found, in words.
+        label_space: What was done to the classes of each dataset.
+        votes_unused: Datasets of a union whose votes are not used.
+        counts: Faces of each class in each part.
+    """
+
+    name: Name
+    fingerprint: Sha256
+    options: Options = {}
+    kept_classes: tuple[Name, ...] = ()
+    renamed_classes: dict[Name, Name | None] = {}
+    layout: Text = ""
+    label_space: dict[Name, Relabelled] = {}
+    votes_unused: tuple[Name, ...] = ()
+    counts: dict[Role, dict[Name, Count]] = {}
+
+    @property
+    def class_table(self) -> ClassTable | None:
+        """`data.classes`."""
+        return self.kept_classes or self.renamed_classes or None
+
+
+class CalibrationFigures(Record):
+    """What a temperature does on one part: pairs are before and after it; accuracy stays."""
+
+    count: Annotated[Count, Field(ge=1)]
+    accuracy: Fraction
+    expected_calibration_error: tuple[Fraction, Fraction]
+    cross_entropy: tuple[Loss, Loss]
+
+
+class Calibration(Record):
+    """Numbers that logits are divided by, so that probabilities are as right as they say.
+
+    Attributes:
+        method: How they were found: one temperature by the cross-entropy.
+        temperature: Of the logits.
+        heads: Of the logits of further heads.
+        fitted_on: Part of the data.
+        bins: Of the calibration error.
+        figures: What changed on every part with stored predictions.
+    """
+
+    method: Literal["temperature"] = "temperature"
+    temperature: Positive
+    heads: dict[Name, Positive] = {}
+    fitted_on: Role
+    bins: Annotated[int, Field(ge=1, le=1000)]
+    figures: dict[Role, CalibrationFigures] = {}
+
+
+class Split(Record):
+    """How a dataset was divided: `protocol` and its numbers, and a digest of the ids in every part."""
+
+    protocol: Text
+    holdout: Annotated[float, Field(ge=0, lt=1)]
+    seed: Annotated[int, Field(ge=0, lt=1 << 32)]
+    digest: Sha256
