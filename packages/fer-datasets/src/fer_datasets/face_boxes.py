@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from fer_core.data.images import decode_image
 from fer_core.errors import FerError
 from fer_core.types import FERDataset
 from numpy.typing import NDArray
 
-from fer_datasets.files import decode_image, hash_files
+from fer_datasets.files import hash_files
 
 BOX = ("box_left", "box_top", "box_right", "box_bottom")
 """Columns of the table: whole pixels, right and bottom exclusive; a box may leave its picture."""
@@ -48,7 +49,7 @@ class FaceBoxes(FERDataset):
         Raises:
             FerError: The picture cannot be read, or the box lies outside it.
         """
-        image = decode_image(self.root / self._paths[row])
+        image = decode_image(self.root / self._paths[row], keep_grey=True)
         height, width = image.shape[:2]
         left, top, right, bottom = self._boxes[row].tolist()
         face = image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]

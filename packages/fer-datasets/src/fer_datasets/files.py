@@ -1,27 +1,20 @@
-"""Paths and pictures: what every reader of files shares, with errors that name the file."""
+"""Paths, label files and digests: what every reader of files shares, with errors that name the file."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
-import numpy as np
+from fer_core.data.images import SUFFIXES, open_file
 from fer_core.errors import FerError
-from PIL import Image, ImageOps
 
 from fer_datasets.markers import recognise
 
 if TYPE_CHECKING:
     from fer_core.types import DatasetSpec
-    from numpy.typing import NDArray
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
-MAX_PIXELS = 50_000_000
-"""Larger pictures are refused before they are decoded: a small file can claim gigabytes."""
 MAX_TEXT = 2 * 10**9
 """Bytes; the largest label files known have 0.1 GB."""
 MAX_LINE = 65_536
@@ -39,8 +32,11 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """Visible image files directly inside a folder, sorted by name, recognised by their suffix."""
-    return [p for p in visible(folder) if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
+    """Visible images directly inside a folder, sorted by name, recognised by their suffix alone.
+
+    A link that leads nowhere or a named pipe is among them, so that reading it fails instead of losing it.
+    """
+    return [p for p in visible(folder) if p.suffix.lower() in SUFFIXES and not p.is_dir()]
 
 
 def safe_relative(text: str, where: str) -> str:
@@ -125,57 +121,17 @@ def _found(root: Path) -> str:
     return f"found: {', '.join(names[:6])}{more}"
 
 
-def decode_image(path: Path) -> NDArray[np.uint8]:
-    """Read an image file.
-
-    Args:
-        path: JPEG, PNG or another format of Pillow. Rotation noted in EXIF is applied.
-
-    Returns:
-        uint8 RGB [H, W, 3], or grey [H, W, 1] where the file is grey.
-
-    Raises:
-        FerError: Missing, empty, broken, truncated or oversized file, or no image at all; it names the file.
-    """
-    if not path.is_file():
-        raise FerError(f"the image {path} is missing: the dataset is incomplete, restore the file or drop its row")
-    if path.stat().st_size == 0:
-        raise FerError(f"the image {path} is empty (0 bytes): restore the file or drop its row")
-    try:
-        with Image.open(path) as image:
-            return _to_array(image, path)
-    except FerError:
-        raise
-    except Exception as error:  # on broken files decoders raise anything: OSError, SyntaxError, struct.error...
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise FerError(f"cannot read the image {path}: {reason}: restore the file or drop its row") from error
-
-
-def _to_array(image: Image.Image, path: Path) -> NDArray[np.uint8]:
-    if image.width * image.height > MAX_PIXELS:
-        limit = f"over the limit of {MAX_PIXELS // 1_000_000} million pixels"
-        raise FerError(f"the image {path} has {image.width} x {image.height} pixels, {limit}: scale it down")
-    if image.mode.startswith(("I", "F")):
-        raise FerError(f"the image {path} has more than 8 bits a channel ({image.mode}): convert it to 8 bits")
-    ImageOps.exif_transpose(image, in_place=True)
-    grey = image.mode in ("1", "L", "LA")
-    pixels = np.array(image.convert("L" if grey else "RGB"), dtype=np.uint8)
-    return pixels[:, :, None] if grey else pixels
-
-
 def hash_files(paths: Iterable[Path]) -> list[str]:
     """sha256 (hexadecimal) of the bytes of each file.
 
     Raises:
-        FerError: A file is missing or unreadable, or no file.
+        FerError: A file is missing, not a regular file or not permitted.
     """
     hashes = []
     for path in paths:
         try:
-            if not path.is_file():  # a named pipe would wait for ever
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-            hashes.append(hashlib.sha256(path.read_bytes()).hexdigest())
+            with open_file(path) as file:
+                hashes.append(hashlib.file_digest(file, "sha256").hexdigest())
         except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise FerError(f"cannot read {path}: {reason}: the dataset is incomplete, restore the file") from error
+            raise FerError(f"cannot read {path}: {error.strerror}: restore it from a copy") from error
     return hashes

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from fer_core.data.images import decode_image
 from fer_core.types import FERDataset
 from numpy.typing import NDArray
 
-from fer_datasets.files import decode_image, hash_files
+from fer_datasets.files import hash_files
 
 
 class ImageFiles(FERDataset):
@@ -42,7 +43,7 @@ class ImageFiles(FERDataset):
         Raises:
             FerError: The file is missing, empty, broken, oversized or no image.
         """
-        return decode_image(self.root / self._paths[row])
+        return decode_image(self.root / self._paths[row], keep_grey=True)
 
     def fingerprint(self) -> str:
         """sha256 over ids, labels and file bytes; computed once.

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from fer_core.data.images import image_size
 from fer_core.errors import FerError, nearest
 from fer_core.types import FERDataset
-from PIL import Image
 
 from fer_datasets.files import layout_error, require_folder, subfolders
 from fer_datasets.image_files import ImageFiles
@@ -110,7 +110,7 @@ def _from_folders(
         raise layout_error(SPEC, base, "the class folders of Train and Val hold no images")
     known = any(films)
     table = make_table(ids, labels, splits, sources, films if known else None)
-    size = _size(root / sources[0])
+    size = image_size(root / sources[0])
     whole = size[0] > 2 * ALIGNED_SIZE[0]  # crops of one's own stand where the frames stood
     what = "aligned faces" if kind == "aligned" else "official frames" if whole else "class folders"
     places = " and ".join(parts[split][kind].relative_to(base).as_posix() for split in SPEC.splits)
@@ -138,14 +138,6 @@ def _class_folders(split: Path) -> Iterator[tuple[str, Path]]:
             )
         seen[name] = folder.name
         yield name, folder
-
-
-def _size(path: Path) -> tuple[int, int]:
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except Exception as error:  # on broken files decoders raise anything
-        raise FerError(f"cannot read the image {path}: {error}: restore the file or remove it") from error
 
 
 def _from_csv(root: Path, base: Path) -> FERDataset:

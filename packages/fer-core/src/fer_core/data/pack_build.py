@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Image = NDArray[np.uint8]
 
-VERSION = 1
+VERSION = 2
 """Of the format and of the way pixels are read; a change makes every pack anew."""
 PART = 16
 """Images that a thread decodes at a time: small ones take less time than handing them over one by one."""

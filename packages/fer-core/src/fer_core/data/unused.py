@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_core.errors import FerError
+from fer_core.data.images import SUFFIXES, decode_image
 
 if TYPE_CHECKING:
     from fer_core.types import FERDataset
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
 
 @dataclass(frozen=True)
@@ -36,15 +34,8 @@ class Files:
 
     def read(self, path: str) -> NDArray[np.uint8]:
         """Decode an unused file: uint8 RGB [H, W, 3], or grey [H, W, 1]. Raises FerError naming the file."""
-        from PIL import Image
-
         assert self.root is not None
-        try:
-            with Image.open(self.root / path) as image:
-                pixels = np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
-        except Exception as error:  # on broken files decoders raise anything
-            raise FerError(f"cannot read the image {self.root / path}: {error}; restore or delete it") from error
-        return pixels if pixels.ndim == 3 else pixels[:, :, None]
+        return decode_image(self.root / path, keep_grey=True)
 
 
 def find_files(dataset: FERDataset) -> Files:
@@ -79,5 +70,7 @@ def _images_in(folder: Path) -> Iterable[str]:
         return [
             entry.name
             for entry in entries
-            if not entry.name.startswith(".") and PurePosixPath(entry.name).suffix.lower() in SUFFIXES
+            if not entry.name.startswith(".")
+            and PurePosixPath(entry.name).suffix.lower() in SUFFIXES
+            and not os.path.isdir(entry)
         ]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
 
+from fer_core.data.images import SUFFIXES, decode_image
 from fer_core.engine import Engine
 from fer_core.errors import FerError
 from fer_core.inference.network import Network
@@ -20,8 +20,6 @@ from fer_core.training.predictions import logits_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
-MAX_PIXELS = 50_000_000
 BATCH = 64
 
 
@@ -93,26 +91,13 @@ def _images(sources: Iterable[str | Path | NDArray[np.uint8]]) -> Iterator[tuple
             yield f"array {number}", source
             continue
         for path in _files(Path(source)):
-            yield str(path), _read(path)
+            yield str(path), decode_image(path)
 
 
 def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
     if not path.is_dir():
-        raise FerError(f"there is no file or folder {path}: name a picture of a face, or a folder of them")
-    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+        return [path]
+    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and not file.is_dir())
     if not found:
         raise FerError(f"{path} holds no image: expected files ending in {', '.join(sorted(SUFFIXES))}")
     return found
-
-
-def _read(path: Path) -> NDArray[np.uint8]:
-    try:
-        with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise FerError(f"{path} has {image.width} x {image.height} pixels, over {MAX_PIXELS:,}: shrink it")
-            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = "it is empty" if path.stat().st_size == 0 else str(error)
-        raise FerError(f"cannot read {path} as an image ({reason}): replace or remove it") from error

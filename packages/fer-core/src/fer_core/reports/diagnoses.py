@@ -61,10 +61,11 @@ class Budget:
         """A picture's `data` address, empty where it is missing or no room is left, its `width` and `height`."""
         from PIL import Image
 
+        from fer_core.data.images import decode_image
+
         try:
-            with Image.open(path) as image:
-                picture = image.convert("RGB")
-        except OSError:
+            picture = Image.fromarray(decode_image(path))
+        except FerError:
             return {"data": ""}
         if picture.width > WIDEST:
             size = (WIDEST, round(picture.height * WIDEST / picture.width))

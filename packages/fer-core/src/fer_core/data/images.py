@@ -1,0 +1,232 @@
+"""The one image decoder: datasets, checks and prediction read image files through it, by the same rules.
+
+- Formats: those in `FORMATS`, recognised by content. No other plugin of Pillow is tried, so no process is started.
+- Limits: `MAX_BYTES`, `MAX_PIXELS` and `MAX_SIDE`, checked before any pixel is decoded.
+- Grey stays grey where the caller wants it. Palettes, CMYK and other colour spaces become RGB as Pillow converts
+  them; embedded colour profiles are ignored.
+- Transparency is composited over black. An alpha channel of zeros only is taken as unused.
+- Of 16 bits a channel the high 8 are kept. Floats and integers whose range is unknown are rejected.
+- Rotation noted in EXIF or XMP is applied; notes that are damaged are ignored.
+- Of several images in one file (animation, pages) the first is read.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import re
+import stat
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from io import BufferedReader
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageChops, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin, _imaging
+
+from fer_core.errors import FerError
+
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", WebPImagePlugin.WebPImageFile.format, TiffImagePlugin.TiffImageFile.format)
+"""Pillow's names of the formats. Importing the last two here registers them; else Pillow would import every plugin."""
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
+"""Endings by which image files are found in folders."""
+MAX_PIXELS = 50_000_000
+MAX_SIDE = 32_768
+"""Longest side in pixels."""
+MAX_SCANNED = 20 * MAX_PIXELS
+"""Pixels times scans of a JPEG; progressive ones have about ten."""
+MAX_BYTES = 256 << 20
+"""Largest file."""
+
+T = TypeVar("T")
+Pixels = NDArray[np.uint8]
+
+_KNOWN = "a JPEG, PNG, BMP, WebP, TIFF or GIF image"
+_REPLACE = "replace it or leave it out"
+_CONVERT = "convert it to 8 bits a channel"
+_OTHERS = (
+    (b"%!ps", "PostScript"),
+    (b"\xc5\xd0\xd3\xc6", "PostScript"),
+    (b"%pdf", "PDF"),
+    (b"pk\x03\x04", "a ZIP archive"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"<svg", "SVG"),
+    (b"<?xml", "XML, such as SVG"),
+    (b"<!doctype html", "a web page"),
+    (b"<html", "a web page"),
+    (b"version https://git-lfs", "a pointer of Git LFS"),
+)
+"""What else is found under the names of images, by its first bytes with letters in lower case."""
+_TURNS: dict[object, Callable[[Pixels], Pixels]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: pixels.swapaxes(0, 1)[:, ::-1],
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: lambda pixels: pixels.swapaxes(0, 1)[::-1],
+}
+"""How pixels are brought upright, by the value of EXIF's Orientation."""
+_QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+
+# Remarks on damaged files would go to stderr; what matters of them is an error here.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+with suppress(AttributeError):  # a build of Pillow without libtiff, or with one that is out of reach
+    ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
+
+
+class _Unfit(Exception):
+    """A file that cannot be used: why, and what to do."""
+
+    def __init__(self, reason: str, advice: str = _REPLACE) -> None:
+        super().__init__(reason)
+        self.reason, self.advice = reason, advice
+
+
+def decode_image(path: Path, *, keep_grey: bool = False) -> Pixels:
+    """Pixels of an image file; see the rules above.
+
+    Args:
+        path: The file.
+        keep_grey: Give grey images as [H, W, 1] instead of repeating the channel.
+
+    Returns:
+        uint8 [H, W, 3], RGB; or [H, W, 1].
+
+    Raises:
+        FerError: The file is missing, not a regular file, empty, damaged, too large or not an image of these
+            formats; the message names it.
+    """
+    pixels = _read(path, _upright)
+    return pixels if keep_grey or pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height of an image as stored, without decoding it. Raises FerError as `decode_image`."""
+    return _read(path, lambda image: image.size)
+
+
+def open_file(path: Path) -> BufferedReader:
+    """Open a regular file. Nothing else is opened, since a named pipe would block and a device might act.
+
+    Raises:
+        FerError: The file is missing, not a regular file or not permitted.
+    """
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):
+            return open(path, "rb", opener=_open_at_once)
+        reason = "it is a folder" if stat.S_ISDIR(mode) else "it is not a regular file"
+    except FileNotFoundError:
+        reason = "it does not exist"
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        reason = _words(error)
+    raise FerError(f"cannot read {path}: {reason}: {_REPLACE}")
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    # The file may have been exchanged since it was looked at.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _read(path: Path, use: Callable[[Image.Image], T]) -> T:
+    if _QUIET not in warnings.filters:  # looked up each time: tests and `catch_warnings` restore the filters
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+    with open_file(path) as file:
+        try:
+            size = os.fstat(file.fileno()).st_size
+            if not 0 < size <= MAX_BYTES:
+                raise _Unfit(f"it has {size >> 20:,} MiB, over {MAX_BYTES >> 20}" if size else "it is empty (0 bytes)")
+            with Image.open(file, formats=FORMATS) as image:
+                _check_work(image, file)
+                return use(image)
+        except _Unfit as error:
+            reason, advice = error.reason, error.advice
+        except UnidentifiedImageError:
+            reason, advice = _describe(file), _REPLACE
+        except Image.DecompressionBombError:
+            reason, advice = f"it has over {MAX_PIXELS:,} pixels", "scale it down"
+        except Exception as error:  # on damaged files decoders raise anything: SyntaxError, struct.error...
+            reason, advice = _words(error), _REPLACE
+    raise FerError(f"cannot read {path}: {reason}: {advice}")
+
+
+def _check_work(image: Image.Image, file: BinaryIO) -> None:
+    """Refuse an image that would take too much memory or time to decode."""
+    width, height = image.size
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        limit = f"over {MAX_PIXELS:,} in all or {MAX_SIDE:,} a side"
+        raise _Unfit(f"it has {width:,} x {height:,} pixels, {limit}", "scale it down")
+    if image.format in ("JPEG", "MPO"):  # each scan, of some bytes in the file, goes over all pixels
+        place = file.tell()
+        file.seek(0)
+        scans = file.read().count(b"\xff\xda")
+        file.seek(place)
+        if scans * width * height > MAX_SCANNED:
+            raise _Unfit(f"it has {scans:,} scans of {width:,} x {height:,} pixels", "save it anew")
+
+
+def _describe(file: BinaryIO) -> str:
+    """What a file is that is not an image."""
+    file.seek(0)
+    start = file.read(256).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    for beginning, what in _OTHERS:
+        if start.startswith(beginning):
+            return f"it is {what}, not {_KNOWN}"
+    return f"it is not {_KNOWN}, or its beginning is damaged"
+
+
+def _words(error: Exception) -> str:
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return " ".join(text.split())[:200] or type(error).__name__
+
+
+def _upright(image: Image.Image) -> Pixels:
+    image.load()
+    pixels = _pixels(image)
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # damaged EXIF raises anything, and says nothing about the pixels
+        return pixels
+    return np.ascontiguousarray(_TURNS[orientation](pixels)) if orientation in _TURNS else pixels
+
+
+def _pixels(image: Image.Image) -> Pixels:
+    """Pixels as stored, uint8 [H, W, 3], or [H, W, 1] of a grey image."""
+    if image.mode == "F":
+        raise _Unfit("its pixels are floats, whose range is unknown", _CONVERT)
+    if image.mode.startswith("I"):
+        return _high_bits(image)[:, :, None]
+    grey = image.mode in ("1", "L", "LA", "La")
+    if image.has_transparency_data:
+        image = _over_black(image, "LA" if grey else "RGBA")
+    mode = "L" if grey else "RGB"
+    pixels = np.array(image if image.mode == mode else image.convert(mode))
+    return pixels[:, :, None] if grey else pixels
+
+
+def _over_black(image: Image.Image, mode: str) -> Image.Image:
+    image = image if image.mode == mode else image.convert(mode)
+    alpha = image.getchannel("A")
+    colours = image.convert(mode.removesuffix("A"))
+    if alpha.getextrema() != (0, 0):  # some programs leave the fourth channel of a bitmap unused
+        colours.paste(0, mask=ImageChops.invert(alpha))
+    return colours
+
+
+def _high_bits(image: Image.Image) -> Pixels:
+    """The high 8 bits of a grey image of 9 to 16 bits a pixel, [H, W]."""
+    values = np.asarray(image)
+    bits, inverted = 16, False
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        bits = image.tag_v2[TiffImagePlugin.BITSPERSAMPLE][0]
+        inverted = image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high >> 16 or (bits > 16 and high < 256):
+        raise _Unfit(f"its pixels are integers from {low} to {high}, whose range is unknown", _CONVERT)
+    grey = (values >> (min(bits, 16) - 8)).astype(np.uint8)
+    return ~grey if inverted else grey
