@@ -195,7 +195,7 @@ def test_pictures_that_are_none(weights, tmp_path) -> None:
     assert "it is empty" in refused("predict", weights, "empty.png")
     assert "cannot read text.jpg" in refused("predict", weights, "text.jpg")
     assert "cannot read half.png" in refused("predict", weights, "half.png")
-    assert "no file or folder" in refused("predict", weights, "absent.png")
+    assert "absent.png: it does not exist" in refused("predict", weights, "absent.png")
     assert "holds no image" in refused("predict", weights, "nothing")
 
 

@@ -334,3 +334,5 @@ def test_pictures_beyond_the_budget_are_named(tmp_path):
     assert first["data"]
     assert second["data"] == ""
     assert second["file"] == tmp_path / "mistakes.png"
+    (tmp_path / "mistakes.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")
+    assert Budget().embed(tmp_path / "mistakes.png") == {"data": ""}

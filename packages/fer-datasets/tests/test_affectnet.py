@@ -86,7 +86,7 @@ def test_labels_and_images_that_miss_each_other_are_told(tmp_path):
     (tmp_path / "train_set" / "annotations" / "3_exp.npy").unlink()
     dataset = load(tmp_path)
     assert dataset.layout == "release; 1 images without a label left out; 1 labels without an image, first 2"
-    with pytest.raises(FerError, match=r"images/2\.jpg is missing"):
+    with pytest.raises(FerError, match=r"images/2\.jpg: it does not exist"):
         dataset.read(2)
 
 

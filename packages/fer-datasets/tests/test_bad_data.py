@@ -151,7 +151,7 @@ def test_names_that_are_not_utf_8(faces, tmp_path):
     assert result.exit_code == 1
     report = json.loads(result.stdout)
     assert (report["compared"], report["missing"], report["unused"]) == (11, [], [])
-    assert r"train/happy/\udcfe.png is empty" in fer_run("check", "folder", "--data", faces).stdout
+    assert r"train/happy/\udcfe.png: it is empty" in fer_run("check", "folder", "--data", faces).stdout
     (folder / os.fsdecode(b"\xfe.png")).unlink()
     first, second = (fer_run("pack", "folder", "--data", faces) for _ in range(2))
     assert first.exit_code == second.exit_code == 0

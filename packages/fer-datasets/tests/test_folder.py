@@ -179,7 +179,7 @@ def test_csv_needs_only_path_and_label(tmp_path):
     dataset = load(tmp_path, csv="list.csv")
     assert "group" not in dataset.table.columns
     assert dataset.table["split"].tolist() == [""]
-    with pytest.raises(FerError, match=r"a\.png is missing"):
+    with pytest.raises(FerError, match=r"a\.png: it does not exist"):
         dataset.read(0)
 
 

@@ -136,7 +136,7 @@ def test_damaged_label_file(tmp_path, labels, message):
 def test_a_missing_image_is_named_when_read_or_hashed(tmp_path):
     dataset = load(build(tmp_path))
     (tmp_path / "Image" / "aligned" / "test_0001_aligned.jpg").unlink()
-    with pytest.raises(FerError, match=r"test_0001_aligned\.jpg is missing"):
+    with pytest.raises(FerError, match=r"test_0001_aligned\.jpg: it does not exist"):
         dataset.read(2)
     with pytest.raises(FerError, match=r"test_0001_aligned\.jpg"):
         dataset.fingerprint()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+from fer_core.data.images import image_names
 from fer_core.errors import FerError
 from fer_core.types import FERDataset
 
@@ -13,7 +14,7 @@ from fer_datasets.affectnet_lists import read_cache, read_full, read_lists
 from fer_datasets.files import layout_error, require_folder, subfolders
 from fer_datasets.image_files import ImageFiles
 from fer_datasets.labels import SYNONYMS
-from fer_datasets.listing import child, class_folders, file_names, find_base, image_names, stems
+from fer_datasets.listing import child, class_folders, file_names, find_base, stems
 from fer_datasets.npy_labels import read_npy_labels
 from fer_datasets.specs.affectnet import CLASSES, SPEC
 from fer_datasets.tables import make_table

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from fer_core.data.images import image_names
 from fer_core.errors import FerError, nearest
 from fer_core.types import FERDataset
 
@@ -16,7 +17,7 @@ from fer_datasets.ckplus_tree import IMAGE_FOLDERS, LABEL_FOLDERS, frame_parts, 
 from fer_datasets.files import layout_error, require_folder, subfolders
 from fer_datasets.image_files import ImageFiles
 from fer_datasets.labels import SYNONYMS
-from fer_datasets.listing import child, class_folders, find_base, image_names, stems
+from fer_datasets.listing import child, class_folders, find_base, stems
 from fer_datasets.named_csv import read_named_csv
 from fer_datasets.pixel_rows import PixelRows, open_pixel_file
 from fer_datasets.specs.ckplus import ALL_SEQUENCES, NUMBERED, SEQUENCES, SPEC, expected

@@ -6,10 +6,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from fer_core.data.images import image_names
 from fer_core.errors import FerError
 
 from fer_datasets.files import subfolders
-from fer_datasets.listing import child, file_names, image_names
+from fer_datasets.listing import child, file_names
 
 IMAGE_FOLDERS = ("cohn-kanade-images", "extended-cohn-kanade-images", "extended-cohn-kanade-images-zip")
 LABEL_FOLDERS = ("emotion", "emotion_labels", "emotions")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from fer_core.data.images import image_names
 from fer_core.errors import FerError, nearest
 from fer_core.types import FERDataset
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from fer_datasets.face_boxes import BOX, FaceBoxes, enlarge
 from fer_datasets.files import layout_error, require_folder, require_text, subfolders, visible
 from fer_datasets.image_files import ImageFiles
-from fer_datasets.listing import child, find_base, image_names, safe_paths
+from fer_datasets.listing import child, find_base, safe_paths
 from fer_datasets.specs.expw import CLASSES, SPEC
 from fer_datasets.tables import make_table
 

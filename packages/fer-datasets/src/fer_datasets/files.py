@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
-from fer_core.data.images import SUFFIXES, open_file
+from fer_core.data.images import image_names, open_file
 from fer_core.errors import FerError
 
 from fer_datasets.markers import recognise
@@ -32,11 +32,8 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """Visible images directly inside a folder, sorted by name, recognised by their suffix alone.
-
-    A link that leads nowhere or a named pipe is among them, so that reading it fails instead of losing it.
-    """
-    return [p for p in visible(folder) if p.suffix.lower() in SUFFIXES and not p.is_dir()]
+    """Images directly inside a folder, sorted by name (see `image_names`)."""
+    return [folder / name for name in image_names(folder)]
 
 
 def safe_relative(text: str, where: str) -> str:

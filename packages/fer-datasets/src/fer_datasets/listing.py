@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
-from fer_core.data.images import SUFFIXES
+from fer_core.data.images import image_names
 from fer_core.errors import FerError
 
 from fer_datasets.files import safe_relative, subfolders
@@ -16,18 +16,9 @@ _UNSAFE = r"(?:^|[\\/])\.{1,2}(?:[\\/]|$)|^[\\/]|^[A-Za-z]:|[\\\0]|//|^\s*$"
 
 
 def file_names(folder: Path) -> list[str]:
-    """Names of all visible entries of a folder but its subfolders, sorted, without asking the disk about each."""
+    """Names of the visible files in a folder, sorted, without asking the disk about each."""
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if not entry.name.startswith(".") and not _is_folder(entry))
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    return os.path.isdir(entry) if entry.is_symlink() else entry.is_dir()
-
-
-def image_names(folder: Path) -> list[str]:
-    """Names of the visible images in a folder, sorted, recognised by their suffix."""
-    return [name for name in file_names(folder) if name[len(stem(name)) :].lower() in SUFFIXES]
+        return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
 
 
 def child(folder: Path, *names: str) -> Path | None:

@@ -9,14 +9,14 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from fer_core.data.images import image_size
+from fer_core.data.images import image_names, image_size
 from fer_core.errors import FerError, nearest
 from fer_core.types import FERDataset
 
 from fer_datasets.files import layout_error, require_folder, subfolders
 from fer_datasets.image_files import ImageFiles
 from fer_datasets.labels import SYNONYMS
-from fer_datasets.listing import child, find_base, image_names, stems
+from fer_datasets.listing import child, find_base, stems
 from fer_datasets.named_csv import read_named_csv
 from fer_datasets.specs.sfew import CLASSES, SPEC
 from fer_datasets.tables import make_table

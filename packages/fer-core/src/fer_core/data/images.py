@@ -110,6 +110,25 @@ def image_size(path: Path) -> tuple[int, int]:
     return _read(path, lambda image: image.size)
 
 
+def is_image(name: str) -> bool:
+    """Whether a file's name is that of an image, and not hidden as `._a.jpg` is."""
+    front, _, ending = name.rpartition(".")
+    return front != "" and not front.startswith(".") and f".{ending.lower()}" in SUFFIXES
+
+
+def image_names(folder: Path) -> list[str]:
+    """Names of the images directly in a folder, sorted, recognised by name alone.
+
+    Named pipes and links that lead nowhere are among them, so that reading them fails instead of losing them.
+    """
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if is_image(entry.name) and not _is_folder(entry))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return Path(entry).is_dir() if entry.is_symlink() else entry.is_dir()
+
+
 def open_file(path: Path) -> BufferedReader:
     """Open a regular file. Nothing else is opened, since a named pipe would block and a device might act.
 

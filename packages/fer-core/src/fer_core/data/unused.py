@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_core.data.images import SUFFIXES, decode_image
+from fer_core.data.images import decode_image, image_names
 
 if TYPE_CHECKING:
     from fer_core.types import FERDataset
@@ -47,7 +47,7 @@ def find_files(dataset: FERDataset) -> Files:
     splits: dict[str, set[str]] = {}
     for source, split in zip(sources, dataset.table["split"].tolist(), strict=True):
         splits.setdefault(source.rpartition("/")[0], set()).add(split)
-    there = {folder: set(_images_in(root / folder)) for folder in splits}
+    there = {folder: set(image_names(root / folder)) if (root / folder).is_dir() else set() for folder in splits}
     used = set(sources)
     missing = [
         row
@@ -61,16 +61,3 @@ def find_files(dataset: FERDataset) -> Files:
         if path not in used
     ]
     return Files(root, missing, unused)
-
-
-def _images_in(folder: Path) -> Iterable[str]:
-    if not folder.is_dir():
-        return []
-    with os.scandir(folder) as entries:
-        return [
-            entry.name
-            for entry in entries
-            if not entry.name.startswith(".")
-            and PurePosixPath(entry.name).suffix.lower() in SUFFIXES
-            and not os.path.isdir(entry)
-        ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from fer_core.data.images import SUFFIXES, decode_image
+from fer_core.data.images import SUFFIXES, decode_image, is_image
 from fer_core.engine import Engine
 from fer_core.errors import FerError
 from fer_core.inference.network import Network
@@ -97,7 +97,7 @@ def _images(sources: Iterable[str | Path | NDArray[np.uint8]]) -> Iterator[tuple
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and not file.is_dir())
+    found = sorted(file for file in path.rglob("*") if is_image(file.name) and not file.is_dir())
     if not found:
         raise FerError(f"{path} holds no image: expected files ending in {', '.join(sorted(SUFFIXES))}")
     return found
