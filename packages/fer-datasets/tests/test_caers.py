@@ -30,6 +30,7 @@ def test_layout(tmp_path, outer):
         assert dataset.table["label"].iloc[row] == row % 7
     assert dataset.table["id"].iloc[3] == "train/happiness/0001"
     assert dataset.layout == "official"
+    assert dataset.alignment.kind == "none"  # whole frames
 
 
 def test_doubled_split_folder(tmp_path):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from fer_core.data.splits import make_split
 from fer_core.errors import FerError
+from fer_core.faces import Alignment
 from fer_datasets.expw import load
 from fer_datasets.specs.expw import SPEC
 from PIL import Image
@@ -51,6 +52,7 @@ def test_the_order_is_top_left_right_bottom_and_boxes_are_clipped(tmp_path):
 
 def test_crop_enlarges_to_a_square(tmp_path):
     plain, wide = load(build(tmp_path)), load(tmp_path, crop=1.2)
+    assert (plain.alignment, wide.alignment) == (None, Alignment(kind="box", margin=0.2))
     assert wide.table.loc[0, ["box_left", "box_top", "box_right", "box_bottom"]].tolist() == [37, 2, 73, 38]
     assert wide.read(0).shape == (36, 36, 3)
     assert wide.read(1).shape == (22, 22, 3)

@@ -1,8 +1,11 @@
 """The folder dataset: class folders, split folders, CSV files, and the names of classes."""
 
+import os
+
 import numpy as np
 import pytest
 from fer_core.errors import FerError
+from fer_core.faces import Alignment
 from fer_datasets.folder import load
 from fer_datasets.labels import SYNONYMS, canonical
 from fer_datasets.specs.folder import SPEC
@@ -222,3 +225,33 @@ def test_fingerprint_does_not_depend_on_the_place(tmp_path):
     assert first == second
     draw(tmp_path / "two" / "sad" / "a.png", 5)
     assert load(tmp_path / "two").fingerprint() != first
+
+
+def test_how_the_faces_were_cut_is_read_beside_them(tmp_path):
+    for split in ("train", "test"):
+        draw(tmp_path / split / "happy" / "a.png")
+    assert load(tmp_path).alignment is None
+    (tmp_path / "alignment.json").write_text('{"kind": "points", "template": "arcface", "size": 112}')
+    assert load(tmp_path).alignment == Alignment(kind="points", template="arcface", size=112)
+    (tmp_path / "labels.csv").write_text("path,label\ntrain/happy/a.png,happy\n")
+    assert load(tmp_path, csv="labels.csv").alignment == load(tmp_path / "labels.csv").alignment
+    assert load(tmp_path, csv="labels.csv").alignment.template == "arcface"
+
+
+WRONG = ["", "[]", '{"kind": "points"}', '{"kind": "box", "margin": 1e999}', "\xff", "{" * 9999]
+
+
+@pytest.mark.parametrize("content", WRONG)
+def test_a_wrong_alignment_is_one_line(tmp_path, content):
+    draw(tmp_path / "happy" / "a.png")
+    (tmp_path / "alignment.json").write_text(content, encoding="latin-1")
+    with pytest.raises(FerError, match=r"alignment\.json: .*: correct it") as caught:
+        load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_alignment_that_is_no_file_is_one_line(tmp_path):
+    draw(tmp_path / "happy" / "a.png")
+    os.mkfifo(tmp_path / "alignment.json")
+    with pytest.raises(FerError, match=r"alignment\.json is not a regular file"):
+        load(tmp_path)

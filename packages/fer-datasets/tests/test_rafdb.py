@@ -89,7 +89,10 @@ def test_original_images(tmp_path):
         load(tmp_path, images="original")
     (tmp_path / "Image" / "original").mkdir()
     Image.new("RGB", (300, 200)).save(tmp_path / "Image" / "original" / "test_0001.jpg")
-    assert load(tmp_path, images="original").read(2).shape == (200, 300, 3)
+    original = load(tmp_path, images="original")
+    assert original.read(2).shape == (200, 300, 3)
+    assert original.alignment.kind == "none"
+    assert load(tmp_path).alignment is None  # by landmarks, to a template that is not stated
     with pytest.raises(FerError, match="no images 'alinged': did you mean aligned"):
         load(tmp_path, images="alinged")
 

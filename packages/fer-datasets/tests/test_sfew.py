@@ -48,6 +48,7 @@ def test_official_frames(tmp_path):
     assert first["source"] == "Train/Angry/Airheads_000519240_00000001.png"
     assert set(dataset.table["group"]) == {"Airheads", "American_History X", "Friends"}
     assert dataset.layout.startswith("official frames (Train and Val, images of 720 x 576)")
+    assert dataset.alignment.kind == "none"
     assert dataset.read(0).shape == (576, 720, 1)
 
 
@@ -76,6 +77,7 @@ def test_aligned_faces(tmp_path, train, val):
     dataset = load(build(tmp_path, train, val, (143, 181)))
     assert len(dataset.table) == 42
     assert dataset.layout.startswith("aligned faces (")
+    assert dataset.alignment is None
     assert "143 x 181" in dataset.layout
     assert dataset.expected_counts == {}
     assert dataset.read(41).shape == (181, 143, 1)

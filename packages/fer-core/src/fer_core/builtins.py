@@ -78,6 +78,12 @@ def fer_trainers() -> dict[str, Ref]:
 
 
 @hookimpl
+def fer_templates() -> dict[str, Ref]:
+    """Templates of aligned faces."""
+    return {"arcface": "fer_core.faces:ARCFACE"}
+
+
+@hookimpl
 def fer_commands() -> list[CommandSpec]:
     """Commands, in the order of `fer-run --help`."""
     return [

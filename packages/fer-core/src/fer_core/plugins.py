@@ -37,6 +37,7 @@ KINDS = (
     "devices",
     "trainers",
     "detectors",
+    "templates",
     "commands",
 )
 """What plugins can bring; the hook of each kind is `fer_KIND`."""

@@ -47,8 +47,13 @@ class Preprocessing(Record):
     alignment: Alignment | None = None
 
     @classmethod
-    def from_config(cls, section: Data) -> Preprocessing:
-        """The contract that the section `data` of a configuration describes."""
+    def from_config(cls, section: Data, alignment: Alignment | None = None) -> Preprocessing:
+        """The contract that the section `data` of a configuration describes.
+
+        Args:
+            section: Of the configuration.
+            alignment: That of the dataset, for a section that gives none.
+        """
         return Preprocessing(
             input_size=section.input_size,
             mean=cast(_Channels, tuple(section.mean)),
@@ -56,4 +61,5 @@ class Preprocessing(Record):
             color=section.color,
             eval_transforms=tuple(section.eval_transforms),
             pipeline=section.pipeline,
+            alignment=section.alignment or alignment,
         )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fer_core.data.packs import Pack
+    from fer_core.faces import Alignment
 
     Output = dict[str, Tensor]
     """What a model returns: `logits` [N, C] are the ones to predict with; other keys are the family's own."""
@@ -180,6 +181,7 @@ class DatasetSpec:
         licence: Terms of use in one line.
         homepage: Where to request or download it.
         group_key: What `group` in the table means (`subject`, `film`, `image`), if known.
+        alignment: How its faces are cut out of photographs, where its source says so; None: unknown.
         options: Option names of the factory with their defaults.
         needs_root: False for datasets that are made rather than read.
         aliases: Other names that users type.
@@ -195,6 +197,7 @@ class DatasetSpec:
     licence: str
     homepage: str
     group_key: str | None = None
+    alignment: Alignment | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     needs_root: bool = True
     aliases: tuple[str, ...] = ()
@@ -239,6 +242,7 @@ class FERDataset(ABC):
         expected_counts: As in `DatasetSpec`, where they depend on the layout or the options; empty where unknown.
             None: those of the spec.
         refused: Name of a split protocol, such as `kfold` -> why this copy cannot serve it, and what to do.
+        alignment: How the faces of this copy are cut out of photographs. None: as the spec says.
         draw_labels: Whether a training label is drawn from `votes_<class>` anew at every visit.
         label_space: Name of a dataset -> what a table of classes changed in it.
         votes_unused: Parts of a union whose votes are ignored, since other parts have none.
@@ -251,6 +255,7 @@ class FERDataset(ABC):
     root: Path | None = None
     expected_counts: Mapping[str, Mapping[str, int]] | None = None
     refused: Mapping[str, str] = MappingProxyType({})
+    alignment: Alignment | None = None
     draw_labels: bool = False
     label_space: Mapping[str, ClassChanges] = MappingProxyType({})
     votes_unused: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fer_core.faces import Alignment
 from fer_core.types import FERDataset
 
 from fer_datasets.files import layout_error, require_folder, subfolders
@@ -45,7 +46,9 @@ def load(root: Path) -> FERDataset:
             splits += [split] * len(images)
     if not ids:
         raise layout_error(SPEC, base, "the class folders hold no images")
-    return ImageFiles(SPEC.name, CLASSES, root, make_table(ids, labels, splits, sources), "official")
+    dataset = ImageFiles(SPEC.name, CLASSES, root, make_table(ids, labels, splits, sources), "official")
+    dataset.alignment = Alignment(kind="none")
+    return dataset
 
 
 def _fits(base: Path) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from fer_core.data.images import image_names
 from fer_core.errors import FerError, nearest
+from fer_core.faces import Alignment
 from fer_core.types import FERDataset
 from numpy.typing import NDArray
 
@@ -61,7 +62,10 @@ def load(root: Path, *, images: str | None = None, crop: float = 1.0, shared: st
     if wanted == "origin":
         pictures = table["source"].nunique()
         layout = f"official ({len(table):,} faces in {pictures:,} pictures, crop {crop:g}, no official split)"
-        return FaceBoxes(SPEC.name, CLASSES, root, table, layout)
+        dataset = FaceBoxes(SPEC.name, CLASSES, root, table, layout)
+        # At 1 the box itself is cut, which is not a square.
+        dataset.alignment = None if crop == 1 else Alignment(kind="box", margin=round(crop - 1, 6))
+        return dataset
     if crop != 1:
         raise FerError(f"expw: crop {crop:g} needs whole pictures: leave it at 1 for aligned images")
     return _aligned(root, table, folders[wanted], shared)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer_core.errors import FerError, nearest
+from fer_core.faces import Alignment
 from fer_core.types import FERDataset
 
 from fer_datasets.files import images_in, layout_error, require_folder, safe_relative, subfolders, visible
@@ -14,6 +15,9 @@ from fer_datasets.image_files import ImageFiles
 from fer_datasets.labels import canonical
 from fer_datasets.specs.folder import SPEC
 from fer_datasets.tables import make_table, read_csv, require_columns
+
+ALIGNMENT = "alignment.json"
+"""How the images were cut out of photographs, beside them."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,8 @@ def load(
             names, in class order.
 
     Raises:
-        FerError: Unknown layout, no images, unknown split, path that leaves the folder, class not in `classes`.
+        FerError: Unknown layout, no images, unknown split, path that leaves the folder, class not in `classes`, or
+            an `alignment.json` that does not fit.
     """
     grouped = False
     if root.suffix.lower() == ".csv" and root.is_file():
@@ -59,7 +64,11 @@ def load(
         [sample.path for sample in samples],
         [sample.group for sample in samples] if grouped else None,
     )
-    return ImageFiles(SPEC.name, names, root, table)
+    dataset = ImageFiles(SPEC.name, names, root, table)
+    if (root / ALIGNMENT).exists():
+        advice = "correct it as docs/datasets/folder.md says, or remove it"
+        dataset.alignment = Alignment.read(root / ALIGNMENT, advice)
+    return dataset
 
 
 def _from_folders(root: Path) -> list[_Sample]:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from fer_core.errors import FerError, nearest
+from fer_core.faces import Alignment
 from fer_core.types import DatasetSpec, FERDataset
 
 from fer_datasets.files import layout_error, require_folder, require_text
@@ -95,7 +96,9 @@ def _official(spec: DatasetSpec, root: Path, part: str, images: str) -> ImageFil
         [f"{'' if below == '.' else below + '/'}{stem}{suffix}" for stem in stems],
     )
     table = table.assign(**read_attributes(base, stems))
-    return ImageFiles(spec.name, spec.classes, root, table, layout)
+    dataset = ImageFiles(spec.name, spec.classes, root, table, layout)
+    dataset.alignment = Alignment(kind="none") if images == "original" else None
+    return dataset
 
 
 def _label_file(base: Path) -> Path | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fer_core.data.images import image_names, image_size
 from fer_core.errors import FerError, nearest
+from fer_core.faces import Alignment
 from fer_core.types import FERDataset
 
 from fer_datasets.files import layout_error, require_folder, subfolders
@@ -116,7 +117,9 @@ def _from_folders(
     places = " and ".join(parts[split][kind].relative_to(base).as_posix() for split in SPEC.splits)
     layout = f"{what} ({places}, images of {size[0]} x {size[1]}{'' if known else ', films unknown'})"
     dataset = ImageFiles(SPEC.name, CLASSES, root, table, layout)
-    if what != "official frames":
+    if what == "official frames":
+        dataset.alignment = Alignment(kind="none")
+    else:
         dataset.expected_counts = {}  # detectors miss faces, each its own
     if not known:
         dataset.refused = _refused("no image is named FILM_TIME_FRAME")

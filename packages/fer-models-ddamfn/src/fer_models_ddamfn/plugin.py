@@ -100,3 +100,9 @@ def fer_models() -> Iterable[ModelSpec]:
 def fer_losses() -> Mapping[str, Ref]:
     """The loss `ddamfn`."""
     return {"ddamfn": "fer_models_ddamfn.loss:DDAMFNLoss"}
+
+
+@hookimpl
+def fer_templates() -> Mapping[str, Ref]:
+    """The template `ddamfn_pp`."""
+    return {"ddamfn_pp": "fer_models_ddamfn.templates:DDAMFN_PP"}

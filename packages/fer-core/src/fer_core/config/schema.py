@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from fer_core.faces import MAX_SIDE
+from fer_core.faces import MAX_SIDE, Alignment
 
 IMAGENET_MEAN = [0.485, 0.456, 0.406]
 IMAGENET_STD = [0.229, 0.224, 0.225]
@@ -188,6 +188,11 @@ class Data(Section):
         max_length=3,
     )
     color: Literal["rgb", "bgr"] = _key("rgb", "rgb or bgr", "Order of the channels that the model reads.")
+    alignment: Alignment | None = _key(
+        None,
+        "a mapping with kind, and template, margin or size, or null",
+        "How the dataset's faces were cut out of photographs, for the record; null: as the dataset says.",
+    )
 
 
 class Train(Section):

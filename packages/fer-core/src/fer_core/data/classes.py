@@ -99,6 +99,7 @@ class SelectedClasses(FERDataset):
         self.targets = dict(targets)
         self.layout, self.root = dataset.layout, dataset.root
         self.refused, self.draw_labels = dataset.refused, dataset.draw_labels
+        self.alignment = dataset.alignment
         self.expected_counts = {}  # those published are of the whole dataset
         place = {name: number for number, name in enumerate(self.classes)}
         numbers = np.array([place.get(targets[name] or "", -1) for name in dataset.classes], dtype=np.int64)

@@ -66,6 +66,7 @@ def _open_one(
         ) from error
     _check_type(dataset, spec)
     check_table(dataset)
+    dataset.alignment = dataset.alignment or spec.alignment
     return dataset
 
 

@@ -152,7 +152,7 @@ class UnitedDataset(FERDataset):
     """The rows of several datasets with equal classes, one after another.
 
     Ids, sources, splits and groups stand behind the name of their part (`a/ID`). Votes are there where every part
-    has them.
+    has them, and an alignment where the faces of all parts are cut in the same way.
 
     Args:
         spec: Of the union.
@@ -170,6 +170,8 @@ class UnitedDataset(FERDataset):
         voted = [part.name for part in parts if set(votes) <= set(part.table.columns)]
         has_votes = len(voted) == len(parts)
         self.draw_labels = _draws(spec, parts)
+        self.alignments = {part.name: part.alignment for part in parts}
+        self.alignment = parts[0].alignment if len(set(self.alignments.values())) == 1 else None
         has_groups = any("group" in part.table.columns for part in parts)
         tables = [_rows(part, votes if has_votes else [], has_groups) for part in parts]
         self.table = pd.concat(tables, ignore_index=True)

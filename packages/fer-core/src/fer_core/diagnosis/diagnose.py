@@ -14,7 +14,7 @@ from fer_core.diagnosis.sample import choose_faces
 from fer_core.diagnosis.stored import diagnose_mistakes, diagnose_slices, diagnose_suspects
 from fer_core.errors import FerError, nearest
 from fer_core.evaluation.classes import match_classes
-from fer_core.evaluation.evaluate import evaluate_network
+from fer_core.evaluation.evaluate import describe_cut, evaluate_network
 from fer_core.inference.network import Network
 from fer_core.metrics import compute_metrics
 from fer_core.reports.compare import METRICS
@@ -98,6 +98,8 @@ def diagnose_checkpoint(
             "test or val, or in a folder of kfold runs, whose test parts hold every face once"
         )
     network = Network.load(checkpoint, engine)
+    for line in describe_cut(network, dataset):
+        show(line)
     match = match_classes(dataset, network.classes, checkpoint)
     found = evaluate_network(network, dataset, pack, rows, match, batch_size=BATCH)
     faces = Faces(dataset, pack, predictions_of(found), found.classes, spec.group_key)

@@ -105,12 +105,14 @@ def evaluate_checkpoint(
         workers: Processes that read images, where the checkpoint was trained with the per-image pipeline.
         rule: What to do where the classes differ (`fer_core.evaluation.classes`).
         restrict: Choose only among classes that the dataset has.
-        show: Called with lines on what `rule` does.
+        show: Called with lines on what `rule` does, and on faces that are cut otherwise than in training.
 
     Raises:
         FerError: The checkpoint is unusable, the classes differ and no rule is given, or no face is left.
     """
     network = Network.load(checkpoint, engine)
+    for line in describe_cut(network, dataset):
+        show(line)
     match = match_classes(dataset, network.classes, checkpoint, rule, restrict=restrict)
     for line in match.describe(rows):
         show(line)
@@ -118,6 +120,19 @@ def evaluate_checkpoint(
     if not len(rows):
         raise FerError(f"{dataset.name} has no face of {', '.join(match.present)} here: use another --split")
     return evaluate_network(network, dataset, pack, rows, match, batch_size=batch_size, workers=workers)
+
+
+def describe_cut(network: Network, dataset: FERDataset) -> list[str]:
+    """One line where the faces of a dataset are known to be cut otherwise than those of the training."""
+    trained, here = network.pipeline.preprocessing.alignment, dataset.alignment
+    if trained is None or here is None or trained.cuts_like(here):
+        return []
+    if network.header.get("dataset", {}).get("fingerprint") == dataset.fingerprint():
+        return []  # its configuration said how they are cut
+    return [
+        f"warning: the network was trained on faces cut by {trained}, those of {dataset.name} are cut by {here}: "
+        "expect lower figures"
+    ]
 
 
 def evaluate_network(

@@ -243,7 +243,7 @@ def _evaluate_run(trainer: Trainer, engine: Engine) -> tuple[Result, float]:
         dataset=describe_dataset(config, data),
         split=describe_split(config, data),
         start=setup.start,
-        preprocessing=Preprocessing.from_config(config.data),
+        preprocessing=Preprocessing.from_config(config.data, data.dataset.alignment),
         protocol=Training(
             select=config.train.select,
             metric=config.train.metric,

@@ -1,4 +1,4 @@
-"""Hooks that bring names: models, datasets, transforms, face detectors, commands and file schemes."""
+"""Hooks that bring names: models, datasets, transforms, detectors, templates, commands and file schemes."""
 # mypy: disable-error-code="empty-body"
 # A hookspec is a signature and its docstring; it has no body to check.
 
@@ -118,23 +118,56 @@ def fer_transforms() -> Mapping[str, Ref]:
 
 @hookspec
 def fer_detectors() -> Mapping[str, Ref]:
-    """Face detectors, used by prediction and alignment.
+    """Face detectors, which find the faces of photographs.
 
     Returns:
         Name -> factory, or its import reference.
 
     Factory:
-        `(**options) -> detector`; `detector(image)` takes one uint8 RGB image [H, W, 3] and returns a list with
-        one face each: its box `(left, top, right, bottom)` in pixels, a score 0..1, and landmarks where known.
+        `(**options) -> Detector`. Its `detect(images)` takes a sequence of uint8 RGB images [H, W, 3] of any sizes
+        and returns a list for each of them: one `fer_core.faces.Detection` for each face, the highest score first.
+        A `Detection` has a `box` (left, top, right, bottom, in pixels), a `score` from 0 to 1, and five `points`
+        (left eye, right eye, tip of the nose, left and right corner of the mouth, left as seen) or None.
 
     Called:
-        The hook once in a process, when plugins are loaded. The factory once for each `Predictor`.
+        The hook once in a process, when plugins are loaded. The factory once for each use, with the detector's
+        options.
+
+    Example:
+        ```python
+        from fer_core.faces import Detection
+
+        class WholeImage:
+            def detect(self, images):
+                sizes = [image.shape[:2] for image in images]
+                return [[Detection(box=(0, 0, width, height), score=1.0)] for height, width in sizes]
+
+        @hookimpl
+        def fer_detectors():
+            return {"whole_image": WholeImage}
+        ```
+    """
+
+
+@hookspec
+def fer_templates() -> Mapping[str, Ref]:
+    """Templates of aligned faces, which an alignment by five points names (`data.alignment`).
+
+    Returns:
+        Name -> `fer_core.faces.Template`, or its import reference.
+
+    Factory:
+        None: a template is data. It has the five points for each pose that is told apart, the size of the image
+        that they are given for, and the source.
+
+    Called:
+        The hook once in a process, when plugins are loaded. The reference is imported when a face is aligned.
 
     Example:
         ```python
         @hookimpl
-        def fer_detectors():
-            return {"whole_image": "my_plugin.detectors:WholeImage"}
+        def fer_templates():
+            return {"passport": "my_plugin.templates:PASSPORT"}
         ```
     """
 

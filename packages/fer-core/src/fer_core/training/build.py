@@ -127,6 +127,9 @@ def open_data(config: Config, say: Say) -> Data:
         shares = {role: dataset.shares(getattr(split, role)) for role in ("train", "val", "test")}
         for role, counts in shares.items():
             say(f"{role:<8} {', '.join(f'{count:,} of {name}' for name, count in counts.items())}")
+        if section.alignment is None and len(set(dataset.alignments.values())) > 1:
+            cuts = ", ".join(f"{name}: {cut or 'unknown'}" for name, cut in dataset.alignments.items())
+            say(f"warning  faces are not all cut in the same way ({cuts}), so the weights record no alignment")
     return Data(spec, dataset, split, dataset.fingerprint(), open_pack(dataset, cache_root(), progress=True))
 
 
@@ -308,7 +311,7 @@ def _header(config: Config, data: Data) -> dict[str, Any]:
     return {
         "model": {"name": config.model.name, "options": config.model.options},
         "classes": list(data.dataset.classes),
-        "preprocessing": Preprocessing.from_config(section).plain(),
+        "preprocessing": Preprocessing.from_config(section, data.dataset.alignment).plain(),
         "dataset": {
             "name": data.spec.name,
             "fingerprint": data.fingerprint,

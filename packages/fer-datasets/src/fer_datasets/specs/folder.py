@@ -13,7 +13,8 @@ DIR/
   train/                  # and any of: val (or valid, validation), test
     happy/                # one folder a class
       anything.jpg ...
-    sad/ ...""",
+    sad/ ...
+  alignment.json          # optional: how the faces were cut out of photographs""",
         "classes": """\
 DIR/
   happy/                  # one folder a class, no splits
