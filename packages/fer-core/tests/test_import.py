@@ -15,11 +15,13 @@ from click.testing import CliRunner
 from fer_core import FerError, ModelSpec
 from fer_core.cli import main
 from fer_core.plugins import Entry, Plugin, load_plugins
+from fer_core.types import ClassOrder
 from fer_core.weights import check_state, checkpoint, unwrap
 from torch import Tensor, nn
 
 PLUGIN = Plugin("tests", "fer-tests", "0")
 ORDER = ("neutral", "happiness", "sadness")
+AUTHORS = ("sadness", "neutral", "happiness")
 
 
 def convert(state: dict) -> dict[str, Tensor]:
@@ -68,6 +70,7 @@ def theirs(tiny, monkeypatch, tmp_path) -> Path:
         backbone=backbone,
         inference=Folded,
         recipes={"bars": "bars_recipe:bars.yaml"},
+        class_orders=(ClassOrder(dataset="bars", classes=AUTHORS, source="the axes of their figure"),),
     )
     monkeypatch.setitem(entries, "theirs", [Entry("theirs", spec, PLUGIN)])
     path = tmp_path / "epoch21.pth"
@@ -97,7 +100,7 @@ def test_the_checkpoint_holds_the_files_weights_and_the_recipes_preprocessing(th
     assert list(state) == sorted(expected)
     assert all(torch.equal(state[name], tensor) for name, tensor in expected.items())
     assert header["model"] == {"name": "theirs", "options": {"width": 4}}
-    assert header["classes"] == ["happiness", "sadness", "neutral"]
+    assert header["classes"] == list(AUTHORS)  # and not in the order of the dataset
     found = header["preprocessing"]
     assert (found["input_size"], found["mean"], found["color"]) == (16, [0.1, 0.2, 0.3], "bgr")
     assert str(theirs.parent) not in json.dumps(header)
@@ -184,9 +187,9 @@ def test_unknown_or_wrong_classes_are_refused(theirs) -> None:
     assert "order of its 3 classes is unknown" in refused("theirs", theirs, *OUT)
     assert "the file has 3 classes, but --classes has 2" in refused("theirs", theirs, "--classes", "a,b", *OUT)
     assert "names a class twice" in refused("theirs", theirs, "--classes", "a,a,b", *OUT)
-    assert "give one of them" in refused("theirs", theirs, "--classes", "a", "--dataset", "bars", *OUT)
     torch.save(file_of(network(classes=4)), "four.pth")
-    assert "the file has 4 classes, but bars has 3" in refused("theirs", "four.pth", "--dataset", "bars", *OUT)
+    line = refused("theirs", "four.pth", "--dataset", "bars", *OUT)
+    assert "the authors' order for bars has 3 classes, but the file has 4: give --classes a,b,..." in line
     assert "there is no dataset" in refused("theirs", theirs, "--dataset", "barz", *OUT)
 
 
@@ -199,6 +202,17 @@ def test_files_that_are_none_of_the_models_are_refused(theirs) -> None:
     assert "tiny reads no file of others" in refused("tiny", theirs, "--dataset", "bars", *OUT)
     assert "tiny takes no backbone weights" in refused("tiny", theirs, "--as", "backbone", *OUT)
     assert "no dataset" not in refused("nothing", theirs, *OUT)
+
+
+def test_an_order_that_the_authors_do_not_state_is_never_the_datasets(theirs, monkeypatch) -> None:
+    entries = load_plugins().entries["models"]
+    silent = dataclasses.replace(entries["theirs"][0].value, class_orders=())
+    monkeypatch.setitem(entries, "theirs", [Entry("theirs", silent, PLUGIN)])
+    line = refused("theirs", theirs, "--dataset", "bars", *OUT)
+    assert "the authors of theirs state none for bars: give --classes a,b,... in the file's order" in line
+    header = checkpoint.read_header(bring(theirs, dataset="bars", classes=ORDER))
+    assert header["classes"] == list(ORDER)
+    assert header["preprocessing"]["color"] == "bgr"  # of the recipe for bars
 
 
 class Command:

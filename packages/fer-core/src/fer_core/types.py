@@ -117,6 +117,21 @@ class Claim:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClassOrder:
+    """The order in which the files of a model's authors have the classes of a dataset.
+
+    Attributes:
+        dataset: Registered name of the dataset.
+        classes: Class names by index of the logits; where files differ in their number, each has an entry.
+        source: Where the order is stated.
+    """
+
+    dataset: str
+    classes: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """A model family as data.
 
@@ -140,6 +155,7 @@ class ModelSpec:
             without what only training needs.
         attention: `(model: nn.Module, images: Tensor) -> dict[str, Tensor]`, where the model looks: spatial maps
             [N, h, w] that it computes for itself, by name, of images [N, 3, H, W]; more is more attention.
+        class_orders: In which order the authors' files have the classes; no file says so itself.
         claims: Figures that the authors, or others about them, have published.
         aliases: Other names that users type.
     """
@@ -158,6 +174,7 @@ class ModelSpec:
     pretrained: str = ""
     inference: Ref | None = None
     attention: Ref | None = None
+    class_orders: tuple[ClassOrder, ...] = ()
     claims: tuple[Claim, ...] = ()
     aliases: tuple[str, ...] = ()
 

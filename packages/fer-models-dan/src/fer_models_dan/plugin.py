@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from fer_core import hookimpl
-from fer_core.types import ModelSpec, Ref, Weights
+from fer_core.types import EXPRESSIONS, ClassOrder, ModelSpec, Ref, Weights
 
 from fer_models_dan.claims import CLAIMS
 
 _DRIVE = "https://drive.google.com/file/d/{}/view"
 _LICENCE = "not stated beside the file; the code is MIT"
+
+_RAFDB = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
+_AFFECTNET = "the labels of AffectNet, as the authors' scripts read them"
 
 DAN = ModelSpec(
     name="dan",
@@ -59,6 +62,11 @@ DAN = ModelSpec(
     pretrained="a ResNet-18 trained on MS-Celeb-1M (resnet18_msceleb.pth)",
     inference="fer_models_dan.inference:build_inference",
     attention="fer_models_dan.attention:attention_maps",
+    class_orders=(
+        ClassOrder(dataset="rafdb", classes=_RAFDB, source="the authors' script: RAF-DB's labels less 1"),
+        ClassOrder(dataset="affectnet", classes=EXPRESSIONS[:7], source=_AFFECTNET),
+        ClassOrder(dataset="affectnet", classes=EXPRESSIONS, source=_AFFECTNET),
+    ),
     claims=CLAIMS,
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from fer_core import hookimpl
-from fer_core.types import Claim, ModelSpec, Ref, Weights
+from fer_core.types import EXPRESSIONS, Claim, ClassOrder, ModelSpec, Ref, Weights
 
 from fer_models_ddamfn.claims import DDAMFN_CLAIMS, DDAMFN_PP_CLAIMS
 
@@ -22,6 +22,7 @@ _BACKBONE = Weights(
     note="pretrained/MFN_msceleb.pth in the repository; backbone only, trained on MS-Celeb-1M; for "
     "model.backbone_weights",
 )
+_ORDER = "axes of the confusion matrices in the authors' repository; the code does not state it"
 
 
 def _make_spec(
@@ -49,6 +50,11 @@ def _make_spec(
         pretrained="a Mixed Feature Network trained on MS-Celeb-1M",
         inference="fer_models_ddamfn.inference:inference",
         attention="fer_models_ddamfn.attention:attention_maps",
+        class_orders=tuple(
+            ClassOrder(dataset=data, classes=EXPRESSIONS[:number], source=_ORDER)
+            for data in datasets
+            for number in ((7,) if data == "rafdb" else (7, 8))
+        ),
         claims=claims,
         aliases=aliases,
     )

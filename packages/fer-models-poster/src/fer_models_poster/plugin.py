@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from fer_core import hookimpl
-from fer_core.types import ModelSpec, Ref, Weights
+from fer_core.types import EXPRESSIONS, ClassOrder, ModelSpec, Ref, Weights
 
 from fer_models_poster.claims import POSTER_CLAIMS, POSTER_PP_CLAIMS
 
 _UNSTATED = "not stated beside the file; {}"
 _POSTER_LICENCE = "contradictory: LICENSE says Apache-2.0, README says MIT"
 _PRETRAINED = "a MobileFaceNet trained on 68 facial landmarks and an IR-50 trained to recognise faces"
+_RAFDB = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
+_AFFECTNET = "the labels of AffectNet, as the authors' code reads them"
 
 POSTER = ModelSpec(
     name="poster",
@@ -46,6 +48,11 @@ POSTER = ModelSpec(
     backbone="fer_models_poster.convert:backbone_poster",
     pretrained=_PRETRAINED,
     inference="fer_models_poster.inference:poster_for_inference",
+    class_orders=(
+        ClassOrder(dataset="rafdb", classes=_RAFDB, source="the authors' code: RAF-DB's labels less 1"),
+        ClassOrder(dataset="affectnet", classes=EXPRESSIONS[:7], source=_AFFECTNET),
+        ClassOrder(dataset="affectnet", classes=EXPRESSIONS, source=_AFFECTNET),
+    ),
     claims=POSTER_CLAIMS,
 )
 
@@ -91,6 +98,13 @@ POSTER_PP = ModelSpec(
     pretrained=_PRETRAINED,
     inference="fer_models_poster.inference:poster_pp_for_inference",
     attention="fer_models_poster.attention:attention_maps",
+    class_orders=(
+        ClassOrder(
+            dataset="rafdb",
+            classes=_RAFDB,
+            source="totals of the rows of the authors' confusion matrix, which are those of RAF-DB's labels",
+        ),
+    ),
     claims=POSTER_PP_CLAIMS,
     aliases=("poster++", "posterpp", "poster_v2", "posterv2", "poster2"),
 )

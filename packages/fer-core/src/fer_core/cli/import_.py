@@ -11,8 +11,12 @@ import click
 @click.argument("model")
 @click.argument("file")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The .safetensors file to write.")
-@click.option("--dataset", metavar="NAME", help="What it was trained on: gives class order and preprocessing.")
-@click.option("--classes", metavar="A,B,...", help="Class names in the file's order, instead of --dataset.")
+@click.option(
+    "--dataset",
+    metavar="NAME",
+    help="What it was trained on: gives preprocessing, and the authors' class order where known.",
+)
+@click.option("--classes", metavar="A,B,...", help="Class names in the file's order, instead of the authors'.")
 @click.option(
     "--as",
     "part",

@@ -27,8 +27,9 @@ def fer_models() -> Iterable[ModelSpec]:
 
         `ModelSpec.converter` and `describe` let `fer-run import` read the authors' checkpoints; `backbone` lets
         `model.backbone_weights` fill a part of the model, and `pretrained` says what the paper starts from. They
-        get plain mappings of tensors: the core reads the files. `inference` makes the form that predicts, and
-        `attention` gives the maps that `fer-run diagnose` draws beside Grad-CAM.
+        get plain mappings of tensors: the core reads the files. `class_orders` says in which order the authors'
+        files have the classes, since no file does; without it an import asks for `--classes`. `inference` makes
+        the form that predicts, and `attention` gives the maps that `fer-run diagnose` draws beside Grad-CAM.
 
     Called:
         The hook once in a process, when plugins are loaded. The factory once for each model that is built,

@@ -15,7 +15,7 @@ from fer_core.preprocessing import Preprocessing
 from fer_core.refs import resolve
 from fer_core.training.files import local_file
 from fer_core.training.start import read_backbone, sha256
-from fer_core.types import DatasetSpec, TaskInfo
+from fer_core.types import ClassOrder, DatasetSpec, TaskInfo
 from fer_core.weights import read_upstream
 from fer_core.weights.checkpoint import PART, load_state, save_weights
 
@@ -56,8 +56,9 @@ def import_weights(
         model: Name of an installed model.
         file: Path or URI of the authors' file; nothing in it is run.
         out: The `.safetensors` file to write; it must not exist.
-        dataset: The dataset it was trained on: its classes, in its order, and its recipe's preprocessing.
-        classes: Class names in the file's order, where they are not a dataset's.
+        dataset: The dataset it was trained on: gives the recipe's preprocessing, and the classes in the authors'
+            order, where that is known (`ModelSpec.class_orders`).
+        classes: Class names in the file's order, in place of the authors'.
         part: `model`, or `backbone` for a file to start training from (`model.backbone_weights`).
         show: Called with the lines of the report.
 
@@ -65,15 +66,13 @@ def import_weights(
         `out`.
 
     Raises:
-        FerError: The file is unreadable or another model's, the classes are unknown or not as many as the file's,
-            or `out` exists.
+        FerError: The file is unreadable or another model's, the order of its classes is unknown, they are not as
+            many as the file's, or `out` exists.
     """
     spec = registry.find("models", model)
     target = _check_target(Path(out))
     if part not in ("model", "backbone"):
         raise FerError(f"there is no part {part}: import a model or its backbone")
-    if dataset is not None and classes:
-        raise FerError("--dataset and --classes both name the classes: give one of them")
     source = local_file(file)
     if part == "backbone":
         return _import_backbone(spec, source, target, show)
@@ -93,7 +92,8 @@ def _import_model(
     data = NO_DATASET if dataset is None else registry.find("datasets", dataset)
     state: dict[str, Tensor] = resolve(spec.converter)(read_upstream(source))
     number, options = resolve(spec.describe)(state) if spec.describe is not None else (None, {})
-    names = _class_names(data, classes, number)
+    order = _given_order(classes, number) if classes else _authors_order(spec, data, number)
+    names = order.classes
     preprocessing = Preprocessing.from_config(resolve_config(spec, data).config.data)
     network = _build(spec, TaskInfo(names, input_size=preprocessing.input_size), options)
     load_state(network, state, f"{source} does not fit model {spec.name} with {len(names)} classes")
@@ -107,6 +107,7 @@ def _import_model(
     parameters = sum(parameter.numel() for parameter in network.parameters())
     show(f"model    {spec.name}, {parameters:,} parameters, {len(state)} tensors, all of them from {source}")
     show(f"classes  {', '.join(names)}")
+    show(f"order    {order.source}")
     size, color = preprocessing.input_size, preprocessing.color
     show(f"input    {size} pixels, {color}, as in the recipe {spec.name}/{spec.recipe_for(data.name)}")
     show(f"written  {target}")
@@ -126,22 +127,35 @@ def _import_backbone(spec: ModelSpec, source: Path, target: Path, show: Callable
     return target
 
 
-def _class_names(data: DatasetSpec, classes: tuple[str, ...], number: int | None) -> tuple[str, ...]:
-    """The classes in the file's order; `number` is how many it has, None where that is not known."""
-    names = classes or data.classes
-    if len(set(names)) != len(names) or not all(names):
-        raise FerError(f"--classes {','.join(names)} names a class twice or not at all: give each once")
-    if not names:
-        has = "its classes" if number is None else f"its {number} classes"
-        why = f"{data.name} has no fixed classes" if data is not NO_DATASET else "a file does not say"
+def _given_order(classes: tuple[str, ...], number: int | None) -> ClassOrder:
+    """The order of `--classes`; `number` is how many classes the file has, None where that is not known."""
+    if len(set(classes)) != len(classes) or not all(classes):
+        raise FerError(f"--classes {','.join(classes)} names a class twice or not at all: give each once")
+    if number is not None and len(classes) != number:
+        raise FerError(f"the file has {number} classes, but --classes has {len(classes)}: give each of the file's")
+    return ClassOrder(dataset="", classes=classes, source="--classes")
+
+
+def _authors_order(spec: ModelSpec, data: DatasetSpec, number: int | None) -> ClassOrder:
+    """The order that the model's authors have for a dataset, never one that is only likely."""
+    known = [order for order in spec.class_orders if order.dataset == data.name]
+    fitting = [order for order in known if number in (None, len(order.classes))]
+    if len(fitting) == 1:
+        return fitting[0]
+    todo = "give --classes a,b,... in the file's order"
+    has = "its classes" if number is None else f"its {number} classes"
+    if data is NO_DATASET:
         raise FerError(
-            f"the order of {has} is unknown, since {why}: give --classes a,b,... in the file's order, or the "
-            "dataset it was trained on with --dataset NAME"
+            f"the order of {has} is unknown, since a file does not say: {todo}, or the dataset it was trained on "
+            "with --dataset NAME"
         )
-    if number is not None and len(names) != number:
-        given = f"--classes has {len(names)}" if classes else f"{data.name} has {len(names)}"
-        raise FerError(f"the file has {number} classes, but {given}: give its own with --classes a,b,...")
-    return names
+    if not known:
+        raise FerError(
+            f"the order of {has} is unknown, since the authors of {spec.name} state none for {data.name}: {todo}"
+        )
+    numbers = " or ".join(str(len(order.classes)) for order in known)
+    found = "says no number" if number is None else f"has {number}"
+    raise FerError(f"the authors' order for {data.name} has {numbers} classes, but the file {found}: {todo}")
 
 
 def _build(spec: ModelSpec, info: TaskInfo, options: dict[str, Any]) -> nn.Module:

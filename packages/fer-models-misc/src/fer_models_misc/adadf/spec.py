@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fer_core.types import ModelSpec, Ref, Weights
+from fer_core.types import EXPRESSIONS, ClassOrder, ModelSpec, Ref, Weights
 
 from fer_models_misc.adadf.claims import CLAIMS
 
@@ -36,6 +36,23 @@ SPEC = ModelSpec(
     backbone=f"{_HERE}.convert:backbone",
     pretrained="a ResNet-18 trained on MS-Celeb-1M",
     inference=f"{_HERE}.inference:inference",
+    class_orders=(
+        ClassOrder(
+            dataset="rafdb",
+            classes=("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral"),
+            source="the authors' code: RAF-DB's labels less 1",
+        ),
+        ClassOrder(
+            dataset="affectnet",
+            classes=EXPRESSIONS[:7],
+            source="the labels of AffectNet, of which the authors' code drops the last, contempt",
+        ),
+        ClassOrder(
+            dataset="sfew",
+            classes=("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"),
+            source="the authors' code: folders in alphabetical order",
+        ),
+    ),
     claims=CLAIMS,
     aliases=("ada-df", "ada_df"),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fer_core.types import ModelSpec, Ref, Weights
+from fer_core.types import ClassOrder, ModelSpec, Ref, Weights
 
 from fer_models_misc.lnsu.claims import CLAIMS
 
@@ -35,6 +35,13 @@ SPEC = ModelSpec(
     pretrained="a Swin-T trained to recognise faces on MS-Celeb-1M (start_0.pt)",
     inference="fer_models_misc.lnsu.inference:build_inference",
     attention="fer_models_misc.lnsu.attention:attention_maps",
+    class_orders=(
+        ClassOrder(
+            dataset="rafdb",
+            classes=("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral"),
+            source="the authors' code: RAF-DB's labels less 1",
+        ),
+    ),
     claims=CLAIMS,
     aliases=("lnsu-net", "lnsunet", "mek"),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fer_core.types import ModelSpec, Ref, Weights
+from fer_core.types import ClassOrder, ModelSpec, Ref, Weights
 
 from fer_models_misc.mfer.claims import CLAIMS
 
@@ -38,6 +38,13 @@ SPEC = ModelSpec(
     pretrained="ConvNeXt-Base trained without labels on MS-Celeb-1M (unpublished; Meta's ImageNet weights fit)",
     inference="fer_models_misc.mfer.inference:make_inference",
     attention="fer_models_misc.mfer.attention:attention_maps",
+    class_orders=(
+        ClassOrder(
+            dataset="rafdb",
+            classes=("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"),
+            source="folders in alphabetical order, and axes of the authors' confusion matrices",
+        ),
+    ),
     claims=CLAIMS,
 )
 
