@@ -35,6 +35,13 @@ my_plugin = "my_plugin.plugin"
 Hooks declare names, they never act. A value is an object or an import reference `"package.module:attribute"`;
 references keep `fer-run --help` and `fer-run list` quick, because what they name is imported when it is used.
 
+A factory's first parameters are the framework's, as "Factory" says below; all others are options. Annotate
+them: the options of a configuration are checked by pydantic against the annotations before anything starts. So
+`lr: Annotated[float, Field(gt=0)]` rejects text and 0 in one line, and `betas: tuple[float, float]` gets a
+tuple for a YAML list. Parameters without an annotation, or with one that names what is imported for type
+checkers only, take any value. An option that names another component is `Annotated[str,
+fer_core.components.Names("optimizers")]`.
+
 What a plugin does wrong stays its own failure: one line on stderr, all else works, and `fer-run doctor` shows it
 again. A name that two plugins claim is an error when it is used. `FER_DISABLE_PLUGINS=a,b` leaves out entry points
 or distributions; `FER_STRICT=1` raises what a plugin raises, with its traceback, for its author.

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from fer_core import distributed, registry
 from fer_core.cache import cache_root
-from fer_core.config import check_options, resolve_config
+from fer_core.components import Options, build
+from fer_core.config import resolve_config
 from fer_core.data.classes import describe_classes
-from fer_core.data.open import open_dataset
+from fer_core.data.open import check_dataset, open_dataset
 from fer_core.data.packs import open_pack
 from fer_core.data.splits import make_split
 from fer_core.data.union import PLUS, find_dataset
@@ -30,6 +31,7 @@ from fer_core.refs import resolve
 from fer_core.runs import folder as run_folder
 from fer_core.runs.reading import collect, read_result
 from fer_core.runs.records import Evaluated, EvaluatedData, EvaluatedWeights, Result
+from fer_core.training.components import check_components
 from fer_core.training.start import load_backbones
 from fer_core.types import TaskInfo, class_names
 from fer_core.weights.checkpoint import read_header
@@ -100,10 +102,8 @@ def create_model(
         FerError: Unknown model or option, or unusable backbone weights.
     """
     spec = registry.find("models", name)
-    factory = registry.factory("models", name)
-    check_options("model", spec.name, factory, options, skip={"info"})
     info = TaskInfo(tuple(classes) or class_names(num_classes), input_size=input_size)
-    model: nn.Module = factory(info, **options)
+    model: nn.Module = build("models", spec.name, options, info)
     places = [backbone_weights] if isinstance(backbone_weights, str | Path) else backbone_weights
     if places:
         load_backbones(model, spec.name, [os.fspath(place) for place in places], lambda line: None)
@@ -129,9 +129,8 @@ def create_loss(
     Raises:
         FerError: Unknown loss or option.
     """
-    factory = registry.find("losses", name)
-    check_options("loss", name, factory, options, skip={"info"})
-    loss: Loss = factory(TaskInfo(tuple(classes), tuple(class_counts), input_size), **options)
+    info = TaskInfo(tuple(classes), tuple(class_counts), input_size)
+    loss: Loss = build("losses", name, options, info)
     return loss
 
 
@@ -160,15 +159,22 @@ def resolve_run(
     config: Sequence[str | Path] = (),
     overrides: Sequence[str] = (),
 ) -> Resolved:
-    """The configuration of a run and the layer that each value came from. Raises FerError on any mistake."""
+    """The configuration of a run and the layer that each value came from.
+
+    Raises:
+        FerError: Any mistake in it, an unknown component or option included.
+    """
     flags = {"data.root": None if data is None else str(data), "train.seed": seed, "run.device": device}
-    return resolve_config(
+    resolved = resolve_config(
         registry.find("models", model),
         find_dataset(dataset),
         files=[Path(file) for file in config],
         overrides=overrides,
         flags=flags,
     )
+    check_components(resolved.config, resolved.origin)
+    check_dataset(resolved.config.data.name, resolved.config.data.options, resolved.origin)
+    return resolved
 
 
 def train(
@@ -360,7 +366,7 @@ def _diagnose_runs(
     dataset: str,
     data: str | Path | None,
     split: str | None,
-    options: Mapping[str, Any] | None,
+    options: Options | None,
     only: Sequence[str],
     out: Path | None,
     show: Callable[[str], None],
@@ -380,7 +386,7 @@ def _open_for(
     header: Mapping[str, Any],
     dataset: str,
     data: str | Path | None,
-    options: Mapping[str, Any] | None,
+    options: Options | None,
     show: Callable[[str], None],
 ) -> tuple[DatasetSpec, FERDataset, bool]:
     """Open a dataset for a checkpoint, and whether it is the one that the checkpoint was trained on.

@@ -149,29 +149,14 @@ def _check_dataset(spec: DatasetSpec) -> None:
 
 
 def _check_recipes(spec: ModelSpec) -> None:
-    from fer_core import registry
-    from fer_core.config import check_options, resolve_config
-    from fer_core.types import DatasetSpec
+    from dataclasses import replace
+
+    from fer_core.config import resolve_config
+    from fer_core.inference.importing import NO_DATASET
+    from fer_core.training.components import check_components
 
     for name in spec.recipes:
-        dataset = DatasetSpec(
-            name=name,
-            factory="",
-            classes=(),
-            splits={},
-            layouts={},
-            expected_counts={},
-            summary="",
-            licence="",
-            homepage="",
-        )
-        config = resolve_config(spec, dataset).config
-        check_options("model", spec.name, registry.factory("models", spec.name), config.model.options, {"info"})
-        for kind, section in (("losses", "loss"), ("optimizers", "optimizer"), ("schedulers", "scheduler")):
-            component = getattr(config, section)
-            given = {"info", "params", "optimizer", "total", "per_epoch"}
-            factory = registry.find(kind, component.name)
-            check_options(section, component.name, factory, component.options, given)
+        check_components(resolve_config(spec, replace(NO_DATASET, name=name)).config)
 
 
 def _plugin_entries(site: Path) -> Iterator[str]:

@@ -13,6 +13,7 @@ import torch
 from fer_core import registry
 from fer_core.benchmarking.clock import Timing, repeat
 from fer_core.benchmarking.noise import NOISE, make_data
+from fer_core.components import build
 from fer_core.config import resolve_config
 from fer_core.inference import inference_form
 from fer_core.provenance import Start
@@ -98,7 +99,7 @@ def make_trainer(model: str, engine: Engine, batch: int, folder: Path, changes: 
     config = resolve_config(registry.find("models", model), NOISE, overrides=overrides).config
     data = make_data(4 * BATCHES * batch, SIDE)
     setup = build_setup(config, data, engine, lambda line: None, start=Start(description="random weights"))
-    trainer: Trainer = registry.find("trainers", config.train.trainer)(setup, folder)
+    trainer: Trainer = build("trainers", config.train.trainer, {}, setup, folder)
     return trainer
 
 

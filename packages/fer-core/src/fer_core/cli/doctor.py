@@ -65,8 +65,10 @@ def _version(name: str) -> str | None:
 
 
 def _device(name: str) -> str:
+    from fer_core.components import find_device
+
     try:
-        return registry.find("devices", name).missing() or "ready"
+        return find_device(name).missing() or "ready"
     except Exception as error:  # a broken driver or torch is a finding, not the end of the examination
         return describe(error)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fer_core.config.layers import Resolved, load_config, resolve_config
-from fer_core.config.options import check_options
 from fer_core.config.output import config_hash, describe, dump_config
 from fer_core.config.schema import Callback, Component, Config, json_schema
 
@@ -12,7 +11,6 @@ __all__ = [
     "Component",
     "Config",
     "Resolved",
-    "check_options",
     "config_hash",
     "describe",
     "dump_config",

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fer_core import registry
-from fer_core.config import check_options
+from fer_core.components import Options, Origin, build, check
 from fer_core.data.classes import select_classes
 from fer_core.data.table import check_table
 from fer_core.data.union import UnionSpec, find_dataset, part_options, part_roots, unite
 from fer_core.errors import FerError
 from fer_core.plugins import load_plugins
-from fer_core.refs import resolve
 from fer_core.types import FERDataset, data_root
 
 if TYPE_CHECKING:
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def open_dataset(
-    name: str | DatasetSpec, root: Path | None, options: Mapping[str, Any], classes: ClassTable | None = None
+    name: str | DatasetSpec, root: Path | None, options: Options, classes: ClassTable | None = None
 ) -> tuple[DatasetSpec, FERDataset]:
     """Open a dataset and check its table.
 
@@ -45,11 +42,19 @@ def open_dataset(
     return spec, dataset if classes is None else select_classes(dataset, classes)
 
 
+def check_dataset(name: str, options: Options, origin: Origin | None = None) -> None:
+    """Raise FerError for options that the dataset, or a part of a union, does not take."""
+    spec = find_dataset(name)
+    parts = part_options(spec, options) if isinstance(spec, UnionSpec) else {spec.name: options}
+    for part, own in parts.items():
+        check("datasets", part, own, origin=origin)
+
+
 def _open_one(
-    name: str | DatasetSpec, spec: DatasetSpec, root: Path | None, options: Mapping[str, Any]
+    name: str | DatasetSpec, spec: DatasetSpec, root: Path | None, options: Options
 ) -> FERDataset:
-    make = registry.factory("datasets", name) if isinstance(name, str) else resolve(spec.factory)
-    check_options("data.options", spec.name, make, options, skip={"root"})
+    component = spec.name if isinstance(name, str) else spec
+    check("datasets", component, options)
     folder = data_root(spec.name, root, os.environ).expanduser()
     if spec.needs_root and not folder.exists():
         raise FerError(
@@ -58,7 +63,7 @@ def _open_one(
             details=_layouts(spec),
         )
     try:
-        dataset: FERDataset = make(folder, **options)
+        dataset: FERDataset = build("datasets", component, options, folder)
     except OSError as error:
         raise FerError(
             f"{spec.name}: cannot read {folder}: {error}; check the folder given with --data",

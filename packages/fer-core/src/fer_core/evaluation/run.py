@@ -11,7 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fer_core import distributed, registry
+from fer_core import distributed
+from fer_core.components import build
 from fer_core.config import config_hash, dump_config, load_config
 from fer_core.data.loader import killed_workers_told
 from fer_core.engine import Engine
@@ -26,7 +27,7 @@ from fer_core.reports.page import REPORT, render_run_report
 from fer_core.runs import folder as run_folder
 from fer_core.runs.records import FORMAT, Environment, Result, Training, Weights
 from fer_core.training.build import build_setup, describe_dataset, describe_split, open_data
-from fer_core.training.components import check_components
+from fer_core.training.start import check_backbones
 from fer_core.types import EVALUATED
 from fer_core.weights import checkpoint
 
@@ -82,6 +83,10 @@ class RunLog:
 def start_run(config: Config, show: Say) -> Path:
     """Train and evaluate as `config` says; returns the run's folder.
 
+    Args:
+        config: Its components were checked by `fer_core.training.components.check_components`.
+        show: Called with every line of the log.
+
     Raises:
         FerError: Anything that the user can correct. Nothing is left behind unless training had begun.
     """
@@ -90,13 +95,12 @@ def start_run(config: Config, show: Say) -> Path:
     with distributed.main_first():
         if distributed.is_main():
             run_folder.check(config)
-        check_components(config)
+        check_backbones(config.model.name, config.model.backbones)
         data = open_data(config, log)
     setup = build_setup(config, data, engine, log)
-    trainer_class = registry.find("trainers", config.train.trainer)
     folder = _begin_folder(config, engine)
     log.open(folder)
-    trainer: Trainer = trainer_class(setup, folder)
+    trainer: Trainer = build("trainers", config.train.trainer, {}, setup, folder)
     _introduce(trainer, log)
     _train_and_evaluate(trainer, engine, log)
     return folder
@@ -149,7 +153,7 @@ def resume_run(folder: Path, device: str, show: Say) -> Path:
     where = str(folder / run_folder.STATE)
     start = None if state is None else Start.check(state["start"], where, ADVICE)
     setup = build_setup(config, data, engine, log, start)
-    trainer: Trainer = registry.find("trainers", config.train.trainer)(setup, folder)
+    trainer: Trainer = build("trainers", config.train.trainer, {}, setup, folder)
     if state is not None:
         trainer.load_state(state)
         position = trainer.position

@@ -1,4 +1,4 @@
-"""What can be refused before anything is trained: components, data and splits of every run."""
+"""What can be refused before anything is trained: backbone weights, data and splits of every run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fer_core.data.open import open_dataset
 from fer_core.data.splits import make_split
 from fer_core.errors import FerError
-from fer_core.training.components import check_components
+from fer_core.training.start import check_backbones
 
 if TYPE_CHECKING:
     from fer_core.experiments.plan import Run
@@ -29,7 +29,7 @@ def check_runs(runs: Sequence[Run], say: Callable[[str], None]) -> None:
         source = repr((data.name, data.root, data.options, data.classes))
         split = repr((source, data.split, data.holdout, data.split_seed, run.config.train.select))
         try:
-            check_components(run.config)
+            check_backbones(run.config.model.name, run.config.model.backbones)
             if source not in opened:
                 say(f"checking {data.name}")
                 root = Path(data.root) if data.root else None

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from fer_core import registry
 from fer_core.config import config_hash, resolve_config
 from fer_core.config.yaml_text import flow, parse_yaml
+from fer_core.data.open import check_dataset
 from fer_core.data.union import UnionSpec, find_dataset
 from fer_core.errors import FerError
 from fer_core.experiments.schema import PER_SPLIT, Experiment
 from fer_core.experiments.splits import SplitChoice, expand_split
 from fer_core.plugins import normalize
 from fer_core.runs.records import FORMAT, Membership
+from fer_core.training.components import check_components
 
 if TYPE_CHECKING:
     from fer_core.config import Config
@@ -70,7 +72,8 @@ def make_plan(experiment: Experiment) -> list[Run]:
     """All runs, those of one split together, so that early results cover all models.
 
     Raises:
-        FerError: Unknown names (all of them in one line), a wrong configuration, or two runs of one name.
+        FerError: Unknown names (those of models and datasets in one line), a wrong configuration, an option that a
+            component does not take, or two runs of one name.
     """
     models, datasets = _find_all(experiment)
     _check_settings(experiment)
@@ -86,6 +89,7 @@ def make_plan(experiment: Experiment) -> list[Run]:
                 root = roots[dataset.name] or None
                 runs.append(_make_run(experiment, model, dataset, split, seed, recipe, grid, overrides, root))
     _check_names(runs)
+    _check_components(runs)
     return runs
 
 
@@ -253,6 +257,21 @@ def _check_names(runs: Sequence[Run]) -> None:
                 "name each model, dataset, split, seed and grid value once"
             )
         seen[run.folder] = run
+
+
+def _check_components(runs: Sequence[Run]) -> None:
+    """Check those configurations that differ in more than the split, the seed and the place."""
+    checked = set()
+    for run in runs:
+        key = repr(run.config.model_dump(exclude={"run": True, "train": {"seed": True}, "data": {"split": True}}))
+        if key in checked:
+            continue
+        try:
+            check_components(run.config)
+            check_dataset(run.config.data.name, run.config.data.options)
+        except FerError as error:
+            raise FerError(f"{run.name} cannot be made: {error}") from None
+        checked.add(key)
 
 
 def _dotted(values: Mapping[str, Any], above: str = "") -> Iterator[str]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch import nn
 
 from fer_core import registry
-from fer_core.config import check_options, resolve_config
+from fer_core.components import build
+from fer_core.config import resolve_config
 from fer_core.errors import FerError
 from fer_core.preprocessing import Preprocessing
 from fer_core.refs import resolve
@@ -95,7 +96,8 @@ def _import_model(
     order = _given_order(classes, number) if classes else _authors_order(spec, data, number)
     names = order.classes
     preprocessing = Preprocessing.from_config(resolve_config(spec, data).config.data)
-    network = _build(spec, TaskInfo(names, input_size=preprocessing.input_size), options)
+    info = TaskInfo(names, input_size=preprocessing.input_size)
+    network: nn.Module = build("models", spec.name, options, info)
     load_state(network, state, f"{source} does not fit model {spec.name} with {len(names)} classes")
     header = {
         "model": {"name": spec.name, "options": options},
@@ -156,13 +158,6 @@ def _authors_order(spec: ModelSpec, data: DatasetSpec, number: int | None) -> Cl
     numbers = " or ".join(str(len(order.classes)) for order in known)
     found = "says no number" if number is None else f"has {number}"
     raise FerError(f"the authors' order for {data.name} has {numbers} classes, but the file {found}: {todo}")
-
-
-def _build(spec: ModelSpec, info: TaskInfo, options: dict[str, Any]) -> nn.Module:
-    factory = registry.factory("models", spec.name)
-    check_options("model", spec.name, factory, options, skip={"info"})
-    network: nn.Module = factory(info, **options)
-    return network
 
 
 def _check_target(path: Path) -> Path:

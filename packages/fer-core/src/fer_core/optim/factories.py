@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from fer_core import registry
-from fer_core.config.options import check_options
+from fer_core.components import Names, build
 from fer_core.errors import FerError
 from fer_core.optim.options import check_number
 from fer_core.optim.sam import SAM
@@ -106,7 +105,14 @@ def adamw(
     return _build("adamw", torch.optim.AdamW, params, decay_vectors, options)
 
 
-def sam(params: Params, *, base: str = "adam", rho: float = 0.05, adaptive: bool = False, **options: Any) -> SAM:
+def sam(
+    params: Params,
+    *,
+    base: Annotated[str, Names("optimizers")] = "adam",
+    rho: float = 0.05,
+    adaptive: bool = False,
+    **options: Any,
+) -> SAM:
     """Sharpness-aware minimisation around `base`; see `SAM`.
 
     Args:
@@ -119,12 +125,11 @@ def sam(params: Params, *, base: str = "adam", rho: float = 0.05, adaptive: bool
     Raises:
         FerError: The base or one of its options does not exist, or an option is out of range.
     """
-    factory = registry.find("optimizers", base)
-    if factory is sam:
-        raise FerError("optimizer.base is sam, which cannot step for itself: take one such as adam or sgd")
-    check_options("optimizer", base, factory, options, skip={"params"})
     check_number("optimizer.rho", rho, above=0)
-    return SAM(factory(params, **options), rho=rho, adaptive=adaptive)
+    optimizer: Optimizer = build("optimizers", base, options, params)
+    if isinstance(optimizer, SAM):
+        raise FerError("optimizer.base is sam, which cannot step for itself: take one such as adam or sgd")
+    return SAM(optimizer, rho=rho, adaptive=adaptive)
 
 
 def _build(

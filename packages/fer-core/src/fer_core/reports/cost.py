@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from fer_core import registry
+from fer_core.components import build
 from fer_core.errors import FerError
 from fer_core.types import TaskInfo
 
@@ -52,10 +52,6 @@ def comparable(runs: Iterable[RunRecord]) -> bool:
 
 @lru_cache(maxsize=256)
 def _measure(name: str, options: str, classes: tuple[str, ...], size: int) -> Cost | None:
-    try:
-        factory = registry.factory("models", name)
-    except FerError:
-        return None
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -64,11 +60,13 @@ def _measure(name: str, options: str, classes: tuple[str, ...], size: int) -> Co
         parameters = None
         try:
             with torch.random.fork_rng(devices=[]), torch.device(device), torch.no_grad():
-                network = factory(TaskInfo(classes, input_size=size), **json.loads(options)).eval()
+                network = build("models", name, json.loads(options), TaskInfo(classes, input_size=size)).eval()
                 parameters = sum(parameter.numel() for parameter in network.parameters())
                 with FlopCounterMode(display=False) as counter:
                     network(torch.zeros(1, 3, size, size))
             return Cost(parameters, counter.get_total_flops() // 2)
+        except FerError:
+            return None
         except Exception:  # a plugin's network may refuse such tensors in any way
             if device == "cpu" and parameters is not None:
                 return Cost(parameters, None)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from fer_core import distributed, registry
+from fer_core import distributed
 from fer_core.cache import cache_root
-from fer_core.config.options import check_options
+from fer_core.components import build
 from fer_core.data.classes import describe_classes
 from fer_core.data.loader import Loader
 from fer_core.data.open import open_dataset
@@ -33,6 +33,8 @@ from fer_core.types import EVALUATED, ROLES, TaskInfo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
 
     from fer_core.config import Config
     from fer_core.data.packs import Pack
@@ -77,8 +79,8 @@ class Setup:
     task: Task
     wrapped: torch.nn.Module
     loss: Loss
-    optimizer: torch.optim.Optimizer
-    scheduler: torch.optim.lr_scheduler.LRScheduler
+    optimizer: Optimizer
+    scheduler: LRScheduler
     train_loader: Loader
     loaders: dict[Role, Loader]
     watched: tuple[Role, ...]
@@ -140,11 +142,8 @@ def make_loader(data: Data, rows: NDArray[np.int64], config: Config, engine: Eng
     labels = table["label"].to_numpy()
     sampler = None
     if training:
-        factory = registry.find("samplers", section.sampler.name)
-        check_options(
-            "data.sampler", section.sampler.name, factory, section.sampler.options, skip={"labels", "seed"}
-        )
-        sampler = factory(labels[rows], derive_seed(config.train.seed, 1), **section.sampler.options)
+        chosen, seed = section.sampler, derive_seed(config.train.seed, 1)
+        sampler = build("samplers", chosen.name, chosen.options, labels[rows], seed)
     columns = [f"votes_{name}" for name in data.dataset.classes]
     votes = table[columns].to_numpy(np.float64) if set(columns) <= set(table.columns) else None
     return Loader(
@@ -167,11 +166,8 @@ def make_loader(data: Data, rows: NDArray[np.int64], config: Config, engine: Eng
 
 def build_model(config: Config, info: TaskInfo) -> torch.nn.Module:
     """The configured model, with weights drawn from the run's seed."""
-    spec = registry.find("models", config.model.name)
-    factory = registry.factory("models", config.model.name)
-    check_options("model", spec.name, factory, config.model.options, skip={"info"})
     torch.manual_seed(derive_seed(config.train.seed, 0))
-    model: torch.nn.Module = factory(info, **config.model.options)
+    model: torch.nn.Module = build("models", config.model.name, config.model.options, info)
     return model
 
 
@@ -197,7 +193,7 @@ def build_setup(config: Config, data: Data, engine: Engine, say: Say, start: Sta
     model = build_model(config, info)
     if start is None:
         start = load_backbones(model, config.model.name, config.model.backbones, say)
-    loss = _component("losses", "loss", config.loss.name, config.loss.options, info)
+    loss: Loss = build("losses", config.loss.name, config.loss.options, info)
     task = Task(model, loss)
     engine.prepare(model)
     if config.train.recompute:
@@ -205,7 +201,7 @@ def build_setup(config: Config, data: Data, engine: Engine, say: Say, start: Sta
     loss.to(engine.device)
     wrapped = engine.wrap(task, sync_batch_norm=config.train.sync_batch_norm)
     parameters = [parameter for parameter in task.parameters() if parameter.requires_grad]
-    optimizer = _component("optimizers", "optimizer", config.optimizer.name, config.optimizer.options, parameters)
+    optimizer: Optimizer = build("optimizers", config.optimizer.name, config.optimizer.options, parameters)
     train_loader = make_loader(data, data.split.train, config, engine, training=True)
     per_epoch = len(train_loader)
     total_steps = config.train.steps or config.train.epochs * per_epoch
@@ -225,8 +221,8 @@ def build_setup(config: Config, data: Data, engine: Engine, say: Say, start: Sta
         loaders={role: make_loader(data, data.rows(role), config, engine, training=False) for role in watched},
         watched=watched,
         callbacks={
-            entry.name: _component("callbacks", "callbacks", entry.name, entry.options)
-            for entry in config.callbacks
+            f"{number}:{entry.name}": build("callbacks", entry.name, entry.options)
+            for number, entry in enumerate(config.callbacks)
         },
         epochs=epochs,
         total_steps=total_steps,
@@ -249,22 +245,10 @@ def _recompute(model: torch.nn.Module, config: Config) -> None:
     recompute_blocks(model)
 
 
-def _component(kind: str, section: str, name: str, options: dict[str, Any], *leading: Any) -> Any:
-    factory = registry.find(kind, name)
-    # The leading arguments are the framework's; an option may not take their place.
-    check_options(section, name, factory, options, skip={"info", "params", "optimizer"})
-    return factory(*leading, **options)
-
-
-def _scheduler(
-    config: Config, optimizer: torch.optim.Optimizer, epochs: int, steps: int, per_epoch: int
-) -> torch.optim.lr_scheduler.LRScheduler:
-    name, options = config.scheduler.name, config.scheduler.options
-    factory = registry.find("schedulers", name)
-    check_options("scheduler", name, factory, options, skip={"optimizer", "total", "per_epoch"})
-    units = {"epoch": (epochs, 1), "step": (steps, per_epoch)}
-    total, unit = units[config.scheduler.per]
-    scheduler: torch.optim.lr_scheduler.LRScheduler = factory(optimizer, total=total, per_epoch=unit, **options)
+def _scheduler(config: Config, optimizer: Optimizer, epochs: int, steps: int, per_epoch: int) -> LRScheduler:
+    chosen = config.scheduler
+    units = {"epoch": (epochs, 1), "step": (steps, per_epoch)}[chosen.per]
+    scheduler: LRScheduler = build("schedulers", chosen.name, chosen.options, optimizer, *units)
     return scheduler
 
 

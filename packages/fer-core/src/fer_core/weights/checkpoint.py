@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from fer_core import registry
+from fer_core.components import build
 from fer_core.errors import FerError
 from fer_core.files import write_atomically
 from fer_core.hookspecs import HOOK_API
@@ -132,7 +132,7 @@ def build_from_checkpoint(path: Path) -> tuple[torch.nn.Module, dict[str, Any]]:
     state, header = load_weights(path)
     name, options = header["model"]["name"], header["model"]["options"]
     info = TaskInfo(classes=tuple(header["classes"]), input_size=preprocessing_of(header, path).input_size)
-    model: torch.nn.Module = registry.factory("models", name)(info, **options)
+    model: torch.nn.Module = build("models", name, options, info, section=f"{path}: model")
     load_state(model, state, f"{path} does not fit model {name}")
     return model.eval(), header
 

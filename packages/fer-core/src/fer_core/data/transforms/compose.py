@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from fer_core.components import Origin, build
 from fer_core.preprocessing import Preprocessing
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms.base import (
@@ -20,8 +20,7 @@ from fer_core.data.transforms.base import (
     put_rows,
 )
 from fer_core.data.transforms.normalize import Normalize
-from fer_core.errors import FerError, nearest
-from fer_core.registry import find
+from fer_core.errors import FerError
 
 Item = str | Mapping[str, Any]
 """`name`, or `{name: {option: value}}`."""
@@ -38,22 +37,13 @@ def _parse(item: object) -> tuple[str, dict[str, Any]]:
     raise FerError(f"transform {item!r} is not understood: write `name` or `name: {{option: value}}`")
 
 
-def build_transform(item: Item, preprocessing: Preprocessing) -> Transform | Views:
-    """One transform of the registry. FerError for an unknown name, an unknown or a missing option."""
+def build_transform(
+    item: Item, preprocessing: Preprocessing, section: str = "transforms", origin: Origin | None = None
+) -> Transform | Views:
+    """One transform of the registry. FerError for an unknown name, or options that it does not take."""
     name, options = _parse(item)
-    factory = find("transforms", name)
-    parameters = list(inspect.signature(factory).parameters.values())[1:]
-    named = {parameter.name: parameter for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
-    unknown = [option for option in options if option not in named]
-    if unknown and len(named) == len(parameters):
-        hint = nearest(str(unknown[0]), named) if named else "it takes none"
-        raise FerError(f"transform {name} has no option {unknown[0]!r}: {hint}")
-    missing = [
-        key for key, parameter in named.items() if parameter.default is parameter.empty and key not in options
-    ]
-    if missing:
-        raise FerError(f"transform {name} needs the option {missing[0]!r}: write `{name}: {{{missing[0]}: ...}}`")
-    return cast(Transform | Views, factory(preprocessing, **options))
+    made: Transform | Views = build("transforms", name, options, preprocessing, section=section, origin=origin)
+    return made
 
 
 def _build_inner(name: str, items: object, preprocessing: Preprocessing) -> list[Transform]:
@@ -62,7 +52,7 @@ def _build_inner(name: str, items: object, preprocessing: Preprocessing) -> list
         raise FerError(f"{name}: transforms is {items!r}: give a list of one transform or more")
     inner = []
     for item in items:
-        transform = build_transform(item, preprocessing)
+        transform = build_transform(item, preprocessing, f"{name}.transforms")
         if isinstance(transform, Views | Normalize) or transform.sizes:
             raise FerError(f"{name} cannot hold {_parse(item)[0]}, which every picture needs: move it out")
         inner.append(transform)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from fer_core.components import Origin
 from fer_core.preprocessing import Preprocessing
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms.base import Picture, Transform, Views, to_tensor
@@ -82,11 +83,6 @@ class Pipeline:
     def show(self, images: Tensor) -> Tensor:
         """The model's input as pictures: normalisation undone, channels in the order of RGB.
 
-        Args:
-            images: float32 [N, 3, H, W] on the CPU, as `batch` gives them.
-
-        Returns:
-            float32 [N, 3, H, W] in 0..1.
         """
         for transform in reversed(self.transforms):
             if isinstance(transform, Normalize):
@@ -99,13 +95,20 @@ class Pipeline:
         return (tensor.flip(-1) if self._reverses else tensor).permute(2, 0, 1)[None]
 
 
-def build_pipeline(preprocessing: Preprocessing, items: Sequence[Item] | None = None) -> Pipeline:
+def build_pipeline(
+    preprocessing: Preprocessing,
+    items: Sequence[Item] | None = None,
+    section: str = "transforms",
+    origin: Origin | None = None,
+) -> Pipeline:
     """The evaluation pipeline of an input contract, or one of other transforms.
 
     Args:
         preprocessing: What the model is fed.
         items: The transforms, for example `["resize", {"horizontal_flip": {"p": 0.5}}, "normalize"]`; None for the
             contract's `eval_transforms`.
+        section: Where they stand, for messages.
+        origin: Where they came from, for messages.
 
     Raises:
         FerError: For an unknown transform or option, a value that makes no sense, or an order that does.
@@ -113,7 +116,7 @@ def build_pipeline(preprocessing: Preprocessing, items: Sequence[Item] | None = 
     items = preprocessing.eval_transforms if items is None else items
     if isinstance(items, str) or not isinstance(items, Sequence):
         raise FerError(f"transforms are {items!r}: give a list, as in [resize, normalize]")
-    transforms = [build_transform(item, preprocessing) for item in items]
+    transforms = [build_transform(item, preprocessing, section, origin) for item in items]
     normalised = sized = False
     for item, transform in zip(items, transforms, strict=True):
         name = item if isinstance(item, str) else next(iter(item))
