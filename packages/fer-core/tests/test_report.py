@@ -11,6 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from fer_core.cli import main
+from fer_core.config import config_hash, load_config
 from fer_core.errors import FerError
 from fer_core.metrics import compute_metrics
 from fer_core.reports.claims import find_claims
@@ -94,7 +95,6 @@ def make_run(
         "start": {"description": "random weights <&>"},
         "best": {"epoch": 2, "step": 4, "metrics": {"test": measured.plain()}},
         "last": {"epoch": 2, "step": 4, "metrics": {"test": measured.plain()}},
-        "config_sha256": "c" * 64,
     }
     config = {
         "model": {"name": model},
@@ -127,8 +127,9 @@ def make_run(
         }
         for n in (1, 2)
     ]
-    (folder / "result.json").write_text(json.dumps(result))
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    result["config_sha256"] = config_hash(load_config(folder / "config.yaml"))
+    (folder / "result.json").write_text(json.dumps(result))
     (folder / "env.json").write_text(json.dumps(env))
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in history))
     if recipe:
@@ -649,3 +650,14 @@ def test_calibration_error_is_the_mean_gap_over_bins(tmp_path):
     place = np.ceil(scores.max(axis=1) * 15)
     gaps = [abs((right - scores.max(axis=1))[place == n].sum()) for n in np.unique(place)]
     assert f">calibration error {100 * sum(gaps) / FACES:.2f} %<" in render_report(collect([tmp_path]))[0]
+
+
+def test_a_run_whose_configuration_was_edited_is_left_out_and_said(tmp_path):
+    make_run(tmp_path / "good", "dan")
+    make_run(tmp_path / "edited", "dan", seed=1)
+    config = tmp_path / "edited/config.yaml"
+    config.write_text(config.read_text().replace("epochs: 2", "epochs: 3"))
+    found = collect([tmp_path])
+    assert [run.folder.name for run in found.runs] == ["good"]
+    assert len(found.problems) == 1
+    assert "edited/config.yaml is not the configuration that gave result.json" in found.problems[0]

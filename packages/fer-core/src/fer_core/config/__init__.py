@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from fer_core.config.layers import Resolved, load_config, resolve_config
-from fer_core.config.output import config_hash, describe, dump_config
+from fer_core.config.identity import config_hash, edits, settings
+from fer_core.config.layers import Resolved, load_config, parse_config, resolve_config
+from fer_core.config.output import describe, dump_config
 from fer_core.config.schema import Callback, Component, Config, json_schema
 
 __all__ = [
@@ -14,7 +15,10 @@ __all__ = [
     "config_hash",
     "describe",
     "dump_config",
+    "edits",
     "json_schema",
     "load_config",
+    "parse_config",
     "resolve_config",
+    "settings",
 ]

@@ -79,8 +79,17 @@ def load_config(path: str | Path) -> Config:
         FerError: One line that names the key, the value, the file and what is expected.
     """
     layer = one_line(str(path))
+    return _complete(read_yaml(Path(path), layer), layer)
+
+
+def parse_config(text: str, where: str) -> Config:
+    """The configuration in a YAML text, read as `load_config` does; `where` begins the message of an error."""
+    return _complete(parse_yaml(text, where), where)
+
+
+def _complete(values: object, layer: str) -> Config:
     merge = Merge()
-    merge.add(read_yaml(Path(path), layer), layer)
+    merge.add(values, layer)
     for section in ("model", "data"):
         if "name" not in merge.values[section]:
             raise FerError(f"{section}.name: missing in {layer}, which must be a complete configuration: add it")

@@ -1,9 +1,7 @@
-"""A configuration as text: the file beside a run, the answer of `--dry-run`, and its hash."""
+"""A configuration as text: the file beside a run, and the answer of `--dry-run`."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +9,6 @@ from fer_core.config.layers import Resolved
 from fer_core.config.schema import Config, plain
 from fer_core.config.yaml_text import flow
 
-_NOT_IN_RESULT = {"data": ("root", "workers")}
 _COMMENT_COLUMN = 60
 
 
@@ -28,22 +25,6 @@ def describe(resolved: Resolved) -> str:
         f"{line:<{column}}  # {resolved.origin[key]}\n" if key in resolved.origin else f"{line}\n"
         for line, key in lines
     )
-
-
-def config_hash(config: Config) -> str:
-    """sha256 over what determines the result: everything but `run.*`, `data.root` and `data.workers`.
-
-    Of backbone weights the files' names count, not the folders they lie in.
-    """
-    values = plain(config)
-    del values["run"]
-    for section, keys in _NOT_IN_RESULT.items():
-        for key in keys:
-            del values[section][key]
-    if config.model.backbones:
-        values["model"]["backbone_weights"] = [place.rpartition("/")[2] for place in config.model.backbones]
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _lines(values: dict[str, Any], above: str = "", indent: int = 0) -> Iterator[tuple[str, str]]:

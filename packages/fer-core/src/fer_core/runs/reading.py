@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from fer_core.config import load_config
+from fer_core.config import config_hash, load_config, settings
+from fer_core.config.identity import WITHOUT_EFFECT
 from fer_core.config.schema import plain
 from fer_core.errors import FerError
 from fer_core.metrics import MetricsRow
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 PART: Role = "test"
 """The part that reports are about."""
 ADVICE = "the run is damaged, train it again"
-REPETITION = ("train.seed", "data.split", "data.split_seed", "data.root", "data.workers", "run", "callbacks")
+REPETITION = (*WITHOUT_EFFECT, "train.seed", "data.split", "data.split_seed", "callbacks")
 """Keys of a configuration in which runs of one row of a table may differ."""
 
 
@@ -137,8 +138,7 @@ class RunRecord:
     @property
     def settings(self) -> dict[str, JsonValue]:
         """The configuration, flat, without what differs between repetitions: seeds, split number, places."""
-        flat = _flatten(plain(self.config))
-        return {key: value for key, value in flat.items() if not _is_repetition(key)}
+        return settings(self.config, REPETITION)
 
     @property
     def variant(self) -> str:
@@ -172,21 +172,6 @@ def split_family(protocol: str) -> str:
     elif name == "kfold":
         arguments = arguments[:1] + arguments[2:]
     return ":".join([name, *arguments]) + plus + held
-
-
-def _flatten(tree: Mapping[str, JsonValue], prefix: str = "") -> dict[str, JsonValue]:
-    """Nested mappings as one, with dotted keys; an empty mapping stays a value."""
-    flat: dict[str, JsonValue] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            flat |= _flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def _is_repetition(key: str) -> bool:
-    return any(key == name or key.startswith(f"{name}.") for name in REPETITION)
 
 
 def read_run(folder: Path) -> RunRecord:
@@ -250,7 +235,7 @@ def read_part(folder: Path, part: Role, result: Result) -> pd.DataFrame | None:
 
 
 def _check_agreement(folder: Path, result: Result, config: Config) -> None:
-    """Both files name the same model, data and choice. Raises FerError that names what differs."""
+    """Raise FerError where the configuration is not the one that gave the result."""
     pairs = {
         "model.name": (result.model.name, config.model.name),
         "model.options": (result.model.options, plain(config.model.options)),
@@ -262,6 +247,11 @@ def _check_agreement(folder: Path, result: Result, config: Config) -> None:
     for field, (one, other) in pairs.items():
         if one != other:
             raise FerError(f"{folder / RESULT}: {field} is not what {CONFIG} says: {ADVICE}")
+    if config_hash(config) != result.config_sha256:
+        raise FerError(
+            f"{folder / CONFIG} is not the configuration that gave {RESULT} (its hash differs from config_sha256), "
+            "so one of them was edited: restore it, or train the run again"
+        )
 
 
 def collect(places: list[Path]) -> Collection:
