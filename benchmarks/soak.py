@@ -115,7 +115,7 @@ def one_round(number: int, draw: random.Random) -> tuple[list[str], float]:
     seconds = time.monotonic() - began
     interrupted(groups, draw, 2 * seconds)
     finish(command("evaluate", "killed/best.safetensors", "synthetic", "--device", "cpu"), groups)
-    finish(command("predict", "killed/best.safetensors", "face.png", "--device", "cpu"), groups)
+    finish(command("predict", "face.png", "-m", "killed/best.safetensors", "--device", "cpu"), groups)
     found = problems(groups)
     for folder in ("killed", "own"):
         shutil.rmtree(folder, ignore_errors=True)

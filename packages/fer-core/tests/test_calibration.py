@@ -159,7 +159,7 @@ def test_calibrate_in_python_is_the_command(run: Path, tmp_path: Path) -> None:
     before, after = found.figures["val"].expected_calibration_error
     assert [before, after] == record["figures"]["val"]["expected_calibration_error"]
     assert after < before
-    with pytest.raises(FerError, match="no run or checkpoint"):
+    with pytest.raises(FerError, match="there are no weights"):
         fer_core.calibrate(tmp_path / "absent")
 
 
@@ -185,10 +185,10 @@ def test_calibrate_refuses_what_would_not_be_honest(run: Path, tmp_path: Path) -
     assert "no validation part" in refused(
         changed("no_val", best={**result["best"], "metrics": {"test": result["best"]["metrics"]["test"]}})
     )
-    assert "no run or checkpoint" in refused(tmp_path / "absent")
+    assert "there are no weights" in refused(tmp_path / "absent")
     assert "not of last.safetensors" in refused(run / "last.safetensors")
     (on_test / "result.json").unlink()
-    assert "no finished run" in refused(on_test)
+    assert "is not finished" in refused(on_test)
     lost = changed("lost")
     (lost / "predictions-val.csv").write_text("id,label\n")
     assert 'column 3 is null, expected "predicted"' in refused(lost)

@@ -307,7 +307,7 @@ def test_suspects_over_the_folds_of_kfold_hold_the_wrong_labels(people, quick):
 def test_bad_input_is_one_line(people, tmp_path):
     (tmp_path / "empty").mkdir()
     for arguments, said in (
-        (["absent.safetensors", "people"], "there is no checkpoint"),
+        (["absent.safetensors", "people"], "there are no weights"),
         ([tmp_path / "empty", "people"], "there is no finished run on people"),
         (["absent", "people", "--only", "mistake"], "did you mean mistakes?"),
         (["absent", "peopel"], "peopel"),

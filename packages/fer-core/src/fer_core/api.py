@@ -31,9 +31,11 @@ from fer_core.refs import resolve
 from fer_core.runs import folder as run_folder
 from fer_core.runs.reading import collect, read_result
 from fer_core.runs.records import Evaluated, EvaluatedData, EvaluatedWeights, Result
+from fer_core.runs.resolve import is_run, resolve_weights
 from fer_core.training.components import check_components
 from fer_core.training.start import load_backbones
 from fer_core.types import TaskInfo, class_names
+from fer_core.weights.address import is_address
 from fer_core.weights.checkpoint import read_header
 
 if TYPE_CHECKING:
@@ -235,7 +237,7 @@ def evaluate(
     On the dataset it was trained on, the part is that of the training's own split; elsewhere the official one.
 
     Args:
-        checkpoint: A `.safetensors` file.
+        checkpoint: A `.safetensors` file, a run folder, `FOLDER/latest`, `FOLDER/best` or an address.
         dataset: Name of a dataset, or of several as `a+b`.
         data: The dataset's folder; of several, `a=DIR1,b=DIR2`.
         split: `train`, `val`, `test`, or `all`.
@@ -252,13 +254,14 @@ def evaluate(
         FerError: Unusable checkpoint, other classes and no rule for them, an empty part.
     """
     rule = read_rule(classes)
-    header = read_header(Path(checkpoint))
+    weights_file = _resolve(checkpoint, show)
+    header = read_header(weights_file)
     spec, opened, same = _open_for(header, dataset, data, options, show)
     rows = _rows(spec, opened, header if same else {}, split, show)
     engine = Engine.start(device, precision)
     pack = open_pack(opened, cache_root(), progress=True)
     found = evaluate_checkpoint(
-        Path(checkpoint),
+        weights_file,
         opened,
         pack,
         rows,
@@ -276,14 +279,16 @@ def evaluate(
     return replace(found, about=Evaluated(weights=weights, dataset=of))
 
 
-def calibrate(run: str | Path) -> Calibration:
+def calibrate(run: str | Path, *, show: Callable[[str], None] = print) -> Calibration:
     """Fit a temperature on the validation predictions of a run and store it with its weights.
 
     As `fer-run calibrate` does. Which class is predicted stays; `evaluate` and `Predictor` apply the temperature
     from then on. `calibration.json` and `reliability-PART.png` in the run's folder say what changed.
 
     Args:
-        run: The folder of a finished run (`train(...).folder`), or the `best.safetensors` in it.
+        run: The folder of a finished run (`train(...).folder`), the `best.safetensors` in it, `FOLDER/latest` or
+            `FOLDER/best`.
+        show: Called with remarks on what was chosen.
 
     Returns:
         The `temperature`, and for every part in `figures` the calibration error and cross-entropy before and
@@ -292,7 +297,7 @@ def calibrate(run: str | Path) -> Calibration:
     Raises:
         FerError: No finished run, no validation part, weights chosen on test, or nothing that fits.
     """
-    return calibrate_run(Path(run))
+    return calibrate_run(_resolve(run, show))
 
 
 def diagnose(
@@ -310,8 +315,8 @@ def diagnose(
     """Look into what a network does wrong, and write it into a folder that `fer-run report` shows.
 
     Args:
-        place: A `.safetensors` file, the folder of a run (its chosen weights), or a folder with several runs: then
-            their stored predictions on the test parts are put together, and no network runs.
+        place: A `.safetensors` file, a run folder, `FOLDER/latest`, `FOLDER/best` or an address; or a folder with
+            several runs: then their stored predictions on the test parts are put together, and no network runs.
         dataset: Name of a dataset.
         data: The dataset's folder.
         split: `train`, `val`, `test` (where None) or `all`; not for several runs.
@@ -328,10 +333,9 @@ def diagnose(
     choose_parts(only)
     find_dataset(dataset)
     target = None if out is None else Path(out)
-    place = Path(place)
-    checkpoint = place / run_folder.BEST if (place / run_folder.RESULT).is_file() else place
-    if checkpoint.is_dir():
-        return _diagnose_runs(checkpoint, dataset, data, split, options, only, target, show)
+    if not is_address(place) and Path(place).is_dir() and not is_run(Path(place)):
+        return _diagnose_runs(Path(place), dataset, data, split, options, only, target, show)
+    checkpoint = _resolve(place, show)
     header = read_header(checkpoint)
     spec, opened, same = _open_for(header, dataset, data, options, show)
     part = split or "test"
@@ -351,6 +355,13 @@ def diagnose(
         out=target,
         show=show,
     )
+
+
+def _resolve(place: str | Path, show: Callable[[str], None]) -> Path:
+    found = resolve_weights(place)
+    for remark in found.remarks:
+        show(remark)
+    return found.path
 
 
 def _is_trained_on(header: Mapping[str, Any], spec: DatasetSpec, part: str) -> bool | None:

@@ -24,11 +24,11 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         with partial.open("rb") as handle:
             os.fsync(handle.fileno())
         partial.replace(path)
-    except Exception as error:
+    except BaseException as error:
         with contextlib.suppress(OSError):  # a folder that turned read-only refuses that, too
             partial.unlink()
         reason = _os_reason(error)
-        if reason is None:
+        if reason is None or isinstance(error, FerError):
             raise
         raise FerError(
             f"cannot write {path}: {reason}; make room or correct the permissions (an earlier file is untouched)"
@@ -49,7 +49,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
-def _os_reason(error: Exception) -> str | None:
+def _os_reason(error: BaseException) -> str | None:
     """What the operating system said, also where a library wrapped it in an exception of its own."""
     if isinstance(error, OSError):
         return error.strerror or str(error)

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from fer_core.cli.options import json_option, print_json
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run")
 @json_option
-def calibrate(run: Path, as_json: bool) -> None:
+def calibrate(run: str, as_json: bool) -> None:
     """Fit a temperature on the validation predictions of RUN and store it with its best weights.
 
-    RUN is a run's folder or its best.safetensors. Which class is predicted stays; probabilities become those that
-    are right as often as they say. Evaluation and prediction apply it from then on.
+    RUN is a run's folder, its best.safetensors, FOLDER/latest or FOLDER/best. Which class is predicted stays;
+    probabilities become those that are right as often as they say. Evaluation and prediction apply it from then
+    on.
     """
     from fer_core.evaluation.calibrate import calibrate_run
-    from fer_core.runs.folder import BEST
+    from fer_core.runs.resolve import resolve_weights
 
-    found = calibrate_run(run)
+    weights = resolve_weights(run)
+    for remark in weights.remarks:
+        click.echo(remark, err=True)
+    found = calibrate_run(weights.path)
     if as_json:
         print_json(found.plain())
         return
@@ -32,5 +34,4 @@ def calibrate(run: Path, as_json: bool) -> None:
             f"{part:<9}calibration error {before:.2%} -> {after:.2%}, cross-entropy {entropy}, "
             f"accuracy {figures.accuracy:.2%} as before, {figures.count:,} faces"
         )
-    weights = run if run.is_file() else run / BEST
-    click.echo(f"written  {weights}: temperature {found.temperature:.4f}")
+    click.echo(f"written  {weights.path}: temperature {found.temperature:.4f}")

@@ -17,7 +17,7 @@ from fer_core.cli.options import (
 
 
 @click.command()
-@click.argument("place", metavar="CHECKPOINT|FOLDER", type=click.Path(path_type=Path))
+@click.argument("place", metavar="CHECKPOINT|FOLDER")
 @click.argument("dataset")
 @click.option("--split", help="train, val, test or all.  [default: test]")
 @click.option("--out", type=click.Path(path_type=Path), help="Else diagnosis-DATASET-SPLIT beside the checkpoint.")
@@ -31,7 +31,7 @@ from fer_core.cli.options import (
 @device_option
 @json_option
 def diagnose(
-    place: Path,
+    place: str,
     dataset: str,
     split: str | None,
     out: Path | None,
@@ -51,8 +51,8 @@ def diagnose(
     how wrong labels are found among all faces: the folds of kfold leave none out. `fer-run report` shows it all.
 
     \b
-    fer-run diagnose runs/x/best.safetensors rafdb
-    fer-run diagnose runs/x rafdb --only robustness,attention
+    fer-run diagnose runs/x rafdb
+    fer-run diagnose runs/latest rafdb --only robustness,attention
     fer-run diagnose runs/my-kfold rafdb --only suspects
     """  # noqa: D301  # click reads \b
     options = dataset_options(overrides)
@@ -72,4 +72,4 @@ def diagnose(
     if as_json:
         print_json(found.content)
         return
-    click.echo(f"written     {found.folder}; fer-run report {place} shows it")
+    click.echo(f"written     {found.folder}; fer-run report {found.folder.parent} shows it")

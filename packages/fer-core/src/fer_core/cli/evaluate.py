@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint")
 @click.argument("dataset")
 @click.option("--split", default="test", show_default=True, help="train, val, test or all.")
 @click.option(
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 @precision_option
 @json_option
 def evaluate(
-    checkpoint: Path,
+    checkpoint: str,
     dataset: str,
     split: str,
     out: Path | None,
@@ -58,6 +58,9 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Evaluate CHECKPOINT on a part of DATASET, its classes matched by name.
+
+    CHECKPOINT is a weight file, a run folder, FOLDER/latest (the run that began last), FOLDER/best (the run with
+    the best score on its validation part) or an address.
 
     Options of the dataset are given as `-o data.options.KEY=VALUE`. What `--out` puts into a folder of the run
     whose weights these are is shown by `fer-run report` and `fer-run leaderboard`.

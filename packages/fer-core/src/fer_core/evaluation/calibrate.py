@@ -29,7 +29,7 @@ FITTED_ON: Role = "val"
 BINS = 15
 
 
-def calibrate_run(place: Path) -> Calibration:
+def calibrate_run(weights: Path) -> Calibration:
     """Fit a temperature on a run's validation predictions and store it with the chosen weights.
 
     The weights are rewritten atomically with `temperature` in their header, which evaluation and prediction apply;
@@ -37,12 +37,12 @@ def calibrate_run(place: Path) -> Calibration:
     weights alone, so calibrating again gives the same.
 
     Args:
-        place: A run's folder, or its `best.safetensors`.
+        weights: The `best.safetensors` of a finished run.
 
     Raises:
         FerError: No finished run, no validation part, weights chosen on test, or nothing that fits.
     """
-    folder = _folder(place)
+    folder = _folder(weights)
     result = read_result(folder)
     if result.protocol.selected_on_test:
         raise FerError(
@@ -53,7 +53,6 @@ def calibrate_run(place: Path) -> Calibration:
         raise FerError(
             f"{folder} has no validation part to fit a temperature on: train with -o data.split=official+holdout"
         )
-    weights = folder / run_folder.BEST
     state, header = load_weights(weights)
     if header["classes"] != list(result.classes):
         raise FerError(f"{weights} and {run_folder.RESULT} have other classes: copy them again, or train anew")
@@ -88,18 +87,13 @@ def _figures(
     )
 
 
-def _folder(place: Path) -> Path:
-    if place.is_dir():
-        folder = place
-    elif place.is_file() and place.name == run_folder.BEST:
-        folder = place.parent
-    elif place.is_file():
+def _folder(weights: Path) -> Path:
+    folder = weights.parent
+    if weights.name != run_folder.BEST:
         raise FerError(
-            f"the stored predictions of a run are those of its {run_folder.BEST}, not of {place.name}: name the "
+            f"the stored predictions of a run are those of its {run_folder.BEST}, not of {weights.name}: name the "
             "run or that file"
         )
-    else:
-        raise FerError(f"there is no run or checkpoint {place}: name a folder that fer-run train made")
     if not (folder / run_folder.RESULT).is_file():
         raise FerError(
             f"{folder} is no finished run, since it has no {run_folder.RESULT}, and a temperature is fitted on a "

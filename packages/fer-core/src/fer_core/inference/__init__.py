@@ -2,6 +2,6 @@
 
 from fer_core.inference.form import inference_form
 from fer_core.inference.importing import import_weights
-from fer_core.inference.predictor import Face, Predictor
+from fer_core.inference.predictor import Face, Failed, Predictor
 
-__all__ = ["Face", "Predictor", "import_weights", "inference_form"]
+__all__ = ["Face", "Failed", "Predictor", "import_weights", "inference_form"]

@@ -14,10 +14,10 @@ from fer_core.config import resolve_config
 from fer_core.errors import FerError
 from fer_core.preprocessing import Preprocessing
 from fer_core.refs import resolve
-from fer_core.training.files import local_file
 from fer_core.training.start import read_backbone, sha256
 from fer_core.types import ClassOrder, DatasetSpec, TaskInfo
 from fer_core.weights import read_upstream
+from fer_core.weights.address import local_file
 from fer_core.weights.checkpoint import PART, load_state, save_weights
 
 if TYPE_CHECKING:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from fer_core.data.images import SUFFIXES, decode_image, is_image
 from fer_core.engine import Engine
 from fer_core.errors import FerError
 from fer_core.inference.network import Network
+from fer_core.inference.sources import Source, read_images
+from fer_core.runs.resolve import resolve_weights
 from fer_core.training.predictions import logits_of
 
 if TYPE_CHECKING:
@@ -33,11 +34,20 @@ class Face:
     probabilities: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Failed:
+    """An image without a prediction: where it came from, and why."""
+
+    source: str
+    error: FerError
+
+
 class Predictor:
     """Predicts with a weight file; size, normalisation, colour order and classes come from its header.
 
     Args:
-        checkpoint: A `.safetensors` file that a training run or an import wrote.
+        checkpoint: A `.safetensors` file that a training run or an import wrote, a run folder, `FOLDER/latest`,
+            `FOLDER/best` or an address (`fer_core.runs.resolve`).
         device: `auto`, or the name of a device.
         precision: `auto` (what the device computes natively), `fp32`, `bf16` or `fp16`.
 
@@ -46,9 +56,10 @@ class Predictor:
     """
 
     def __init__(self, checkpoint: str | Path, device: str = "auto", precision: str = "auto") -> None:
-        self.network = Network.load(Path(checkpoint), Engine.start(device, precision), fast=True)
+        weights = resolve_weights(checkpoint).path
+        self.network = Network.load(weights, Engine.start(device, precision), fast=True)
 
-    def __call__(self, *sources: str | Path | NDArray[np.uint8]) -> list[Face]:
+    def __call__(self, *sources: Source) -> list[Face]:
         """Faces of image files, folders of them (searched recursively, sorted), or RGB arrays uint8 [H, W, 3].
 
         Raises:
@@ -56,15 +67,29 @@ class Predictor:
         """
         return list(self.stream(sources))
 
-    def stream(self, sources: Iterable[str | Path | NDArray[np.uint8]]) -> Iterator[Face]:
+    def stream(self, sources: Iterable[Source]) -> Iterator[Face]:
         """As calling, but one face after the other, so that a large folder needs little memory."""
-        images = _images(sources)
+        for result in self.attempt(sources):
+            if isinstance(result, Failed):
+                raise result.error
+            yield result
+
+    def attempt(self, sources: Iterable[Source]) -> Iterator[Face | Failed]:
+        """As `stream`, but an image that cannot be read becomes a `Failed` in its place, and the next ones follow.
+
+        Raises:
+            FerError: A source is missing, or a folder holds no image.
+        """
+        images = read_images(sources)
         while group := list(islice(images, BATCH)):
-            names, pictures = zip(*group, strict=True)
-            for name, row in zip(names, self.probabilities(pictures).tolist(), strict=True):
-                best = max(range(len(row)), key=row.__getitem__)
-                named = dict(zip(self.classes, row, strict=True))
-                yield Face(name, self.classes[best], row[best], named)
+            pictures = [image for _, image in group if not isinstance(image, FerError)]
+            rows = iter(self.probabilities(pictures).tolist() if pictures else ())
+            for name, image in group:
+                yield Failed(name, image) if isinstance(image, FerError) else self._face(name, next(rows))
+
+    def _face(self, source: str, row: Sequence[float]) -> Face:
+        best = max(range(len(row)), key=row.__getitem__)
+        return Face(source, self.classes[best], row[best], dict(zip(self.classes, row, strict=True)))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -79,25 +104,3 @@ class Predictor:
         with network.engine.autocast():
             logits = logits_of(network.model, batch["image"])
         return (logits / network.temperature).softmax(dim=1).cpu()
-
-
-def _images(sources: Iterable[str | Path | NDArray[np.uint8]]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    for number, source in enumerate(sources):
-        if isinstance(source, np.ndarray):
-            if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3:
-                raise FerError(
-                    f"array {number} is {source.dtype} {source.shape}: pass uint8 RGB of shape [H, W, 3]"
-                )
-            yield f"array {number}", source
-            continue
-        for path in _files(Path(source)):
-            yield str(path), decode_image(path)
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    found = sorted(file for file in path.rglob("*") if is_image(file.name) and not file.is_dir())
-    if not found:
-        raise FerError(f"{path} holds no image: expected files ending in {', '.join(sorted(SUFFIXES))}")
-    return found

@@ -13,8 +13,8 @@ from fer_core import registry
 from fer_core.errors import FerError
 from fer_core.provenance import Start
 from fer_core.refs import resolve
-from fer_core.training.files import local_file
 from fer_core.weights import read_upstream
+from fer_core.weights.address import local_file
 from fer_core.weights.checkpoint import PART, read_part
 
 if TYPE_CHECKING:

@@ -1,0 +1,193 @@
+"""Which weights? Everything that takes trained weights asks here, so that all of it understands the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from pathlib import Path
+
+from fer_core import registry
+from fer_core.errors import FerError
+from fer_core.runs import folder as run_folder
+from fer_core.runs.reading import ADVICE, find_files, read_result
+from fer_core.runs.records import Environment, Result
+from fer_core.weights.address import is_address, local_file
+
+LATEST, BEST = "latest", "best"
+FORMS = f"weights are a file, a run folder, FOLDER/{LATEST}, FOLDER/{BEST} or an address"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A weight file, and what a user should know about the way in which it was found.
+
+    Attributes:
+        path: The file.
+        remarks: Lines: which run was chosen, and which were left out.
+    """
+
+    path: Path
+    remarks: tuple[str, ...] = ()
+
+
+def resolve_weights(place: str | Path) -> Found:
+    """Find the weight file that `place` means.
+
+    Args:
+        place: One of
+
+            - the path of a file;
+            - the folder of a finished run: its chosen weights;
+            - `FOLDER/latest`: those of the run below FOLDER that began last, by the time in its `env.json`;
+            - `FOLDER/best`: those of the run below FOLDER with the highest score on its validation part, by the
+              metric that chooses the epoch; the runs must agree in data, split, selection and metric;
+            - an address whose scheme a plugin knows, which is fetched.
+
+            A file or folder that is really called `latest` or `best` is meant itself.
+
+    Raises:
+        FerError: There is nothing of that name, or not one run that could be meant.
+    """
+    if is_address(place):
+        return Found(local_file(place))
+    try:
+        path = Path(place).expanduser()
+        if path.is_dir():
+            return Found(_weights_of(path))
+        if path.is_file():
+            return Found(path)
+        if path.exists():
+            raise FerError(f"{path} is not a regular file: {FORMS}")
+        if path.name == LATEST and path.parent.is_dir():
+            return _latest(path.parent)
+        if path.name == BEST and path.parent.is_dir():
+            return _best(path.parent)
+        raise _unknown(path)
+    except (OSError, RuntimeError) as error:  # RuntimeError: the home folder of an unknown user
+        raise FerError(f"cannot look for the weights {place} ({error}): correct the path") from error
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is that of a run, finished or not."""
+    return any((folder / name).is_file() for name in (run_folder.CONFIG, run_folder.RESULT))
+
+
+def _weights_of(folder: Path) -> Path:
+    """The chosen weights of a finished run. Raises FerError where `folder` is not one."""
+    best = folder / run_folder.BEST
+    if not is_run(folder):
+        runs = len(_runs_below(folder))
+        if runs:
+            raise FerError(f"{folder} holds {runs} runs: name one, or {folder / LATEST} or {folder / BEST}")
+        files = sorted(path.name for path in folder.glob("*.safetensors"))
+        hint = f"name a file in it, such as {folder / files[0]}" if files else FORMS
+        raise FerError(f"{folder} is not a run folder, and there is no run below it: {hint}")
+    if not (folder / run_folder.RESULT).is_file():
+        so_far = f", or name {best} for the best weights so far" if best.is_file() else ""
+        raise FerError(f"{folder} is not finished: resume it with fer-run train --resume {folder}{so_far}")
+    if not best.is_file():
+        raise FerError(f"{folder} has lost its {run_folder.BEST}: copy it again, or train anew")
+    return best
+
+
+def _runs_below(folder: Path) -> list[Path]:
+    return sorted({path.parent for path in find_files(folder, run_folder.CONFIG, run_folder.RESULT)})
+
+
+def _latest(folder: Path) -> Found:
+    began: dict[Path, datetime] = {}
+    left_out: list[str] = []
+    for run in _runs_below(folder):
+        try:
+            began[run] = _start_of(run)
+        except FerError as error:
+            left_out.append(f"left out  {error}")
+    if not began:
+        raise FerError(f"there is no run below {folder}{_first(left_out)}: train one, or name another folder")
+    order = sorted(began, key=lambda run: (began[run], run))
+    try:
+        path = _weights_of(order[-1])
+    except FerError as error:
+        finished = [run for run in order if (run / run_folder.RESULT).is_file()]
+        other = f"; the latest that is finished: {finished[-1]}" if finished else ""
+        raise FerError(f"the latest run below {folder} cannot be used: {error}{other}") from error
+    return Found(path, (f"weights  {path}, of the latest of {len(order)} runs below {folder}", *left_out))
+
+
+def _start_of(run: Path) -> datetime:
+    path = run / run_folder.ENVIRONMENT
+    started = Environment.read(path, ADVICE).started
+    try:
+        began = datetime.fromisoformat(started)
+    except ValueError as error:
+        raise FerError(f"{path}: started is not a time ({error}): {ADVICE}") from error
+    return began if began.tzinfo else began.replace(tzinfo=UTC)
+
+
+def _best(folder: Path) -> Found:
+    results: dict[Path, Result] = {}
+    left_out: list[str] = []
+    for place in _runs_below(folder):
+        try:
+            _weights_of(place)
+            results[place] = read_result(place)
+        except FerError as error:
+            left_out.append(f"left out  {error}")
+    if not results:
+        raise FerError(f"no run below {folder} is finished{_first(left_out)}: train one, or name another folder")
+    _check_comparable(folder, results)
+    best = max(results, key=lambda run: _score(results[run]))  # of equals the first
+    metric = results[best].protocol.metric.replace("_", " ")
+    path = best / run_folder.BEST
+    why = f"of the best of {len(results)} runs below {folder}, validation {metric} {_score(results[best]):.2%}"
+    return Found(path, (f"weights  {path}, {why}", *left_out))
+
+
+def _score(result: Result) -> float:
+    """By the metric of the selection, on the validation part: what is measured on test chooses nothing."""
+    return result.metrics["val"].value(result.protocol.metric)
+
+
+def _check_comparable(folder: Path, results: Mapping[Path, Result]) -> None:
+    """Raises FerError where scores of runs do not mean the same."""
+    kinds = {_terms(result): run for run, result in results.items()}
+    if len(kinds) > 1:
+        named = "; ".join(f"{run}: {terms}" for terms, run in list(kinds.items())[:3])
+        raise FerError(
+            f"the runs below {folder} are of {len(kinds)} kinds, whose scores cannot be compared ({named}): name "
+            f"a folder of one kind, or a run"
+        )
+    if "val" not in next(iter(results.values())).metrics:
+        raise FerError(f"the runs below {folder} have no validation part, which the best is chosen on: name a run")
+
+
+def _terms(result: Result) -> str:
+    """What runs must agree in, in words."""
+    data, split, chosen = result.dataset, result.split, result.protocol
+    held = "" if "val" in result.metrics else ", no validation part"
+    return (
+        f"{data.name} {data.fingerprint[:8]} in {len(result.classes)} classes, split {split.protocol} "
+        f"{split.digest[:8]}, {chosen.select} by {chosen.metric}{held}"
+    )
+
+
+def _first(left_out: Sequence[str]) -> str:
+    return f" ({left_out[0].removeprefix('left out  ')})" if left_out else ""
+
+
+def _unknown(path: Path) -> FerError:
+    """Nothing is called so: neither a file nor a folder."""
+    name = str(path)
+    if name in registry.names("models"):
+        return FerError(
+            f"{name} is a model without weights: make some with fer-run train or fer-run import, and name the file"
+        )
+    missing = path
+    while not missing.parent.is_dir():
+        missing = missing.parent
+    names = [entry.name for entry in missing.parent.iterdir() if not entry.name.startswith(".")]
+    near = [str(missing.parent / close) for close in get_close_matches(missing.name, names)]
+    hint = f"did you mean {' or '.join(near)}? {FORMS.capitalize()}" if near else FORMS
+    return FerError(f"there are no weights {name}: {hint}")
