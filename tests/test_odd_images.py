@@ -143,8 +143,9 @@ def test_bad_files_are_the_same_line_everywhere(faces, words, make) -> None:
     assert train(faces).exit_code == 0  # weights, and a pack that the bad file must not find
     bad = faces / "sadness" / "bad.png"
     make(bad)
+    (bad.parent / "._bad.png").touch()  # hidden files are not images
     results = {
-        "predict": fer_run("predict", faces.parent / "run" / "best.safetensors", bad, "--device", "cpu"),
+        "predict": fer_run("predict", faces.parent / "run" / "best.safetensors", bad.parent, "--device", "cpu"),
         "train": train(faces, "another"),
     }
     for command, result in results.items():

@@ -303,12 +303,12 @@ def test_large_images_are_refused_before_they_are_decoded(tmp_path, monkeypatch,
 def test_large_files_text_bombs_and_endless_scans_are_refused(tmp_path, capfd) -> None:
     with (tmp_path / "large.png").open("wb") as file:
         file.truncate(MAX_BYTES + 1)
-    assert "it has 256 MiB, over 256" in failure(tmp_path / "large.png")
+    assert "it has more than 256 MiB" in failure(tmp_path / "large.png")
     png = encoded(Image.new("L", (1, 1)), "PNG")
     text = b"zTXt" + b"key\0\0" + zlib.compress(bytes(64 << 20))
     bomb = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
     (tmp_path / "text.png").write_bytes(png[:33] + bomb + png[33:])
-    assert "too large" in failure(tmp_path / "text.png")
+    assert "too large" in failure(tmp_path / "text.png").lower()
     jpeg = encoded(Image.new("L", (2_000, 2_000)), "JPEG", progressive=True)
     last = jpeg[jpeg.rindex(b"\xff\xda") : -2]
     (tmp_path / "scans.jpg").write_bytes(jpeg[:-2] + 500 * last + b"\xff\xd9")

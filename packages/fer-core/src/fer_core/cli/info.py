@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import TypeAlias
 
 import click
 
@@ -13,6 +13,9 @@ from fer_core import registry
 from fer_core.cli.options import json_option, print_json
 from fer_core.errors import FerError, nearest
 from fer_core.plugins import SPECS, Entry, load_plugins, normalize
+from fer_core.records import Record
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 
 @click.command()
@@ -41,10 +44,10 @@ def _missing(name: str) -> str:
     return f"nothing is called {name!r}: {nearest(name, names)}{registry.suspects(*registry.KINDS)}"
 
 
-def _facts(kind: str, name: str) -> dict[str, Any]:
+def _facts(kind: str, name: str) -> dict[str, Json]:
     spec = registry.find(kind, name) if kind in SPECS else None
     entry = load_plugins().claims(kind, name)[0]
-    facts: dict[str, Any] = {"name": entry.name}
+    facts: dict[str, Json] = {"name": entry.name}
     if spec is not None:
         facts |= {name: _plain(value) for name, value in vars(spec).items()}
     facts["from"] = f"{entry.plugin.distribution} {entry.plugin.version} (plugin {entry.plugin.name})"
@@ -53,7 +56,7 @@ def _facts(kind: str, name: str) -> dict[str, Any]:
     return facts
 
 
-def _factory_facts(kind: str, entry: Entry) -> dict[str, Any]:
+def _factory_facts(kind: str, entry: Entry) -> dict[str, Json]:
     """Signature and documentation of the factory, which is imported for it."""
     try:
         factory = registry.factory(kind, entry.name)
@@ -67,8 +70,10 @@ def _factory_facts(kind: str, entry: Entry) -> dict[str, Any]:
     return {"signature": f"{entry.name}{signature}", "documentation": inspect.getdoc(factory) or ""}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Json:
     """`value` as JSON knows it."""
+    if isinstance(value, Record):
+        return value.plain()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {name: _plain(item) for name, item in vars(value).items()}
     if isinstance(value, Mapping):
@@ -77,10 +82,12 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
-    return f"{value.__module__}:{value.__qualname__}" if callable(value) else str(value)
+    if inspect.isroutine(value) or isinstance(value, type):
+        return f"{value.__module__}:{value.__qualname__}"
+    return str(value)
 
 
-def _print(facts: Mapping[str, Any], indent: str) -> None:
+def _print(facts: Mapping[str, Json], indent: str) -> None:
     width = max(map(len, facts), default=0)
     for key, value in facts.items():
         if value in (None, "", [], {}):
@@ -90,8 +97,8 @@ def _print(facts: Mapping[str, Any], indent: str) -> None:
         if isinstance(value, Mapping):
             click.echo(f"{indent}{key}")
             _print(value, indent + "  ")
-        elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
-            for item in value:
+        elif isinstance(value, list) and (entries := [item for item in value if isinstance(item, Mapping)]):
+            for item in entries:
                 click.echo(f"{indent}{key}")
                 _print(item, indent + "  ")
         elif isinstance(value, str) and "\n" in value:

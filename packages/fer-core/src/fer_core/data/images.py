@@ -159,7 +159,7 @@ def _read(path: Path, use: Callable[[Image.Image], T]) -> T:
         try:
             size = os.fstat(file.fileno()).st_size
             if not 0 < size <= MAX_BYTES:
-                raise _Unfit(f"it has {size >> 20:,} MiB, over {MAX_BYTES >> 20}" if size else "it is empty (0 bytes)")
+                raise _Unfit(f"it has more than {MAX_BYTES >> 20} MiB" if size else "it is empty (0 bytes)")
             with Image.open(file, formats=FORMATS) as image:
                 _check_work(image, file)
                 return use(image)
