@@ -243,8 +243,8 @@ def test_options_of_a_component_that_an_option_names():
     assert "there is no optimizer 'adamm'" in rejected(around, {"base": "adamm"})
 
 
-def test_every_kind_but_devices_and_commands_has_a_contract():
-    assert set(CONTRACTS) == set(KINDS) - {"devices", "commands"}
+def test_every_kind_that_a_factory_makes_has_a_contract():
+    assert set(CONTRACTS) == set(KINDS) - {"devices", "templates", "commands"}
 
 
 def resolution(monkeypatch, tmp_path, *arguments, **layers):

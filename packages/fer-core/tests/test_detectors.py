@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from fer_core import registry
+from fer_core.components import build
 from fer_core.data.alignment import cut_face
 from fer_core.errors import FerError
 from fer_core.faces import Alignment, Detection
@@ -44,12 +44,18 @@ def test_faces_of_images_of_any_sizes_are_found_and_cut(squares):
     images = [np.zeros((30, 40, 3), np.uint8), np.zeros((12, 9, 3), np.uint8), np.zeros((50, 50, 3), np.uint8)]
     images[0][5:15, 20:30] = 200
     images[2][:, :] = 100
-    found = registry.factory("detectors", "squares")(threshold=150).detect(images)
+    found = build("detectors", "squares", {"threshold": 150}).detect(images)
     assert [len(faces) for faces in found] == [1, 0, 0]
-    first, _, last = registry.factory("detectors", "squares")(threshold=50).detect(images)
+    first, _, last = build("detectors", "squares", {"threshold": 50}).detect(images)
     assert first == [Detection(box=(20.0, 5.0, 30.0, 15.0), score=1.0, points=None)]
     assert last[0].box == (0, 0, 50, 50)  # the whole image
     assert (cut_face(images[0], Alignment(kind="box", size=10), box=first[0].box) == 200).all()
+
+
+def test_options_of_a_detector_are_checked(squares):
+    for options, words in (({"threshold": "high"}, "detector.threshold is high"), ({"treshold": 1}, "threshold")):
+        with pytest.raises(FerError, match=words):
+            build("detectors", "squares", options)
 
 
 def test_a_detection_takes_lists_and_is_kept_as_numbers():

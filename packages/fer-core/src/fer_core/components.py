@@ -58,7 +58,7 @@ CONTRACTS: Mapping[str, Contract] = {
     "trainers": Contract("train.trainer", ("setup", "folder")),
     "detectors": Contract("detector"),
 }
-"""Every kind that a factory makes. A device is what its reference names, see `find_device`."""
+"""Every kind that a factory makes. A device or a template is what its reference names, see `find_device`."""
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from fer_core.components import Origin, build
+from fer_core.components import Options, Origin, build
+from fer_core.config.schema import TransformItem
 from fer_core.preprocessing import Preprocessing
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms.base import (
@@ -22,23 +22,19 @@ from fer_core.data.transforms.base import (
 from fer_core.data.transforms.normalize import Normalize
 from fer_core.errors import FerError
 
-Item = str | Mapping[str, Any]
-"""`name`, or `{name: {option: value}}`."""
-
-
-def _parse(item: object) -> tuple[str, dict[str, Any]]:
+def _parse(item: object) -> tuple[str, Options]:
     """Name and options of one item of the list."""
     if isinstance(item, str):
         return item, {}
     if isinstance(item, Mapping) and len(item) == 1:
         name, options = next(iter(item.items()))
         if isinstance(name, str) and isinstance(options, Mapping):
-            return name, dict(options)
+            return name, options
     raise FerError(f"transform {item!r} is not understood: write `name` or `name: {{option: value}}`")
 
 
 def build_transform(
-    item: Item, preprocessing: Preprocessing, section: str = "transforms", origin: Origin | None = None
+    item: TransformItem, preprocessing: Preprocessing, section: str = "transforms", origin: Origin | None = None
 ) -> Transform | Views:
     """One transform of the registry. FerError for an unknown name, or options that it does not take."""
     name, options = _parse(item)
@@ -77,7 +73,7 @@ class RandomApply(_Holder):
         p: Probability.
     """
 
-    def __init__(self, preprocessing: Preprocessing, transforms: Sequence[Item], p: float = 0.5) -> None:
+    def __init__(self, preprocessing: Preprocessing, transforms: Sequence[TransformItem], p: float = 0.5) -> None:
         self.p = check_number("random_apply: p", p, 0, 1)
         super().__init__(_build_inner("random_apply", transforms, preprocessing))
 
@@ -111,7 +107,7 @@ class OneOf(_Holder):
         p: Probability that one of them is applied.
     """
 
-    def __init__(self, preprocessing: Preprocessing, transforms: Sequence[Item], p: float = 0.5) -> None:
+    def __init__(self, preprocessing: Preprocessing, transforms: Sequence[TransformItem], p: float = 0.5) -> None:
         self.p = check_number("one_of: p", p, 0, 1)
         super().__init__(_build_inner("one_of", transforms, preprocessing))
 

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from fer_core.components import Origin
 from fer_core.preprocessing import Preprocessing
+from fer_core.config.schema import TransformItem
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms.base import Picture, Transform, Views, to_tensor
-from fer_core.data.transforms.compose import Item, build_transform
+from fer_core.data.transforms.compose import build_transform
 from fer_core.data.transforms.normalize import Normalize
 from fer_core.errors import FerError
 
@@ -97,7 +98,7 @@ class Pipeline:
 
 def build_pipeline(
     preprocessing: Preprocessing,
-    items: Sequence[Item] | None = None,
+    items: Sequence[TransformItem] | None = None,
     section: str = "transforms",
     origin: Origin | None = None,
 ) -> Pipeline:
