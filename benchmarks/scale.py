@@ -77,7 +77,7 @@ def measure_table(rows: int) -> dict[str, float]:
 def make_sparse_pack(folder: Path, size: int) -> None:
     """A pack of faces of 100 x 100 RGB pixels, all black."""
     import numpy as np
-    from fer_core.data.pack_build import VERSION
+    from fer_core.data.pack_files import VERSION
 
     image = SIDE * SIDE * 3
     count = size // image

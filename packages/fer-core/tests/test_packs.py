@@ -1,6 +1,7 @@
 """A pack gives back exactly what the dataset reads, and is never half there."""
 
 import errno
+import os
 import pickle
 import shutil
 import signal
@@ -86,17 +87,47 @@ def test_rows_in_another_order_are_another_pack(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["pixels.bin", "sizes.npy", "offsets.npy", "pack.json"])
-@pytest.mark.parametrize("damage", ["cut", "empty", "missing"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "missing", "folder", "pipe"])
 def test_damaged_pack_is_built_again(tmp_path, name, damage):
     dataset = Toy(GREY)
     (path,) = [open_pack(dataset, tmp_path, progress=False).folder / name]
-    if damage == "missing":
-        path.unlink()
-    else:
-        content = path.read_bytes()
+    content = path.read_bytes()
+    path.unlink()
+    if damage in ("cut", "empty"):
         path.write_bytes(content[: len(content) - 3] if damage == "cut" else b"")
+    elif damage == "folder":
+        path.mkdir()
+    elif damage == "pipe":
+        os.mkfifo(path)
     assert_same(open_pack(dataset, tmp_path, progress=False), dataset)
     assert len(list((tmp_path / "packs").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("sizes.npy", np.full((9, 2), -4)),
+        ("sizes.npy", np.full((9, 2), 1 << 40)),
+        ("sizes.npy", np.full((9, 2), 4.0)),
+        ("sizes.npy", np.full((9, 2), [2, 3])),
+        ("offsets.npy", np.array([0, 1 << 62, -(1 << 62), *range(6), 270])),
+        ("offsets.npy", np.array([None] * 10)),
+    ],
+)
+def test_pack_with_an_impossible_index_is_built_again(tmp_path, name, values):
+    dataset = Toy(GREY)
+    np.save(open_pack(dataset, tmp_path, progress=False).folder / name, values)
+    assert_same(open_pack(dataset, tmp_path, progress=False), dataset)
+
+
+@pytest.mark.parametrize("shape", [(-4, 6, 1), (1 << 40, 1 << 40, 3), (4, 6, 2), (0, 0, 1)])
+def test_impossible_shapes_of_a_part_of_a_pack_are_read_again(tmp_path, shape):
+    dataset = Toy(GREY)
+    whole = open_pack(dataset, tmp_path, progress=False).folder
+    part = pack_build.unfinished(whole)
+    whole.rename(part)
+    (part / "shapes.bin").write_bytes(np.array([dataset.read(0).shape, shape] * 9, dtype=np.int64).tobytes())
+    assert_same(open_pack(dataset, tmp_path, progress=False), dataset)
 
 
 def test_unreadable_image_leaves_nothing(tmp_path):

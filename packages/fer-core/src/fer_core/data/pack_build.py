@@ -7,7 +7,6 @@ channels) of the images whose pixels are safely on the disk. What another start 
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -20,6 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_core.data.progress import show_progress
+from fer_core.data.pack_files import (
+    BUILDING,
+    MANIFEST,
+    OFFSETS,
+    PIXELS,
+    SHAPES,
+    SIZES,
+    VERSION,
+    Building,
+    Manifest,
+    whole_images,
+)
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:
@@ -27,8 +38,6 @@ if TYPE_CHECKING:
 
     Image = NDArray[np.uint8]
 
-VERSION = 2
-"""Of the format and of the way pixels are read; a change makes every pack anew."""
 PART = 16
 """Images that a thread decodes at a time: small ones take less time than handing them over one by one."""
 SAVED = 16 * 2**20
@@ -46,7 +55,7 @@ def build_pack(dataset: FERDataset, final: Path, progress: bool) -> None:
     """
     folder = unfinished(final)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        _begin(folder)
         shapes = _write_pixels(dataset, folder, progress)
         _write_index(dataset.name, folder, shapes)
         shutil.rmtree(final, ignore_errors=True)
@@ -55,6 +64,13 @@ def build_pack(dataset: FERDataset, final: Path, progress: bool) -> None:
     except Exception:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def _begin(folder: Path) -> None:
+    """Make the folder, or keep it where it holds nothing but files."""
+    if not folder.is_dir() or not all(path.is_file() and not path.is_symlink() for path in folder.iterdir()):
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def unfinished(final: Path) -> Path:
@@ -89,16 +105,17 @@ def _read_part(dataset: FERDataset, rows: range) -> list[Image]:
 
 def _write_pixels(dataset: FERDataset, folder: Path, progress: bool) -> NDArray[np.int64]:
     """Write or complete `pixels.bin`; shapes of all images, int64 [N, 3]."""
-    rows, done = len(dataset.table), _saved_shapes(folder)
+    rows = len(dataset.table)
+    done = _saved_shapes(folder)[:rows]
     if len(done) and progress:
         click.echo(f"{dataset.name}: {len(done)} of {rows} images are packed already", err=True)
-    (folder / "building.json").write_text(json.dumps({"dataset": dataset.name, "images": rows}))
+    (folder / BUILDING).write_text(Building(dataset=dataset.name, images=rows).text())
     shapes = np.zeros((rows, 3), dtype=np.int64)
     shapes[: len(done)] = done
     saved = row = len(done)
     with (
-        (folder / "pixels.bin").open("ab") as pixels,
-        (folder / "shapes.bin").open("ab") as journal,
+        (folder / PIXELS).open("ab") as pixels,
+        (folder / SHAPES).open("ab") as journal,
         show_progress(f"reading {rows} images of {dataset.name} once", rows, progress) as advance,
     ):
         pixels.truncate(int(done.prod(axis=1).sum()))
@@ -121,26 +138,26 @@ def _write_pixels(dataset: FERDataset, folder: Path, progress: bool) -> NDArray[
 def _saved_shapes(folder: Path) -> NDArray[np.int64]:
     """Shapes of the images that an earlier writer has left whole, int64 [n, 3]."""
     try:
-        size = (folder / "pixels.bin").stat().st_size
-        values = np.fromfile(folder / "shapes.bin", dtype=np.int64)
+        size = (folder / PIXELS).stat().st_size
+        values = np.fromfile(folder / SHAPES, dtype=np.int64)
     except FileNotFoundError:
         return np.zeros((0, 3), dtype=np.int64)
     shapes = values[: len(values) // 3 * 3].reshape(-1, 3)
-    return shapes[: int(shapes.prod(axis=1).cumsum().searchsorted(size, side="right"))]
+    return shapes[: whole_images(shapes, size)]
 
 
 def _write_index(name: str, folder: Path, shapes: NDArray[np.int64]) -> None:
     """Write what makes `pixels.bin` a pack; `pack.json` comes last."""
     offsets = np.concatenate([[0], shapes.prod(axis=1).cumsum()])
-    for file_name, values in (("sizes.npy", shapes[:, :2]), ("offsets.npy", offsets)):
+    for file_name, values in ((SIZES, shapes[:, :2]), (OFFSETS, offsets)):
         with (folder / file_name).open("wb") as file:
             np.save(file, values)
             _flush(file.fileno(), file.flush)
-    with (folder / "pack.json").open("w") as text:
-        manifest = {"version": VERSION, "dataset": name, "images": len(shapes), "bytes": int(offsets[-1])}
-        json.dump(manifest, text)
+    with (folder / MANIFEST).open("w") as text:
+        manifest = Manifest(version=VERSION, dataset=name, images=len(shapes), bytes=int(offsets[-1]))
+        text.write(manifest.text())
         _flush(text.fileno(), text.flush)
-    for file_name in ("building.json", "shapes.bin"):
+    for file_name in (BUILDING, SHAPES):
         (folder / file_name).unlink()
     _sync(folder)
 

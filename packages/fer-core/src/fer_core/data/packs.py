@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -22,7 +21,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from fer_core.data.pack_build import VERSION, build_pack, decode, read_image
+from fer_core.data.pack_build import build_pack, decode, read_image
+from fer_core.data.pack_files import ADVICE, MANIFEST, PIXELS, VERSION, Manifest, read_index
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:
@@ -66,25 +66,21 @@ class MappedPack(Pack):
         folder: Of the pack.
 
     Raises:
-        OSError, EOFError, ValueError, KeyError, IndexError: The folder holds no complete pack of this version.
+        FerError: The folder holds no complete pack of this version.
     """
 
     def __init__(self, folder: Path) -> None:
-        manifest = json.loads((folder / "pack.json").read_text())
+        manifest = Manifest.read(folder / MANIFEST, ADVICE)
         self.folder = folder
-        self.bytes = int(manifest["bytes"])
-        self._sizes: NDArray[np.int64] = np.load(folder / "sizes.npy")
-        self._offsets: NDArray[np.int64] = np.load(folder / "offsets.npy")
-        size = (folder / "pixels.bin").stat().st_size
-        count = manifest["images"]
-        if (manifest["version"], manifest["bytes"]) != (VERSION, size) or int(self._offsets[-1]) != size:
-            raise ValueError(f"{folder} is incomplete")
-        if len(self._sizes) != count or len(self._offsets) != count + 1:
-            raise ValueError(f"{folder} is incomplete")
+        self.bytes = manifest.bytes
+        self._sizes, self._offsets = read_index(folder, manifest)
+        pixels = folder / PIXELS
+        if not pixels.is_file() or pixels.stat().st_size != self.bytes:
+            raise FerError(f"{pixels} is not a file of {self.bytes} bytes: {ADVICE}")
         channels = np.diff(self._offsets) // self._sizes.prod(axis=1)
         self._channels = channels
         self._uniform = bool((self._sizes == self._sizes[0]).all() and (channels == channels[0]).all())
-        self._pixels = np.memmap(folder / "pixels.bin", dtype=np.uint8, mode="r")
+        self._pixels = np.memmap(pixels, dtype=np.uint8, mode="r")
 
     def __reduce__(self) -> tuple[type[MappedPack], tuple[Path]]:
         """Worker processes map the file again instead of receiving a copy of it."""
@@ -198,7 +194,7 @@ def find_pack(folder: Path) -> MappedPack | None:
     """The pack in `folder`, or None where it is absent or damaged."""
     try:
         return MappedPack(folder)
-    except (OSError, EOFError, ValueError, KeyError, IndexError):
+    except FerError:
         return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
+from fer_core.data.pack_files import BUILDING, MANIFEST, Building, Manifest
 from fer_core.data.packs import find_pack
 from fer_core.errors import FerError, nearest
 from fer_core.plugins import normalize
@@ -75,7 +75,7 @@ def remove_pack(pack: StoredPack) -> None:
     try:
         lock.parent.mkdir(exist_ok=True)
         with FileLock(lock, timeout=0):
-            (pack.folder / "pack.json").unlink(missing_ok=True)  # first, so that no half of it is taken for a pack
+            (pack.folder / MANIFEST).unlink(missing_ok=True)  # first, so that no half of it is taken for a pack
             shutil.rmtree(pack.folder)
         lock.unlink(missing_ok=True)
     except Timeout as error:
@@ -88,10 +88,11 @@ def remove_pack(pack: StoredPack) -> None:
 
 def _describe(folder: Path) -> StoredPack:
     state: State = "unfinished" if folder.name.startswith(".") else "complete" if find_pack(folder) else "damaged"
+    record, name = (Building, BUILDING) if state == "unfinished" else (Manifest, MANIFEST)
     try:
-        manifest = json.loads((folder / ("building.json" if state == "unfinished" else "pack.json")).read_text())
-        dataset, images = str(manifest["dataset"]), int(manifest["images"])
-    except (OSError, ValueError, KeyError, TypeError):
+        told = record.read(folder / name, "")
+        dataset, images = told.dataset, told.images
+    except FerError:
         dataset, images = UNKNOWN, 0
-    size = sum(path.stat().st_size for path in folder.iterdir())
+    size = sum(path.lstat().st_size for path in folder.iterdir())
     return StoredPack(folder.name.removeprefix("."), dataset, images, size, state, folder)
