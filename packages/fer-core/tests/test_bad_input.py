@@ -12,6 +12,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from fer_core.cli import main
+from fer_core.provenance import Model
 from fer_core.weights import checkpoint
 from safetensors.torch import save_file
 
@@ -152,33 +153,37 @@ def test_damaged_checkpoints(weights) -> None:
 def test_a_checkpoint_of_another_model_or_format(weights) -> None:
     state, header = checkpoint.load_weights(weights)
     checkpoint.save_weights(
-        Path("a.safetensors"), state, header | {"model": {"name": "tiny", "options": {"width": 4}}}
+        Path("a.safetensors"), state, header.model_copy(update={"model": Model(name="tiny", options={"width": 4})})
     )
     assert "does not fit model tiny" in refused("evaluate", "a.safetensors", "bars")
-    checkpoint.save_weights(Path("b.safetensors"), state, header | {"model": {"name": "tinny", "options": {}}})
+    checkpoint.save_weights(Path("b.safetensors"), state, header.model_copy(update={"model": Model(name="tinny")}))
     assert "tinny" in refused("evaluate", "b.safetensors", "bars")
-    checkpoint.save_weights(Path("c.safetensors"), state, header | {"format": 99})
-    assert "format 99" in refused("evaluate", "c.safetensors", "bars")
+    checkpoint.save_weights(Path("c.safetensors"), state, header.model_copy(update={"format": 99}))
+    assert "header: format is 99, expected 2" in refused("evaluate", "c.safetensors", "bars")
 
 
 def test_a_checkpoint_with_other_classes(weights) -> None:
     state, header = checkpoint.load_weights(weights)
-    checkpoint.save_weights(Path("a.safetensors"), state, header | {"classes": ["happiness", "sadness", "fear"]})
+    checkpoint.save_weights(
+        Path("a.safetensors"),
+        state,
+        header.model_copy(update={"classes": ("happiness", "sadness", "fear"), "dataset": None}),
+    )
     line = refused("evaluate", "a.safetensors", "bars")
     assert "classes neutral, which a.safetensors was not trained on (it knows happiness, sadness, fear)" in line
-    classes = ["happiness", "sadness", "neutral", "fear"]
+    classes = ("happiness", "sadness", "neutral", "fear")
     wider = {name: torch.zeros(4, *tensor.shape[1:]) for name, tensor in state.items() if "head." in name}
-    checkpoint.save_weights(Path("b.safetensors"), state | wider, header | {"classes": classes})
+    checkpoint.save_weights(Path("b.safetensors"), state | wider, header.model_copy(update={"classes": classes}))
     line = refused("evaluate", "b.safetensors", "bars")
     assert "classes fear, which bars lacks (it has happiness, sadness, neutral)" in line
 
 
 def test_classes_in_another_order_are_matched_by_name(weights) -> None:
     state, header = checkpoint.load_weights(weights)
-    turned = ["neutral", "happiness", "sadness"]
-    order = [header["classes"].index(name) for name in turned]
+    turned = ("neutral", "happiness", "sadness")
+    order = [header.classes.index(name) for name in turned]
     state |= {key: state[key][order] for key in ("head.weight", "head.bias")}
-    checkpoint.save_weights(Path("turned.safetensors"), state, header | {"classes": turned})
+    checkpoint.save_weights(Path("turned.safetensors"), state, header.model_copy(update={"classes": turned}))
     figures = [
         json.loads(fer_run("evaluate", path, "bars", "--json").stdout) for path in (weights, "turned.safetensors")
     ]

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from fer_core import FerError
 from fer_core.cli import main
+from fer_core.provenance import Calibration
 from fer_core.statistics import apply_temperature, expected_calibration_error, fit_temperature, reliability
 from fer_core.weights import checkpoint
 from scipy.special import softmax
@@ -125,17 +126,18 @@ def test_calibrate_stores_a_temperature_that_evaluation_and_prediction_apply(run
     record = json.loads((run / "calibration.json").read_text())
     temperature = record["temperature"]
     stored = pd.read_csv(run / "predictions-val.csv")
-    columns = [f"p_{name}" for name in header["classes"]]
-    labels = stored["label"].map(header["classes"].index).to_numpy()
+    columns = [f"p_{name}" for name in header.classes]
+    labels = stored["label"].map(header.classes.index).to_numpy()
     assert temperature == pytest.approx(fit_temperature(stored[columns].to_numpy(), labels))
     assert temperature > 1.3
     low, high = record["figures"]["val"]["expected_calibration_error"][::-1]
     assert low < high
     assert f"{high:.2%} -> {low:.2%}" in output
     after_tensors, after_header = checkpoint.load_weights(weights)
-    assert after_header["temperature"] == temperature
+    assert after_header.temperature == temperature
     assert all(tensors[name].equal(after_tensors[name]) for name in tensors)
-    assert {**header, "temperature": temperature, "calibration": record} == after_header
+    assert after_header.model_copy(update={"calibration": None}) == header
+    assert after_header.calibration.plain() == record
     after = fer_core.evaluate(weights, "bars", device="cpu")
     assert after.probabilities == pytest.approx(apply_temperature(before.probabilities, temperature), abs=1e-5)
     assert after.metrics.accuracy == before.metrics.accuracy
@@ -200,7 +202,9 @@ def test_calibrate_refuses_what_would_not_be_honest(run: Path, tmp_path: Path) -
 def test_a_checkpoint_with_an_impossible_temperature_is_refused(run: Path) -> None:
     weights = run / "best.safetensors"
     tensors, header = checkpoint.load_weights(weights)
-    for bad in (0, -1.0, "2", True):
-        checkpoint.save_weights(weights, tensors, {**header, "temperature": bad})
-        with pytest.raises(FerError, match="has the temperature"):
+    good = Calibration(temperature=1.5, fitted_on="val", bins=15)
+    for bad in (0.0, -1.0):
+        calibration = good.model_copy(update={"temperature": bad})
+        checkpoint.save_weights(weights, tensors, header.model_copy(update={"calibration": calibration}))
+        with pytest.raises(FerError, match=r"header: calibration\.temperature is "):
             checkpoint.read_header(weights)

@@ -87,7 +87,7 @@ def damaged(draw, whole: bytes) -> bytes:
     return bytes(content)
 
 
-HEADER = {"format": 1, "model": {"name": "tiny", "options": {}}, "classes": ["a", "b"]}
+HEADER = {"format": 2, "hook_api": 1, "model": {"name": "tiny", "options": {}}, "classes": ["a", "b"]}
 HEADER |= {"preprocessing": make_preprocessing(16).plain()}
 WEIGHTS = save({"w": torch.zeros(2, 2), "b": torch.zeros(2)}, {"fer": json.dumps(HEADER)})
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from click.testing import CliRunner
 from fer_core import FerError, ModelSpec
 from fer_core.cli import main
 from fer_core.plugins import Entry, Plugin, load_plugins
+from fer_core.provenance import Model
 from fer_core.types import ClassOrder
 from fer_core.weights import check_state, checkpoint, unwrap
 from torch import Tensor, nn
@@ -99,19 +99,18 @@ def test_the_checkpoint_holds_the_files_weights_and_the_recipes_preprocessing(th
     expected = network().state_dict()
     assert list(state) == sorted(expected)
     assert all(torch.equal(state[name], tensor) for name, tensor in expected.items())
-    assert header["model"] == {"name": "theirs", "options": {"width": 4}}
-    assert header["classes"] == list(AUTHORS)  # and not in the order of the dataset
-    found = header["preprocessing"]
-    assert (found["input_size"], found["mean"], found["color"]) == (16, [0.1, 0.2, 0.3], "bgr")
-    assert str(theirs.parent) not in json.dumps(header)
+    assert header.model == Model(name="theirs", options={"width": 4})
+    assert header.classes == AUTHORS  # and not in the order of the dataset
+    found = header.preprocessing
+    assert (found.input_size, found.mean, found.color) == (16, (0.1, 0.2, 0.3), "bgr")
+    assert str(theirs.parent) not in header.text()
     first = Path("out.safetensors").read_bytes()
     assert bring(theirs, "again.safetensors", dataset="bars").read_bytes() == first
 
 
 def test_without_a_dataset_the_defaults_hold_and_the_classes_are_given(theirs) -> None:
     header = checkpoint.read_header(bring(theirs, classes=ORDER))
-    found = header["preprocessing"]
-    assert (found["input_size"], found["color"], header["classes"]) == (224, "rgb", list(ORDER))
+    assert (header.preprocessing.input_size, header.preprocessing.color, header.classes) == (224, "rgb", ORDER)
 
 
 def test_predictions_use_the_networks_inference_form_and_agree(theirs) -> None:
@@ -142,7 +141,7 @@ def test_classes_are_matched_by_name_when_the_orders_differ(theirs) -> None:
     header_of_bars = checkpoint.read_header(Path("out.safetensors"))
     other = bring(Path("shuffled.pth"), "other.safetensors", classes=ORDER)
     state, header = checkpoint.load_weights(other)
-    header["preprocessing"] = header_of_bars["preprocessing"]
+    header = header.model_copy(update={"preprocessing": header_of_bars.preprocessing})
     checkpoint.save_weights(Path("same.safetensors"), state, header)
     found = fer_core.evaluate("same.safetensors", "bars", device="cpu")
     assert found.classes == ORDER
@@ -180,7 +179,7 @@ def test_the_command_says_what_it_wrote(theirs) -> None:
     assert result.exit_code == 0, result.output
     assert "classes  a, b, c" in result.output
     assert "written  out.safetensors" in result.output
-    assert checkpoint.read_header(Path("out.safetensors"))["classes"] == ["a", "b", "c"]
+    assert checkpoint.read_header(Path("out.safetensors")).classes == ("a", "b", "c")
 
 
 def test_unknown_or_wrong_classes_are_refused(theirs) -> None:
@@ -211,8 +210,8 @@ def test_an_order_that_the_authors_do_not_state_is_never_the_datasets(theirs, mo
     line = refused("theirs", theirs, "--dataset", "bars", *OUT)
     assert "the authors of theirs state none for bars: give --classes a,b,... in the file's order" in line
     header = checkpoint.read_header(bring(theirs, dataset="bars", classes=ORDER))
-    assert header["classes"] == list(ORDER)
-    assert header["preprocessing"]["color"] == "bgr"  # of the recipe for bars
+    assert header.classes == ORDER
+    assert header.preprocessing.color == "bgr"  # of the recipe for bars
 
 
 class Command:

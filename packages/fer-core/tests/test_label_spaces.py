@@ -117,7 +117,7 @@ def test_classes_of_a_training(other, quick) -> None:
     assert run.result.dataset.counts["test"] == {"happiness": 6, "sadness": 12}
     assert load_config("r/config.yaml").data.classes == {"neutral": "sadness"}
     header = checkpoint.read_header(run.checkpoint)
-    assert header["dataset"]["classes"] == {"neutral": "sadness"}
+    assert header.dataset.class_table == {"neutral": "sadness"}
     found = fer_core.evaluate(run.checkpoint, "bars", device="cpu")
     assert found.metrics == run.result.metrics["test"]
 

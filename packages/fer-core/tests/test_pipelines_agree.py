@@ -41,7 +41,9 @@ def test_both_pipelines_measure_the_same_accuracy(faint, quick) -> None:
     state, header = checkpoint.load_weights(done.checkpoint)
     found = {}
     for pipeline in ("batched", "per-image"):
-        checkpoint.save_weights(done.folder / "w.safetensors", state, header | {"eval_pipeline": pipeline})
+        preprocessing = header.preprocessing.model_copy(update={"pipeline": pipeline})
+        changed = header.model_copy(update={"preprocessing": preprocessing})
+        checkpoint.save_weights(done.folder / "w.safetensors", state, changed)
         found[pipeline] = fer_core.evaluate(
             done.folder / "w.safetensors",
             "faint",

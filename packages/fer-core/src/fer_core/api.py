@@ -47,7 +47,9 @@ if TYPE_CHECKING:
     from fer_core.data.splits import Split
     from fer_core.losses import Loss
     from fer_core.provenance import Calibration
+    from fer_core.provenance import Split as SplitRecord
     from fer_core.types import DatasetSpec, FERDataset
+    from fer_core.weights.header import Header
 
 __all__ = [
     "Predictor",
@@ -257,7 +259,7 @@ def evaluate(
     weights_file = _resolve(checkpoint, show)
     header = read_header(weights_file)
     spec, opened, same = _open_for(header, dataset, data, options, show)
-    rows = _rows(spec, opened, header if same else {}, split, show)
+    rows = _rows(spec, opened, header.split if same else None, split, show)
     engine = Engine.start(device, precision)
     pack = open_pack(opened, cache_root(), progress=True)
     found = evaluate_checkpoint(
@@ -271,9 +273,10 @@ def evaluate(
         restrict=restrict,
         show=show,
     )
-    trained, split_of = header.get("dataset", {}), header.get("split", {})
     weights = EvaluatedWeights(
-        model=header["model"]["name"], fingerprint=trained.get("fingerprint"), digest=split_of.get("digest")
+        model=header.model.name,
+        fingerprint=header.dataset.fingerprint if header.dataset else None,
+        digest=header.split.digest if header.split else None,
     )
     of = EvaluatedData(name=spec.name, fingerprint=opened.fingerprint(), part=split)
     return replace(found, about=Evaluated(weights=weights, dataset=of))
@@ -339,7 +342,7 @@ def diagnose(
     header = read_header(checkpoint)
     spec, opened, same = _open_for(header, dataset, data, options, show)
     part = split or "test"
-    rows = _rows(spec, opened, header if same else {}, part, show)
+    rows = _rows(spec, opened, header.split if same else None, part, show)
     engine = Engine.start(device)
     pack = open_pack(opened, cache_root(), progress=True)
     return diagnose_checkpoint(
@@ -364,12 +367,11 @@ def _resolve(place: str | Path, show: Callable[[str], None]) -> Path:
     return found.path
 
 
-def _is_trained_on(header: Mapping[str, Any], spec: DatasetSpec, part: str) -> bool | None:
+def _is_trained_on(header: Header, spec: DatasetSpec, part: str) -> bool | None:
     """Whether a part of a dataset holds faces of the training; None where nobody wrote down what that was."""
-    trained = str(header.get("dataset", {}).get("name", ""))
-    if not trained:
+    if header.dataset is None:
         return None
-    return part in ("train", "all") and bool(set(trained.split(PLUS)) & set(spec.name.split(PLUS)))
+    return part in ("train", "all") and bool(set(header.dataset.name.split(PLUS)) & set(spec.name.split(PLUS)))
 
 
 def _diagnose_runs(
@@ -394,7 +396,7 @@ def _diagnose_runs(
 
 
 def _open_for(
-    header: Mapping[str, Any],
+    header: Header,
     dataset: str,
     data: str | Path | None,
     options: Options | None,
@@ -404,23 +406,22 @@ def _open_for(
 
     Then its options and classes are those of the training, unless others are given.
     """
-    own = header.get("dataset", {})
     wanted = find_dataset(dataset)
-    same = wanted.name == own.get("name")
-    chosen = dict(own["options"]) if same and options is None else dict(options or {})
+    own = header.dataset if header.dataset is not None and header.dataset.name == wanted.name else None
+    chosen = own.options if own is not None and options is None else dict(options or {})
     root = None if data is None else Path(data)
-    spec, opened = open_dataset(dataset, root, chosen, own.get("classes") if same else None)
+    spec, opened = open_dataset(dataset, root, chosen, None if own is None else own.class_table)
     for line in describe_classes(opened):
         show(f"classes  {line}")
-    if not same:
+    if own is None:
         _warn_of_overlap(wanted, header, show)
-    return spec, opened, same
+    return spec, opened, own is not None
 
 
-def _warn_of_overlap(spec: DatasetSpec, header: Mapping[str, Any], show: Callable[[str], None]) -> None:
+def _warn_of_overlap(spec: DatasetSpec, header: Header, show: Callable[[str], None]) -> None:
     """A part of a union keeps its official test faces only where the training was official, too."""
-    trained = str(header.get("dataset", {}).get("name", "")).split(PLUS)
-    protocol = str(header.get("split", {}).get("protocol", "official"))
+    trained = header.dataset.name.split(PLUS) if header.dataset else []
+    protocol = header.split.protocol if header.split else "official"
     common = [name for name in spec.name.split(PLUS) if name in trained]
     if common and not protocol.startswith("official"):
         show(
@@ -429,7 +430,7 @@ def _warn_of_overlap(spec: DatasetSpec, header: Mapping[str, Any], show: Callabl
 
 
 def _rows(
-    spec: DatasetSpec, dataset: FERDataset, header: Mapping[str, Any], role: str, show: Callable[[str], None]
+    spec: DatasetSpec, dataset: FERDataset, own: SplitRecord | None, role: str, show: Callable[[str], None]
 ) -> NDArray[np.int64]:
     import numpy as np
 
@@ -437,16 +438,15 @@ def _rows(
         return np.arange(len(dataset.table))
     if role not in ("train", "val", "test"):
         raise FerError(f"there is no split {role}: use train, val, test or all")
-    protocol = header.get("split", {"protocol": "official", "holdout": 0.1, "seed": 0, "digest": None})
     divided: Split = make_split(
         dataset,
         spec.splits,
-        protocol["protocol"],
-        holdout=protocol["holdout"],
-        seed=protocol["seed"],
+        own.protocol if own else "official",
+        holdout=own.holdout if own else 0.1,
+        seed=own.seed if own else 0,
         select="last",
     )
-    if protocol["digest"] not in (None, divided.digest):
+    if own is not None and own.digest != divided.digest:
         show("warning: the dataset differs from the one in training, so its parts may overlap with training data")
     rows: NDArray[np.int64] = getattr(divided, role)
     if len(rows) == 0:

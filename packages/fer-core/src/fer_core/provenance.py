@@ -11,6 +11,7 @@ from fer_core.types import Role
 
 if TYPE_CHECKING:
     from fer_core.data.classes import ClassTable
+    from fer_core.types import ClassChanges
 
 Loss = Annotated[float, Field(ge=0)]
 
@@ -50,6 +51,12 @@ class Relabelled(Record):
 
     renamed: dict[Name, dict[Name, Count]] = {}
     left_out: dict[Name, Count] = {}
+
+
+def relabelled(changes: ClassChanges) -> Relabelled:
+    """The record of what a table of classes did."""
+    renamed = {new: dict(old) for new, old in changes.renamed.items()}
+    return Relabelled(renamed=renamed, left_out=dict(changes.left_out))
 
 
 class Dataset(Record):

@@ -12,7 +12,7 @@ from fer_core.errors import FerError, nearest
 from fer_core.plugins import KINDS, SPECS, Entry, Failure, Plugin, describe, load_plugins, normalize
 from fer_core.refs import read_resource, resolve
 
-__all__ = ["KINDS", "check_kind", "factory", "find", "known", "names", "singular", "suspects"]
+__all__ = ["KINDS", "check_kind", "entry", "factory", "find", "known", "names", "singular", "suspects"]
 
 
 def names(kind: str) -> tuple[str, ...]:
@@ -28,8 +28,8 @@ def find(kind: str, name: str) -> Any:
     Raises:
         FerError: The name is unknown, several plugins claim it, or its factory fails to import.
     """
-    entry = _entry(kind, name)
-    return entry.value if kind in SPECS else _factory(kind, entry)
+    found = entry(kind, name)
+    return found.value if kind in SPECS else _factory(kind, found)
 
 
 def factory(kind: str, name: str) -> Any:
@@ -38,7 +38,7 @@ def factory(kind: str, name: str) -> Any:
     Raises:
         FerError: As `find`.
     """
-    return _factory(kind, _entry(kind, name))
+    return _factory(kind, entry(kind, name))
 
 
 def check_kind(kind: str) -> str:
@@ -79,7 +79,12 @@ def _broken(*kinds: str) -> list[Failure]:
     return [failure for failure in load_plugins().failures if failure.stage in stages]
 
 
-def _entry(kind: str, name: str) -> Entry:
+def entry(kind: str, name: str) -> Entry:
+    """The one claim to a name, with the plugin that makes it.
+
+    Raises:
+        FerError: The name is unknown, or several plugins claim it.
+    """
     claims = load_plugins().claims(check_kind(kind), name)
     if len(claims) == 1:
         return claims[0]

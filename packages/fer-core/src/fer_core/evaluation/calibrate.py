@@ -14,7 +14,7 @@ from fer_core.runs import folder as run_folder
 from fer_core.runs.predictions import label_numbers, probabilities_of
 from fer_core.runs.reading import read_part, read_result
 from fer_core.statistics import apply_temperature, fit_temperature, reliability, save_reliability
-from fer_core.weights.checkpoint import TEMPERATURE, load_weights, save_weights
+from fer_core.weights.checkpoint import load_weights, save_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,9 +32,9 @@ BINS = 15
 def calibrate_run(weights: Path) -> Calibration:
     """Fit a temperature on a run's validation predictions and store it with the chosen weights.
 
-    The weights are rewritten atomically with `temperature` in their header, which evaluation and prediction apply;
-    `calibration.json` and `reliability-<part>.png` say what changed. The stored predictions stay those of the
-    weights alone, so calibrating again gives the same.
+    The weights are rewritten atomically with the temperature in their header, which evaluation and prediction
+    apply; `calibration.json` and `reliability-<part>.png` say what changed. The stored predictions stay those of
+    the weights alone, so calibrating again gives the same.
 
     Args:
         weights: The `best.safetensors` of a finished run.
@@ -54,7 +54,7 @@ def calibrate_run(weights: Path) -> Calibration:
             f"{folder} has no validation part to fit a temperature on: train with -o data.split=official+holdout"
         )
     state, header = load_weights(weights)
-    if header["classes"] != list(result.classes):
+    if header.classes != result.classes:
         raise FerError(f"{weights} and {run_folder.RESULT} have other classes: copy them again, or train anew")
     stored = {part: _read_predictions(folder, part, result) for part in sorted(result.metrics)}
     temperature = fit_temperature(*stored[FITTED_ON])
@@ -68,7 +68,7 @@ def calibrate_run(weights: Path) -> Calibration:
         save_reliability(folder / f"reliability-{part}.png", curves, f"{part} split")
         figures[part] = _figures(labels, (probabilities, after), tuple(curves.values()))
     found = Calibration(temperature=temperature, fitted_on=FITTED_ON, bins=BINS, figures=figures)
-    save_weights(weights, state, {**header, TEMPERATURE: temperature, "calibration": found.plain()})
+    save_weights(weights, state, header.model_copy(update={"calibration": found}))
     write_text(folder / run_folder.CALIBRATION, found.text())
     return found
 

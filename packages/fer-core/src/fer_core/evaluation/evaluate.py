@@ -127,7 +127,8 @@ def describe_cut(network: Network, dataset: FERDataset) -> list[str]:
     trained, here = network.pipeline.preprocessing.alignment, dataset.alignment
     if trained is None or here is None or trained.cuts_like(here):
         return []
-    if network.header.get("dataset", {}).get("fingerprint") == dataset.fingerprint():
+    own = network.header.dataset
+    if own is not None and own.fingerprint == dataset.fingerprint():
         return []  # its configuration said how they are cut
     return [
         f"warning: the network was trained on faces cut by {trained}, those of {dataset.name} are cut by {here}: "

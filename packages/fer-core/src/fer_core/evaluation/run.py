@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,12 +21,12 @@ from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
 from fer_core.files import write_atomically, write_text
 from fer_core.metrics import save_curves
 from fer_core.plugins import load_plugins
-from fer_core.preprocessing import Preprocessing
-from fer_core.provenance import Model, Start
+from fer_core.provenance import Start
 from fer_core.reports.page import REPORT, render_run_report
 from fer_core.runs import folder as run_folder
 from fer_core.runs.records import FORMAT, Environment, Result, Training, Weights
-from fer_core.training.build import build_setup, describe_dataset, describe_split, open_data
+from fer_core.training.build import build_setup, open_data
+from fer_core.training.header import list_components
 from fer_core.training.start import check_backbones
 from fer_core.types import EVALUATED
 from fer_core.weights import checkpoint
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fer_core.config import Config
     from fer_core.machine import Machine
     from fer_core.metrics import MetricsRow
+    from fer_core.provenance import Component
     from fer_core.runs.records import Best
     from fer_core.training.trainer import Trainer
     from fer_core.types import Role
@@ -97,8 +98,9 @@ def start_run(config: Config, show: Say) -> Path:
             run_folder.check(config)
         check_backbones(config.model.name, config.model.backbones)
         data = open_data(config, log)
-    setup = build_setup(config, data, engine, log)
-    folder = _begin_folder(config, engine)
+    components = list_components(config)
+    setup = build_setup(config, data, engine, log, components=components)
+    folder = _begin_folder(config, engine, components)
     log.open(folder)
     trainer: Trainer = build("trainers", config.train.trainer, {}, setup, folder)
     _introduce(trainer, log)
@@ -106,14 +108,14 @@ def start_run(config: Config, show: Say) -> Path:
     return folder
 
 
-def _begin_folder(config: Config, engine: Engine) -> Path:
+def _begin_folder(config: Config, engine: Engine, components: Sequence[Component]) -> Path:
     """Make the run's folder with what is known at the beginning; every process gets its name."""
     folder: Path | None = None
     if distributed.is_main():
 
         def fill(made: Path) -> None:
             write_text(made / run_folder.CONFIG, dump_config(config))
-            _write_environment(made, engine)
+            _write_environment(made, engine, components)
 
         folder = run_folder.create(config, datetime.now(UTC).astimezone(), fill)
     shared: Path = distributed.share(folder)
@@ -152,7 +154,7 @@ def resume_run(folder: Path, device: str, show: Say) -> Path:
     state = checkpoint.load_state_file(folder / run_folder.STATE) if saved else None
     where = str(folder / run_folder.STATE)
     start = None if state is None else Start.check(state["start"], where, ADVICE)
-    setup = build_setup(config, data, engine, log, start)
+    setup = build_setup(config, data, engine, log, start, stored.components)
     trainer: Trainer = build("trainers", config.train.trainer, {}, setup, folder)
     if state is not None:
         trainer.load_state(state)
@@ -239,15 +241,17 @@ def _evaluate_run(trainer: Trainer, engine: Engine) -> tuple[Result, float]:
             evaluation.save(folder, role)
     chosen = found[run_folder.BEST].values()
     speed = sum(len(evaluation.ids) for evaluation in chosen) / sum(evaluation.seconds for evaluation in chosen)
-    config, setup = trainer.config, trainer.setup
+    config, header = trainer.config, trainer.setup.header
+    assert header.dataset is not None
+    assert header.split is not None
     result = Result(
         format=FORMAT,
-        model=Model(name=config.model.name, options=config.model.options),
-        classes=setup.info.classes,
-        dataset=describe_dataset(config, data),
-        split=describe_split(config, data),
-        start=setup.start,
-        preprocessing=Preprocessing.from_config(config.data, data.dataset.alignment),
+        model=header.model,
+        classes=header.classes,
+        dataset=header.dataset,
+        split=header.split,
+        start=trainer.setup.start,
+        preprocessing=header.preprocessing,
         protocol=Training(
             select=config.train.select,
             metric=config.train.metric,
@@ -260,6 +264,7 @@ def _evaluate_run(trainer: Trainer, engine: Engine) -> tuple[Result, float]:
         config_sha256=config_hash(config),
         best=_weights(best, found[run_folder.BEST]),
         last=_weights(last, found[run_folder.LAST]),
+        components=header.components,
     )
     return result, speed
 
@@ -277,7 +282,7 @@ def _evaluate_role(trainer: Trainer, weights: Path, role: Role, engine: Engine) 
     )
 
 
-def _write_environment(folder: Path, engine: Engine) -> None:
+def _write_environment(folder: Path, engine: Engine, components: Sequence[Component]) -> None:
     packages = ("fer-core", "torch", "torchvision", "numpy", "pandas", "scikit-learn", "pillow")
     plugins = {plugin.distribution: plugin.version for plugin in load_plugins().loaded}
     environment = Environment(
@@ -288,6 +293,7 @@ def _write_environment(folder: Path, engine: Engine) -> None:
         python=platform.python_version(),
         platform=platform.platform(),
         versions={name: version(name) for name in packages} | plugins,
+        components=tuple(components),
     )
     write_text(folder / run_folder.ENVIRONMENT, environment.text())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from torch import nn
 
@@ -12,13 +12,16 @@ from fer_core import registry
 from fer_core.components import build
 from fer_core.config import resolve_config
 from fer_core.errors import FerError
+from fer_core.hookspecs import HOOK_API
 from fer_core.preprocessing import Preprocessing
+from fer_core.provenance import Model
 from fer_core.refs import resolve
 from fer_core.training.start import read_backbone, sha256
 from fer_core.types import ClassOrder, DatasetSpec, TaskInfo
 from fer_core.weights import read_upstream
 from fer_core.weights.address import local_file
-from fer_core.weights.checkpoint import PART, load_state, save_weights
+from fer_core.weights.checkpoint import load_state, save_weights, tensor_digest
+from fer_core.weights.header import FORMAT, Header, Imported, PartHeader
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,13 +102,17 @@ def _import_model(
     info = TaskInfo(names, input_size=preprocessing.input_size)
     network: nn.Module = build("models", spec.name, options, info)
     load_state(network, state, f"{source} does not fit model {spec.name} with {len(names)} classes")
-    header = {
-        "model": {"name": spec.name, "options": options},
-        "classes": list(names),
-        "preprocessing": preprocessing.plain(),
-        "imported": {"sha256": sha256(source), "recipe": data.name},
-    }
-    save_weights(target, network.state_dict(), header)
+    weights = network.state_dict()
+    header = Header(
+        format=FORMAT,
+        hook_api=HOOK_API,
+        model=Model(name=spec.name, options=options),
+        classes=names,
+        preprocessing=preprocessing,
+        imported=Imported(sha256=sha256(source), recipe=data.name),
+        digests={name: tensor_digest(tensor) for name, tensor in weights.items()},
+    )
+    save_weights(target, weights, header)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     show(f"model    {spec.name}, {parameters:,} parameters, {len(state)} tensors, all of them from {source}")
     show(f"classes  {', '.join(names)}")
@@ -122,7 +129,8 @@ def _import_backbone(spec: ModelSpec, source: Path, target: Path, show: Callable
     if not source.is_file():
         raise FerError(f"there is no file {source}: name a file of backbone weights")
     state = read_backbone(spec, source)
-    header: dict[str, Any] = {PART: "backbone", "model": spec.name, "imported": {"sha256": sha256(source)}}
+    origin = Imported(sha256=sha256(source))
+    header = PartHeader(format=FORMAT, hook_api=HOOK_API, part="backbone", model=spec.name, imported=origin)
     save_weights(target, {name: tensor.clone() for name, tensor in state.items()}, header)
     show(f"backbone {spec.name}, {len(state)} tensors from {source}")
     show(f"written  {target}: train from it with -o model.backbone_weights={target}")

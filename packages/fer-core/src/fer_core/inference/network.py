@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -16,13 +16,14 @@ from fer_core.data.random import SampleRandom
 from fer_core.data.transforms import Pipeline, build_pipeline
 from fer_core.engine import Engine
 from fer_core.inference.form import inference_form
-from fer_core.weights.checkpoint import TEMPERATURE, build_from_checkpoint, preprocessing_of
+from fer_core.weights.checkpoint import build_from_checkpoint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from fer_core.data.packs import Pack
+    from fer_core.weights.header import Header
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Network:
 
     checkpoint: Path
     model: nn.Module
-    header: dict[str, Any]
+    header: Header
     engine: Engine
 
     @classmethod
@@ -55,24 +56,24 @@ class Network:
         """
         model, header = build_from_checkpoint(checkpoint)
         if fast:
-            model = inference_form(model, header["model"]["name"])
+            model = inference_form(model, header.model.name)
         engine.prepare(model)
         return cls(checkpoint, model, header, engine)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names, in the order of the logits."""
-        return tuple(self.header["classes"])
+        return self.header.classes
 
     @property
     def temperature(self) -> float:
         """What logits are divided by."""
-        return float(self.header.get(TEMPERATURE, 1.0))
+        return self.header.temperature
 
     @cached_property
     def pipeline(self) -> Pipeline:
         """The evaluation transforms."""
-        return build_pipeline(preprocessing_of(self.header, self.checkpoint))
+        return build_pipeline(self.header.preprocessing)
 
     def prepare(self, faces: Sequence[NDArray[np.uint8]]) -> Tensor:
         """The model's input, float32 [N, 3, H, W], of faces uint8 RGB [H, W, 3] or grey [H, W, 1], on the CPU."""

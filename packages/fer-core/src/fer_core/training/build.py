@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,13 +23,12 @@ from fer_core.data.transforms import build_pipeline
 from fer_core.data.union import UnitedDataset
 from fer_core.engine import Engine
 from fer_core.engine.recompute import recompute_blocks
-from fer_core.errors import FerError, one_line
+from fer_core.errors import FerError
 from fer_core.preprocessing import Preprocessing
-from fer_core.provenance import Dataset, Relabelled, Start
-from fer_core.provenance import Split as DatasetSplit
+from fer_core.training.header import make_header
 from fer_core.training.start import load_backbones
 from fer_core.training.task import Task
-from fer_core.types import EVALUATED, ROLES, TaskInfo
+from fer_core.types import EVALUATED, TaskInfo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,8 +39,10 @@ if TYPE_CHECKING:
     from fer_core.data.packs import Pack
     from fer_core.data.splits import Split
     from fer_core.losses import Loss
+    from fer_core.provenance import Component, Start
     from fer_core.training.callbacks import Callback
     from fer_core.types import DatasetSpec, FERDataset, Role
+    from fer_core.weights.header import Header
 
 Say = Callable[[str], None]
 
@@ -87,7 +88,7 @@ class Setup:
     callbacks: dict[str, Callback]
     epochs: int
     total_steps: int
-    header: dict[str, Any]
+    header: Header
     start: Start
     say: Say
 
@@ -171,7 +172,14 @@ def build_model(config: Config, info: TaskInfo) -> torch.nn.Module:
     return model
 
 
-def build_setup(config: Config, data: Data, engine: Engine, say: Say, start: Start | None = None) -> Setup:
+def build_setup(
+    config: Config,
+    data: Data,
+    engine: Engine,
+    say: Say,
+    start: Start | None = None,
+    components: Sequence[Component] = (),
+) -> Setup:
     """Make every part that the configuration names.
 
     Args:
@@ -179,7 +187,8 @@ def build_setup(config: Config, data: Data, engine: Engine, say: Say, start: Sta
         data: What `open_data` gave for it.
         engine: Where it runs.
         say: Called with remarks.
-        start: What a run that goes on started from; its backbone files are not read again. None: a new run.
+        start: What a run that is resumed started from; its backbone files are not read again. None: a new run.
+        components: What the run is made of, for its records.
 
     Raises:
         FerError: A part cannot be made.
@@ -226,11 +235,7 @@ def build_setup(config: Config, data: Data, engine: Engine, say: Say, start: Sta
         },
         epochs=epochs,
         total_steps=total_steps,
-        header={
-            **_header(config, data),
-            "start": start.description,
-            "backbone_sha256": list(start.backbone_sha256),
-        },
+        header=make_header(config, data, start, components),
         start=start,
         say=say,
     )
@@ -258,58 +263,3 @@ def _watched(config: Config, data: Data) -> tuple[Role, ...]:
     if any(name == role and len(data.rows(name)) == 0 for name in EVALUATED):
         raise FerError(f"train.select is best:{role}, but the split has no {role} part: use train.select=last")
     return tuple(name for name in EVALUATED if name == role or (name == "val" and len(data.split.val)))
-
-
-def describe_dataset(config: Config, data: Data) -> Dataset:
-    """The dataset as it was opened, for the records of a run."""
-    section, table = config.data, config.data.classes
-    return Dataset(
-        name=data.spec.name,
-        fingerprint=data.fingerprint,
-        options=section.options,
-        kept_classes=tuple(table) if isinstance(table, list) else (),
-        renamed_classes=table if isinstance(table, dict) else {},
-        layout=one_line(data.dataset.layout),
-        label_space={
-            name: Relabelled(
-                renamed={new: dict(old) for new, old in changes.renamed.items()}, left_out=dict(changes.left_out)
-            )
-            for name, changes in data.dataset.label_space.items()
-        },
-        votes_unused=data.dataset.votes_unused,
-        counts={role: data.counts(role) for role in ROLES if len(data.rows(role))},
-    )
-
-
-def describe_split(config: Config, data: Data) -> DatasetSplit:
-    """How the dataset was divided, for the records of a run."""
-    section = config.data
-    return DatasetSplit(
-        protocol=data.split.protocol, holdout=section.holdout, seed=section.split_seed, digest=data.split.digest
-    )
-
-
-def _header(config: Config, data: Data) -> dict[str, Any]:
-    """What the weight file says of itself: no path, no time, so equal runs give equal bytes."""
-    section = config.data
-    return {
-        "model": {"name": config.model.name, "options": config.model.options},
-        "classes": list(data.dataset.classes),
-        "preprocessing": Preprocessing.from_config(section, data.dataset.alignment).plain(),
-        "dataset": {
-            "name": data.spec.name,
-            "fingerprint": data.fingerprint,
-            "options": dict(section.options),
-            "classes": section.classes,
-            "layout": data.dataset.layout,
-            "label_space": {name: asdict(changes) for name, changes in data.dataset.label_space.items()},
-            "votes_unused": list(data.dataset.votes_unused),
-        },
-        "split": {
-            "protocol": data.split.protocol,
-            "holdout": section.holdout,
-            "seed": section.split_seed,
-            "digest": data.split.digest,
-        },
-        "recipe": {"loss": config.loss.name, "optimizer": config.optimizer.name, "select": config.train.select},
-    }

@@ -15,7 +15,7 @@ from fer_core.provenance import Start
 from fer_core.refs import resolve
 from fer_core.weights import read_upstream
 from fer_core.weights.address import local_file
-from fer_core.weights.checkpoint import PART, read_part
+from fer_core.weights.checkpoint import read_part
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -89,9 +89,10 @@ def read_backbone(spec: ModelSpec, path: Path) -> dict[str, Tensor]:
         assert spec.backbone is not None
         converted: dict[str, Tensor] = resolve(spec.backbone)(read_upstream(path))
         return converted
-    found = header.get("model")
-    if header[PART] != "backbone" or not _reads_alike(spec, str(found)):
-        raise FerError(f"{path} holds the {header[PART]} of {found}, not of {spec.name}: give one of {spec.name}")
+    if not _reads_alike(spec, header.model):
+        raise FerError(
+            f"{path} holds the {header.part} of {header.model}, not of {spec.name}: give one of its own"
+        )
     return {key: value for key, value in read_upstream(path).items() if isinstance(value, torch.Tensor)}
 
 

@@ -23,6 +23,7 @@ from fer_core.training.guard import LossGuard
 from fer_core.training.predictions import predict
 from fer_core.training.signals import Signals
 from fer_core.weights import checkpoint
+from fer_core.weights.header import Selection
 
 if TYPE_CHECKING:
     from fer_core.training.build import Setup
@@ -262,7 +263,8 @@ class Trainer:
         if not distributed.is_main():
             return
         metrics = {role: row.part(role) for role in self.setup.watched}
-        header = {**self.setup.header, "epoch": row.epoch, "step": row.step, "metrics": metrics}
+        selection = Selection(select=self.config.train.select, epoch=row.epoch, step=row.step, metrics=metrics)
+        header = self.setup.header.model_copy(update={"selection": selection})
         checkpoint.save_weights(self.folder / name, self.task.model.state_dict(), header)
 
     def _save_state(self) -> None:

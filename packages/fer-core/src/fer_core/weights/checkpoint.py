@@ -6,12 +6,16 @@ The state is for resuming on the machine that made it.
 
 from __future__ import annotations
 
-import json
+import contextlib
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from pydantic_core import from_json
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -19,134 +23,139 @@ from torch import Tensor
 from fer_core.components import build
 from fer_core.errors import FerError
 from fer_core.files import write_atomically
-from fer_core.hookspecs import HOOK_API
-from fer_core.preprocessing import Preprocessing
 from fer_core.types import TaskInfo
+from fer_core.weights.header import Header, PartHeader
+from fer_core.weights.state import check_state
 
 FORMAT = 1
+KEY = "fer"
+"""Metadata key of the header."""
 MAX_HEADER = 1 << 20
-PART = "part"
-"""Header key of files that hold a part of a model only, such as its backbone."""
-HEADER_KEYS = frozenset({"format", "model", "classes", "preprocessing"})
-TEMPERATURE = "temperature"
-"""Header key of the number that logits are divided by; absent where it is 1."""
 ADVICE = "use a checkpoint that fer-run train or fer-run import wrote"
 
 State = dict[str, Tensor]
 
 
-def save_weights(path: Path, state: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
-    """Write `state` with `header` (plain values) as safetensors. Raises FerError when the disk refuses."""
+def save_weights(path: Path, state: Mapping[str, Tensor], header: Header | PartHeader) -> None:
+    """Write `state` with `header` as safetensors. Raises FerError when the disk refuses."""
     tensors = {name: tensor.detach().to("cpu").contiguous() for name, tensor in state.items()}
-    text = json.dumps({"format": FORMAT, "hook_api": HOOK_API, **header}, sort_keys=True, allow_nan=False)
-    write_atomically(path, lambda partial: save_file(tensors, partial, metadata={"fer": text}))
+    metadata = {KEY: header.line().strip()}
+    write_atomically(path, lambda partial: save_file(tensors, partial, metadata=metadata))
 
 
-def read_header(path: Path) -> dict[str, Any]:
+def read_header(path: Path) -> Header:
     """The header of a weight file.
 
     Raises:
-        FerError: No such file, not safetensors, truncated, or without our header.
+        FerError: No such file, not safetensors, truncated, or without a header of ours.
     """
-    _open(path)
-    with safe_open(path, framework="pt") as file:
-        text = (file.metadata() or {}).get("fer", "")
-    return _parse_header(path, text)
+    if not path.is_file():
+        raise FerError(f"there is no checkpoint {path}: name a .safetensors file that fer-run train wrote")
+    try:
+        text = _header_text(path)
+    except (SafetensorError, OSError) as error:
+        raise FerError(
+            f"{path} is not a whole safetensors file ({error}): it is truncated or of another kind; "
+            "copy it again, or bring a file of the model's authors in with fer-run import"
+        ) from error
+    if not text or len(text) > MAX_HEADER:
+        raise FerError(f"{path} carries no fer header, so its model and classes are unknown: {ADVICE}")
+    if _is_part(text):
+        part = PartHeader.parse(text, _where(path), ADVICE).part
+        raise FerError(
+            f"{path} holds a {part} only, which cannot predict: train from it with -o model.backbone_weights=FILE"
+        )
+    return Header.parse(text, _where(path), ADVICE)
 
 
-def load_weights(path: Path) -> tuple[State, dict[str, Any]]:
-    """State dict and header of a weight file. Raises FerError as `read_header`."""
+def load_weights(path: Path) -> tuple[State, Header]:
+    """State dict and header of a weight file.
+
+    Raises:
+        FerError: As `read_header`, or a tensor is not what the header's digest says.
+    """
     header = read_header(path)
     with safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(name) for name in sorted(file.keys())}, header
+        state = {name: file.get_tensor(name) for name in sorted(file.keys())}
+    for name, digest in header.digests.items():
+        if name not in state or tensor_digest(state[name]) != digest:
+            raise FerError(f"{path}: the tensor {name} is not the one that the header describes: copy it again")
+    return state, header
 
 
-def read_part(path: Path) -> dict[str, Any] | None:
+def tensor_digest(tensor: Tensor) -> str:
+    """sha256 of a tensor's bytes in row-major order, as hexadecimal text."""
+    content: NDArray[np.uint8] = tensor.detach().to("cpu").contiguous().reshape(-1).view(torch.uint8).numpy()
+    return hashlib.sha256(content.data).hexdigest()
+
+
+def read_part(path: Path) -> PartHeader | None:
     """The header of a file that holds a part of a model; None for any other file.
 
     Raises:
         FerError: The header is damaged.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get("fer", "")
+        text = _header_text(path)
     except (SafetensorError, OSError):
         return None
-    header = _json_header(path, text) if text else {}
-    return header if PART in header else None
+    return PartHeader.parse(text, _where(path), ADVICE) if len(text) <= MAX_HEADER and _is_part(text) else None
 
 
-def _open(path: Path) -> None:
-    if not path.is_file():
-        raise FerError(f"there is no checkpoint {path}: name a .safetensors file that fer-run train wrote")
+def _header_text(path: Path) -> str:
+    with safe_open(path, framework="pt") as file:
+        found: str = (file.metadata() or {}).get(KEY, "")
+    return found
+
+
+def _is_part(text: str) -> bool:
     try:
-        with safe_open(path, framework="pt"):
-            pass
-    except (SafetensorError, OSError) as error:
-        raise FerError(
-            f"{path} is not a whole safetensors file ({error}): it is truncated or of another kind; "
-            "copy it again, or bring a file of the model's authors in with fer-run import"
-        ) from error
+        content = from_json(text)
+    except ValueError:  # whoever reads it as a header says what is wrong with it
+        return False
+    return isinstance(content, dict) and "part" in content
 
 
-def _parse_header(path: Path, text: str) -> dict[str, Any]:
-    header = _json_header(path, text)
-    if PART in header:
-        raise FerError(
-            f"{path} holds a {header[PART]} only, which cannot predict: train from it with "
-            "-o model.backbone_weights=FILE"
-        )
-    if missing := sorted(HEADER_KEYS - header.keys()):
-        raise FerError(f"{path} has a header without {', '.join(missing)}, so the file was altered: {ADVICE}")
-    temperature = header.get(TEMPERATURE, 1.0)
-    if type(temperature) not in (int, float) or not 0 < temperature < float("inf"):
-        raise FerError(f"{path} has the temperature {temperature!r}, so the file was altered: {ADVICE}")
-    preprocessing_of(header, path)
-    return header
+def _where(path: Path) -> str:
+    return f"{path}: header"
 
 
-def preprocessing_of(header: Mapping[str, Any], path: Path) -> Preprocessing:
-    """The input contract in the header of the weight file at `path`."""
-    return Preprocessing.check(header["preprocessing"], f"{path}: header: preprocessing", ADVICE)
-
-
-def _json_header(path: Path, text: str) -> dict[str, Any]:
-    if not text or len(text) > MAX_HEADER:
-        raise FerError(f"{path} carries no fer header, so its model and classes are unknown: {ADVICE}")
-    try:
-        header = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise FerError(f"{path} has a header that is not JSON, so the file was altered: {ADVICE}") from error
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        found = header.get("format") if isinstance(header, dict) else None
-        raise FerError(f"{path} has header format {found}, this fer reads format {FORMAT}: {ADVICE}")
-    return header
-
-
-def build_from_checkpoint(path: Path) -> tuple[torch.nn.Module, dict[str, Any]]:
+def build_from_checkpoint(path: Path) -> tuple[torch.nn.Module, Header]:
     """The trained model of a weight file, in eval mode on CPU, and its header.
 
     Raises:
         FerError: The model is not installed, or the weights are another model's.
     """
     state, header = load_weights(path)
-    name, options = header["model"]["name"], header["model"]["options"]
-    info = TaskInfo(classes=tuple(header["classes"]), input_size=preprocessing_of(header, path).input_size)
-    model: torch.nn.Module = build("models", name, options, info, section=f"{path}: model")
-    load_state(model, state, f"{path} does not fit model {name}")
+    what = f"{path} does not fit model {header.model.name}"
+    # Without content it takes no memory, whatever sizes the header asks for. Not every model can be built so.
+    with contextlib.suppress(_BuildError), torch.device("meta"):
+        check_state(state, _build(path, header).state_dict(), what)
+    model = _build(path, header)
+    load_state(model, state, what)
     return model.eval(), header
 
 
+class _BuildError(FerError):
+    """A model cannot be built with the options that a header names."""
+
+
+def _build(path: Path, header: Header) -> torch.nn.Module:
+    name, options = header.model.name, header.model.options
+    info = TaskInfo(classes=header.classes, input_size=header.preprocessing.input_size)
+    try:
+        model: torch.nn.Module = build("models", name, options, info, section=f"{_where(path)}: model")
+    except FerError:
+        raise
+    except Exception as error:  # a plugin's factory may raise anything
+        reason = f"{type(error).__name__}: {error}"
+        raise _BuildError(f"{_where(path)}: model {name} cannot be built ({reason}): {ADVICE}") from error
+    return model
+
+
 def load_state(model: torch.nn.Module, state: Mapping[str, Tensor], what: str) -> None:
-    """Load `state` strictly; a FerError that begins with `what` names the first keys that differ."""
-    own = model.state_dict()
-    missing = [key for key in own if key not in state]
-    surplus = [key for key in state if key not in own]
-    shapes = [key for key in own if key in state and own[key].shape != state[key].shape]
-    if missing or surplus or shapes:
-        found = (("missing", missing), ("surplus", surplus), ("of another shape", shapes))
-        parts = [f"{len(keys)} {word} ({', '.join(keys[:3])})" for word, keys in found if keys]
-        raise FerError(f"{what}: {'; '.join(parts)}; use the weights of the same model and options")
+    """Load `state` strictly; a FerError that begins with `what` names the first tensors that differ."""
+    check_state(state, model.state_dict(), what)
     model.load_state_dict(dict(state))
 
 

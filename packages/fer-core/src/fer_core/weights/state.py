@@ -34,17 +34,17 @@ def check_state(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], wha
     """Compare names and shapes of `state` with those of `expected`.
 
     Raises:
-        FerError: Begins with `what`, names the first tensors that are missing, surplus or of another shape, and
+        FerError: Begins with `what`, names the first tensors that are missing, unexpected or of another shape, and
             says how many are.
     """
     missing = [name for name in expected if name not in state]
-    surplus = [name for name in state if name not in expected]
+    unexpected = [name for name in state if name not in expected]
     reshaped = [
         f"{name} {list(state[name].shape)} instead of {list(tensor.shape)}"
         for name, tensor in expected.items()
         if name in state and state[name].shape != tensor.shape
     ]
-    found = (("missing", missing), ("not part of it", surplus), ("of another shape", reshaped))
+    found = (("missing", missing), ("not part of it", unexpected), ("of another shape", reshaped))
     faults = [f"{len(names)} {fault} ({_some(names)})" for fault, names in found if names]
     if faults:
         raise FerError(f"{what}: of {len(expected)} tensors {'; '.join(faults)}; give a file of that very network")

@@ -1,0 +1,86 @@
+"""What the weight files of a training say of themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fer_core import registry
+from fer_core.data.union import UnionSpec, find_dataset
+from fer_core.errors import one_line
+from fer_core.hookspecs import HOOK_API
+from fer_core.preprocessing import Preprocessing
+from fer_core.provenance import Component, Dataset, Model, Split, relabelled
+from fer_core.types import ROLES
+from fer_core.weights.header import FORMAT, Header
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fer_core.config import Config
+    from fer_core.config.schema import TransformItem
+    from fer_core.provenance import Start
+    from fer_core.training.build import Data
+
+
+def list_components(config: Config) -> tuple[Component, ...]:
+    """What a run is made of, and which distributions bring it, in the order of kinds and names.
+
+    Raises:
+        FerError: A component does not exist.
+    """
+    data = config.data
+    spec = find_dataset(data.name)
+    named = {
+        ("models", config.model.name),
+        ("losses", config.loss.name),
+        ("optimizers", config.optimizer.name),
+        ("schedulers", config.scheduler.name),
+        ("samplers", data.sampler.name),
+        ("trainers", config.train.trainer),
+        *(("datasets", part.name) for part in (spec.parts if isinstance(spec, UnionSpec) else (spec,))),
+        *(("transforms", _name(item)) for item in (*data.train_transforms, *data.eval_transforms)),
+        *(("callbacks", callback.name) for callback in config.callbacks),
+    }
+    return tuple(sorted({_component(*each) for each in named}, key=lambda of: (of.kind, of.name)))
+
+
+def _component(kind: str, name: str) -> Component:
+    found = registry.entry(kind, name)
+    home = found.plugin
+    return Component(kind=kind, name=found.name, distribution=home.distribution, version=home.version)
+
+
+def _name(item: TransformItem) -> str:
+    return item if isinstance(item, str) else next(iter(item))
+
+
+def make_header(config: Config, data: Data, start: Start, components: Sequence[Component] = ()) -> Header:
+    """What the weight files of a training say of themselves, but which weights they are."""
+    section, table, dataset = config.data, config.data.classes, data.dataset
+    return Header(
+        format=FORMAT,
+        hook_api=HOOK_API,
+        model=Model(name=config.model.name, options=config.model.options),
+        classes=dataset.classes,
+        preprocessing=Preprocessing.from_config(section, dataset.alignment),
+        dataset=Dataset(
+            name=data.spec.name,
+            fingerprint=data.fingerprint,
+            options=section.options,
+            kept_classes=tuple(table) if isinstance(table, list) else (),
+            renamed_classes=table if isinstance(table, dict) else {},
+            layout=one_line(dataset.layout),
+            label_space={name: relabelled(changes) for name, changes in dataset.label_space.items()},
+            votes_unused=dataset.votes_unused,
+            counts={role: data.counts(role) for role in ROLES if len(data.rows(role))},
+        ),
+        split=Split(
+            protocol=data.split.protocol,
+            holdout=section.holdout,
+            seed=section.split_seed,
+            digest=data.split.digest,
+        ),
+        start=start,
+        # Equal runs may differ in what watches them.
+        components=tuple(of for of in components if of.kind != "callbacks"),
+    )

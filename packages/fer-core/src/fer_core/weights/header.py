@@ -1,0 +1,161 @@
+"""What a weight file says of itself: everything that prediction needs, and where the weights come from.
+
+It holds no path, no time and no host, so that equal trainings give equal bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from fer_core.preprocessing import Preprocessing
+from fer_core.provenance import Calibration, Component, Dataset, Model, Split, Start
+from fer_core.records import Classes, Count, Name, Number, Record, Sha256, Text, misfit
+from fer_core.types import Role
+
+FORMAT: Literal[2] = 2
+
+
+class Selection(Record):
+    """Which weights of a training these are.
+
+    Attributes:
+        select: How they were chosen.
+        epoch: Passes over the training samples.
+        step: Optimizer steps.
+        metrics: Figures on the parts that were watched, by name.
+    """
+
+    select: Literal["last", "best:val", "best:test"]
+    epoch: Number
+    step: Count
+    metrics: dict[Role, dict[Name, float]] = {}
+
+
+class Imported(Record):
+    """The file of others that weights were imported from, and the recipe that their preprocessing is of."""
+
+    sha256: Sha256
+    recipe: Text = ""
+
+
+class Head(Record):
+    """An output of a model that has several.
+
+    Attributes:
+        kind: Whether it tells classes apart or predicts numbers.
+        names: Of its classes, or of its numbers.
+        target: Column of the dataset's table that it was trained on.
+    """
+
+    kind: Literal["classes", "values"]
+    names: Annotated[tuple[Name, ...], Field(min_length=1, max_length=10_000)]
+    target: Name
+
+
+class TrainingData(Record):
+    """A dataset that weights were trained on, and the terms of its use."""
+
+    name: Name
+    terms: Text
+    homepage: Text = ""
+
+
+class Figure(Record):
+    """A figure of a model card: a fraction or an error on a part of a dataset."""
+
+    dataset: Name
+    part: Name
+    metric: Name
+    value: float
+
+
+class ModelCard(Record):
+    """What somebody who is handed the weights has to know.
+
+    Attributes:
+        intended_use: What they are for.
+        limits: What they are not for, and where they are known to fail.
+        licence: Of the weights.
+        training_data: What they were trained on.
+        figures: What they were measured to give.
+        command: What makes them again.
+    """
+
+    intended_use: Text = ""
+    limits: Text = ""
+    licence: Text = ""
+    training_data: tuple[TrainingData, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    command: Text = ""
+
+
+class Header(Record):
+    """The header of a weight file.
+
+    Attributes:
+        format: Of the header.
+        hook_api: Version of the hooks that wrote it.
+        model: Name and options of the model.
+        classes: Names of the classes, in the order of the logits.
+        preprocessing: How images reach the model.
+        dataset: What was trained on; None for imported weights.
+        split: How it was divided.
+        start: What the weights were before the training.
+        selection: Which weights of the training these are.
+        components: What the training was made of.
+        imported: Where imported weights come from.
+        calibration: What logits are divided by; None: 1.
+        heads: Further outputs by name; `logits` are the classes'.
+        card: What a user has to know.
+        digests: sha256 of the bytes of tensors by name; those that are there are checked when the file is read.
+    """
+
+    format: Literal[2]
+    hook_api: Annotated[int, Field(ge=1)]
+    model: Model
+    classes: Classes
+    preprocessing: Preprocessing
+    dataset: Dataset | None = None
+    split: Split | None = None
+    start: Start | None = None
+    selection: Selection | None = None
+    components: tuple[Component, ...] = ()
+    imported: Imported | None = None
+    calibration: Calibration | None = None
+    heads: dict[Name, Head] = {}
+    card: ModelCard | None = None
+    digests: dict[str, Sha256] = {}
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by."""
+        return 1.0 if self.calibration is None else self.calibration.temperature
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for part, counts in (self.dataset.counts if self.dataset else {}).items():
+            if not set(counts) <= set(self.classes):
+                raise misfit(f"dataset.counts.{part}", counts, "numbers of the classes")
+        if self.calibration is not None and not set(self.calibration.heads) <= set(self.heads):
+            raise misfit("calibration.heads", self.calibration.heads, "temperatures of the heads")
+        return self
+
+
+class PartHeader(Record):
+    """The header of a file that holds a part of a model, which cannot predict.
+
+    Attributes:
+        format: Of the header.
+        hook_api: Version of the hooks that wrote it.
+        part: Which part it is.
+        model: Name of the model.
+        imported: Where it comes from.
+    """
+
+    format: Literal[2]
+    hook_api: Annotated[int, Field(ge=1)]
+    part: Literal["backbone"]
+    model: Name
+    imported: Imported | None = None
