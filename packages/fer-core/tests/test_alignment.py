@@ -191,6 +191,12 @@ def test_a_record_that_does_not_fit_is_one_line(content, words):
     assert "\n" not in str(caught.value)
 
 
+def test_a_configured_template_must_be_known(tiny):
+    given = {"kind": "points", "template": "arcfase", "size": 112}
+    with pytest.raises(FerError, match="no template 'arcfase': did you mean arcface"):
+        fer_core.train("tiny", "bars", data={"alignment": given})
+
+
 def test_equal_cuts_of_other_sizes_are_alike():
     assert POINTS.cuts_like(POINTS.model_copy(update={"size": 224}))
     assert not POINTS.cuts_like(BOX)

@@ -47,7 +47,11 @@ def test_a_file_holds_every_value_and_gives_the_same_record_back():
         ({"input_size": 10**9}, "input_size is 1000000000"),
         ({"input_size": 12.5}, "input_size is 12.5, expected a whole number"),
         ({"eval_transforms": []}, "eval_transforms is a list of 0"),
-        ({"eval_transforms": [3]}, r"eval_transforms\[0\].* is 3"),
+        ({"eval_transforms": [3]}, r"eval_transforms\[0\] is 3, expected a name or {name: {option: value}}"),
+        (
+            {"eval_transforms": ["resize", {"crop": 3}]},
+            r"eval_transforms\[1\] is a mapping of 1, expected a name or",
+        ),
         ({"pipeline": "fast"}, "pipeline is"),
         ({"extra": 1}, "extra is not a known field"),
     ],

@@ -11,6 +11,9 @@ from pydantic import (
     Field,
     GetJsonSchemaHandler,
     JsonValue,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     field_validator,
     model_validator,
 )
@@ -23,7 +26,19 @@ IMAGENET_STD = [0.229, 0.224, 0.225]
 
 _Text = Annotated[str, Field(min_length=1)]
 _Count = Annotated[int, Field(ge=1)]
-TransformItem = _Text | Annotated[dict[_Text, dict[str, JsonValue]], Field(min_length=1, max_length=1)]
+
+
+def _item(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    """Say what an item is, instead of what pydantic expects of a member of the union."""
+    try:
+        return check(value)
+    except ValidationError:
+        raise ValueError("a name or {name: {option: value}}") from None
+
+
+TransformItem = Annotated[
+    _Text | Annotated[dict[_Text, dict[str, JsonValue]], Field(min_length=1, max_length=1)], WrapValidator(_item)
+]
 """A transform as it is configured: `name`, or `{name: {option: value}}`."""
 
 
