@@ -242,7 +242,7 @@ def test_diagnose_writes_a_folder_that_the_report_shows(hard):
             with Image.open(folder / picture["file"]) as image:
                 assert np.asarray(image.convert("L")).std() > 5
     assert find_evaluations([read_run(run.folder)]) == ((), [])
-    page, _ = render_report(collect([run.folder]))
+    page = render_report(collect([run.folder])).html
     assert 'id="diagnosis"' in page
     assert page.count("data:image/webp") == sum(len(part["pictures"]) for part in record["parts"].values())
     assert "small" in page
@@ -271,6 +271,17 @@ def test_suspects_of_the_training_faces_are_refused_or_left_out(hard):
     assert content["faces"] == 180
 
 
+def test_a_damaged_run_of_several_is_left_out_with_a_warning_and_status_1(hard):
+    shutil.copytree(hard.folder, "several/a")
+    shutil.copytree(hard.folder, "several/b")
+    Path("several/b/result.json").write_text("{}")
+    done = fer_run("diagnose", "several", "people", "--only", "mistakes")
+    assert done.exit_code == 1
+    assert "warning  several/b/result.json" in done.output
+    assert "pooled      1 runs of tiny" in done.output
+    assert done.output.endswith("Error: 1 input was left out, as the warnings say; all else is done\n")
+
+
 @pytest.mark.slow
 def test_suspects_over_the_folds_of_kfold_hold_the_wrong_labels(people, quick):
     for fold in range(3):
@@ -286,7 +297,7 @@ def test_suspects_over_the_folds_of_kfold_hold_the_wrong_labels(people, quick):
     record = json.loads((folder / "diagnosis.json").read_text())
     assert set(record["parts"]) == {"mistakes", "suspects", "slices"}
     assert "no network was trained on a face" in record["parts"]["suspects"]["notes"][0]
-    page, _ = render_report(collect([Path("folds")]))
+    page = render_report(collect([Path("folds")])).html
     assert "3 runs of tiny on people pooled" in page
     again = Path("twice/0")
     shutil.copytree("folds/0", again)

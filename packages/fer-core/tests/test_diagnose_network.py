@@ -338,7 +338,7 @@ def test_parts_of_a_run_are_written_shown_and_repeatable(tiny, quick):
         ["diagnosis.json", "attention.png"]
         + [f"{name}.{end}" for name in ("robustness", "embedding") for end in ("csv", "png")]
     )
-    page, _ = render_report(collect([run.folder]))
+    page = render_report(collect([run.folder])).html
     for part in found.content["parts"].values():
         for picture in part["pictures"]:
             assert f'alt="{picture["description"]}"' in page.replace("&gt;", ">")

@@ -374,9 +374,13 @@ def test_missing_predictions_unfinished_and_damaged_runs_are_one_line_each(tmp_p
     make_run(tmp_path / "cut", "delta")
     (tmp_path / "cut" / "result.json").write_text('{"model": ')
     run = fer_run("report", tmp_path, "--out", tmp_path / "r.html")
-    assert run.exit_code == 0, run.output
-    lines = [line for line in run.stderr.splitlines() if line.startswith("warning")]
+    assert run.exit_code == 1, run.output
+    *lines, last = run.stderr.splitlines()
+    assert last == "Error: 2 inputs were left out, as the warnings say; all else is done"
     assert len(lines) == 3
+    board = fer_run("leaderboard", tmp_path, "--json")
+    assert board.exit_code == 1
+    assert {row["model"] for row in json.loads(board.stdout)["results"]} == {"alpha", "beta"}
     for name in ("bare", "stopped", "cut"):
         assert sum(str(tmp_path / name) in line for line in lines) == 1
     page = (tmp_path / "r.html").read_text()
@@ -490,7 +494,7 @@ def test_ranks_over_datasets_are_drawn_for_models_that_are_on_all(tmp_path):
         for model, skill in skills.items():
             make_run(tmp_path / f"{model}-{dataset}", model, skill=skill, dataset=dataset, part=place)
     make_run(tmp_path / "delta", "delta")
-    page, pictures = render_report(collect([tmp_path]))
+    page, pictures, *_ = render_report(collect([tmp_path]))
     said = pictures.drawings["ranks-1"].description
     scores = [[cell.scores["accuracy"].mean for name, cell in sorted(column.cells.items()) if name != "delta"]
               for column in make_tables(collect([tmp_path]).runs)[0].columns]  # fmt: skip
@@ -509,12 +513,12 @@ def test_speeds_stand_in_one_picture_only_where_machines_are_alike(tmp_path):
         place = tmp_path / model / "env.json"
         env = {**json.loads(place.read_text()), "evaluated_per_second": speed, "threads": 2}
         place.write_text(json.dumps(env))
-    page, _ = render_report(collect([tmp_path]))
+    page = render_report(collect([tmp_path])).html
     assert "800.5</td>" in page
     assert "dan: 800" in page
     assert "Accuracy against faces/s when evaluated" in page
     place.write_text(json.dumps({**env, "threads": 1}))
-    page, _ = render_report(collect([tmp_path]))
+    page = render_report(collect([tmp_path])).html
     assert "800.5</td>" in page
     assert "Accuracy against faces/s when evaluated" not in page
 
@@ -626,7 +630,7 @@ def test_evaluations_that_cannot_be_used_are_one_line_each(tmp_path):
     result["split"]["digest"] = sha("another")
     (tmp_path / "d" / "result.json").write_text(json.dumps(result))
     run = fer_run("report", *(tmp_path / name for name in "abcd"), "--out", tmp_path / "r.html")
-    assert run.exit_code == 0, run.output
+    assert run.exit_code == 1, run.output
     lines = [line for line in run.stderr.splitlines() if line.startswith("warning")]
     said = ("says what it is", "has no predictions-test.csv", "not valid JSON", "about other weights")
     assert len(lines) == 4

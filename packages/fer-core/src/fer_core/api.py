@@ -387,12 +387,16 @@ def _diagnose_runs(
     if split is not None:
         raise FerError("--split does not apply to several runs: their test parts are put together")
     name = find_dataset(dataset).name
-    runs = [run for run in collect([place]).runs if run.dataset == name]
+    found = collect([place])
+    for line in found.problems:
+        show(f"warning  {line}")
+    runs = [run for run in found.runs if run.dataset == name]
     if not runs:
         raise FerError(f"there is no finished run on {name} in {place}: name a checkpoint, or a folder of such")
     spec, opened, _ = _open_for(read_header(runs[0].folder / run_folder.BEST), dataset, data, options, show)
     pack = open_pack(opened, cache_root(), progress=True)
-    return diagnose_runs(runs, place, spec, opened, pack, only=only, out=out, show=show)
+    diagnosis = diagnose_runs(runs, place, spec, opened, pack, only=only, out=out, show=show)
+    return replace(diagnosis, left_out=found.problems)
 
 
 def _open_for(

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from fer_core.cli.options import (
+    check_complete,
     data_option,
     dataset_options,
     device_option,
@@ -71,5 +72,6 @@ def diagnose(
     )
     if as_json:
         print_json(found.content)
-        return
-    click.echo(f"written     {found.folder}; fer-run report {found.folder.parent} shows it")
+    else:
+        click.echo(f"written     {found.folder}; fer-run report {found.folder.parent} shows it")
+    check_complete(found.left_out)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from fer_core.cli.options import json_option, print_json
+from fer_core.cli.options import check_complete, json_option, print_json
 from fer_core.errors import FerError
 
 
@@ -16,6 +16,8 @@ from fer_core.errors import FerError
 @json_option
 def leaderboard(folder: Path, out: Path | None, as_json: bool) -> None:
     """Put every run below FOLDER into tables, one for each protocol.
+
+    What is damaged or not finished is left out with one line; then the exit status is 1.
 
     \b
     fer-run leaderboard runs
@@ -34,11 +36,12 @@ def leaderboard(folder: Path, out: Path | None, as_json: bool) -> None:
     if not found.runs:
         raise FerError(f"there is no finished run in {folder}: train first")
     evaluations, unusable = find_evaluations(found.runs)
-    problems = [*found.problems, *missing_predictions(found.runs), *unusable]
+    left_out = [*found.problems, *unusable]
+    problems = [*left_out, *missing_predictions(found.runs)]
     for line in problems:
         click.echo(f"warning  {line}", err=True)
     if out is not None and out.suffix == ".html":
-        text = render_report(found)[0]
+        text = render_report(found).html
     else:
         made = [*make_tables(found.runs), *make_tables(evaluations)]
         text = {
@@ -48,13 +51,19 @@ def leaderboard(folder: Path, out: Path | None, as_json: bool) -> None:
         }[".md" if out is None else out.suffix]()
         if as_json:
             print_json({"results": tables.to_records(made), "problems": problems})
-    if out is None:
-        if not as_json:
-            click.echo(text, nl=False)
-        return
+    if out is not None:
+        _write(out, text)
+        click.echo(f"written  {out}", err=as_json)
+    elif not as_json:
+        click.echo(text, nl=False)
+    check_complete(left_out)
+
+
+def _write(path: Path, text: str) -> None:
+    from fer_core.files import write_text
+
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text, encoding="utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FerError(f"cannot write {out} ({error.strerror}): choose another place with --out") from error
-    click.echo(f"written  {out}", err=as_json)
+        raise FerError(f"cannot write {path} ({error.strerror}): choose another place with --out") from error
+    write_text(path, text)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from fer_core.errors import FerError
+from fer_core.errors import FerError, IncompleteError
 
 DATASET_OPTION = "data.options."
 
@@ -63,6 +63,13 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 def print_json(content: object) -> None:
     """Print strict JSON: what is not finite raises ValueError instead of becoming text that JSON does not know."""
     click.echo(json.dumps(content, indent=2, allow_nan=False))
+
+
+def check_complete(left_out: Sequence[str]) -> None:
+    """Raises IncompleteError where inputs were left out, each with a warning of its own."""
+    if left_out:
+        number = "1 input was" if len(left_out) == 1 else f"{len(left_out)} inputs were"
+        raise IncompleteError(f"{number} left out, as the warnings say; all else is done")
 
 
 def dataset_options(overrides: Sequence[str]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from fer_core.cli.options import check_complete
 from fer_core.errors import FerError
 
 
@@ -19,31 +20,32 @@ from fer_core.errors import FerError
 def report(places: tuple[Path, ...], out: Path | None, title: str, pictures: Path | None) -> None:
     """Compare runs in one HTML file that needs no network.
 
-    Folders are searched for runs. Runs of different protocols are set apart, never averaged.
+    Folders are searched for runs. Runs of different protocols are set apart, never averaged. What is damaged or
+    not finished is left out with one line; then the exit status is 1.
 
     \b
     fer-run report runs/MODEL-rafdb/20260901-101500-s0
     fer-run report runs --out comparison.html --pictures pictures
     """  # noqa: D301  # click reads \b
-    from fer_core.reports.elsewhere import find_evaluations
-    from fer_core.reports.page import REPORT, missing_predictions, render_report
+    from fer_core.files import write_text
+    from fer_core.reports.page import REPORT, render_report
     from fer_core.runs.reading import collect
 
     found = collect(list(places))
     if not found.runs:
         reason = f" ({found.problems[0]})" if found.problems else ""
         raise FerError(f"there is no finished run in {', '.join(map(str, places))}{reason}: train first")
-    unusable = find_evaluations(found.runs)[1]
-    for line in (*found.problems, *missing_predictions(found.runs), *unusable):
+    page = render_report(found, title)
+    for line in (*page.left_out, *page.remarks):
         click.echo(f"warning  {line}", err=True)
-    page, drawn = render_report(found, title)
     path = out or places[0] / REPORT
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8")
-        written = drawn.save(pictures) if pictures else []
+        write_text(path, page.html)
+        written = page.pictures.save(pictures) if pictures else []
     except OSError as error:
         raise FerError(f"cannot write {error.filename} ({error.strerror}): choose another place") from error
     click.echo(f"written  {path}: {len(found.runs)} runs, {path.stat().st_size / 1e6:.2f} MB")
     if pictures:
         click.echo(f"written  {pictures}: {len(written)} pictures")
+    check_complete(page.left_out)

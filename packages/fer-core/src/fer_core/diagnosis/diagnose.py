@@ -41,10 +41,11 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The folder that was written, and its record."""
+    """The folder that was written, its record, and one line for each run that was left out of several."""
 
     folder: Path
     content: dict[str, Any]
+    left_out: tuple[str, ...] = ()
 
 
 def choose_parts(only: Sequence[str]) -> tuple[str, ...]:

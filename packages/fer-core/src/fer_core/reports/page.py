@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fer_core.errors import FerError
 from fer_core.metrics import compute_metrics
@@ -61,8 +61,24 @@ class Pictures:
         return paths
 
 
-def render_report(found: Collection, title: str = "") -> tuple[str, Pictures]:
-    """The page, and its pictures.
+class Page(NamedTuple):
+    """A report.
+
+    Attributes:
+        html: The file.
+        pictures: Those in it.
+        left_out: One line for each run, evaluation or diagnosis that could not be used.
+        remarks: Lines on runs that are shown and lack something.
+    """
+
+    html: str
+    pictures: Pictures
+    left_out: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+def render_report(found: Collection, title: str = "") -> Page:
+    """The page of some runs.
 
     Args:
         found: Runs, and lines on folders that hold none.
@@ -74,7 +90,7 @@ def render_report(found: Collection, title: str = "") -> tuple[str, Pictures]:
     made = make_tables(found.runs)
     evaluations, unusable = find_evaluations(found.runs)
     diagnoses, damaged = _diagnoses(found.places)
-    problems = [*found.problems, *missing_predictions(found.runs), *unusable, *damaged]
+    left_out, remarks = (*found.problems, *unusable, *damaged), tuple(missing_predictions(found.runs))
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fer_core.reports"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -84,10 +100,10 @@ def render_report(found: Collection, title: str = "") -> tuple[str, Pictures]:
         "sign": tables.sign,
         "heading": tables.heading,
     }
-    page = environment.get_template("report.html.j2").render(
+    html = environment.get_template("report.html.j2").render(
         title=title or _title(found.runs),
         theme=theme(":root"),
-        problems=problems,
+        problems=(*left_out, *remarks),
         sections=[_section(table, number, pictures) for number, table in enumerate(made, 1)],
         elsewhere=[
             _elsewhere(table, number, pictures)
@@ -100,7 +116,7 @@ def render_report(found: Collection, title: str = "") -> tuple[str, Pictures]:
         warning=tables.WARNING,
         made_by=f"fer-core {version('fer-core')}, Python {platform.python_version()}",
     )
-    return page, pictures
+    return Page(html, pictures, left_out, remarks)
 
 
 def render_run_report(folder: Path) -> str:
@@ -109,7 +125,7 @@ def render_run_report(folder: Path) -> str:
     Raises:
         FerError: The run is not finished, or damaged.
     """
-    return render_report(collect([folder]))[0]
+    return render_report(collect([folder])).html
 
 
 def missing_predictions(runs: Sequence[RunRecord]) -> list[str]:
