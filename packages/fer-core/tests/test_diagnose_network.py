@@ -24,10 +24,12 @@ from fer_core.diagnosis.trace import find_features, find_map, run_to
 from fer_core.engine import Engine
 from fer_core.inference.network import Network
 from fer_core.plugins import Entry, Plugin, load_plugins
+from fer_core.provenance import Model
 from fer_core.reports.page import render_report
 from fer_core.runs.reading import collect
 from fer_core.testing import make_preprocessing
 from fer_core.types import FERDataset
+from fer_core.weights.header import Header
 from PIL import Image
 from torch import nn
 
@@ -124,10 +126,12 @@ class Patches(nn.Module):
         return {"logits": self.fc(tokens.mean(1))}
 
 
-def network(model, classes, **header):
-    preprocessing = make_preprocessing(SIDE, **{"mean": [0.5] * 3, "std": [0.25] * 3, **header})
-    head = {"classes": list(classes), "model": {"name": "tiny"}, "preprocessing": preprocessing.plain()}
-    return Network(Path("x.safetensors"), model.eval(), head, Engine.start("cpu", "fp32"))
+def network(model, classes, **changes):
+    preprocessing = make_preprocessing(SIDE, **{"mean": [0.5] * 3, "std": [0.25] * 3, **changes})
+    header = Header(
+        format=2, hook_api=1, model=Model(name="tiny"), classes=tuple(classes), preprocessing=preprocessing
+    )
+    return Network(Path("x.safetensors"), model.eval(), header, Engine.start("cpu", "fp32"))
 
 
 def faces_of(dataset):
