@@ -256,7 +256,7 @@ def test_labels_must_belong_to_the_pack(colour):
         )
 
 
-@pytest.mark.parametrize(("mode", "workers"), [("batched", 0), ("per-image", 0)])
+@pytest.mark.parametrize(("mode", "workers"), [("batched", 0), ("per-image", 0), ("per-image", 1)])
 def test_unreadable_image_reaches_the_caller(mode, workers):
     class Broken(Toy):
         def read(self, row):
@@ -268,7 +268,7 @@ def test_unreadable_image_reaches_the_caller(mode, workers):
         DirectReader(Broken(SHAPES["colour"])), transforms=PLAIN, sampler=None, mode=mode, workers=workers
     )
     seen = []
-    with pytest.raises(FerError, match="s20 is damaged"):
+    with pytest.raises(FerError, match=r"^the image s20 is damaged$"):
         seen.extend(batch["index"].tolist() for batch in loader.epoch(0))
     assert seen == [list(range(8)), list(range(8, 16))]
 

@@ -30,7 +30,8 @@ def describe_crash(error: BaseException) -> str:
     """Write a crash file and describe the exception in one line that names it."""
     trace = traceback.TracebackException.from_exception(error)
     message = _shortened(str(trace))
-    what = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    name = type(error).__name__
+    what = f"{name}: {message.removeprefix(f'{name}: ')}" if message else name
     home = _home(error, trace)
     whose = f"the plugin {home}" if home else "fer or of a plugin"
     try:

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from fer_core.data.packs import Pack
 from fer_core.data.random import SampleRandom, derive_seed
@@ -137,7 +137,7 @@ class Loader:
                 f"data.batch_size ({batch_size}); lower data.batch_size or set data.drop_last=false"
             )
         self._plan = _Plan()
-        self._processes: DataLoader[Tensor] | None = None
+        self._processes: DataLoader[Tensor | FerError] | None = None
 
     def __len__(self) -> int:
         """Batches of an epoch."""
@@ -229,6 +229,7 @@ class Loader:
                 batch_sampler=self._plan,
                 num_workers=self._workers,
                 persistent_workers=self._workers > 0,
+                collate_fn=_collate,
                 worker_init_fn=_outlast_signals,
                 generator=torch.Generator().manual_seed(0),
             )
@@ -236,10 +237,13 @@ class Loader:
             yield self._batch(images.to(self._device), positions, self._draw(epoch, positions, streams))
 
     @staticmethod
-    def _received(processes: Iterable[Tensor]) -> Iterator[Tensor]:
-        """What the worker processes hand over; one killed in the act is told as torch tells the others."""
+    def _received(processes: Iterable[Tensor | FerError]) -> Iterator[Tensor]:
+        """What the worker processes hand over; a worker killed mid-transfer raises torch's usual error."""
         try:
-            yield from processes
+            for images in processes:
+                if isinstance(images, FerError):
+                    raise images
+                yield images
         except (ConnectionError, EOFError) as error:
             raise RuntimeError(f"{KILLED} unknown) was killed while it handed images over") from error
 
@@ -285,18 +289,30 @@ class _Plan:
         return len(self.items)
 
 
-class _Images(Dataset[Tensor]):
-    """One transformed picture, float32 [3, H, W]."""
+class _Images(Dataset["Tensor | FerError"]):
+    """One transformed image, float32 [3, H, W].
+
+    A FerError is handed over in its place: torch would put a worker's traceback into the message of what it raises.
+    """
 
     def __init__(self, pack: Pack, pipeline: Pipeline, seed: int) -> None:
         self._pack, self._pipeline, self._seed = pack, pipeline, seed
 
-    def __getitem__(self, item: tuple[int, int, int]) -> Tensor:
+    def __getitem__(self, item: tuple[int, int, int]) -> Tensor | FerError:
         row, stream, epoch = item
-        pixels = self._pack.images(np.array([row]))[0]
+        try:
+            pixels = self._pack.images(np.array([row]))[0]
+        except FerError as error:
+            return error
         if pixels.shape[-1] == 1:
             pixels = np.repeat(pixels, 3, axis=-1)
         return self._pipeline.image(Image.fromarray(pixels), SampleRandom(self._seed, epoch, np.array([stream])))
+
+
+def _collate(images: list[Tensor | FerError]) -> Tensor | FerError:
+    """A batch, or the first error among its images."""
+    error = next((image for image in images if isinstance(image, FerError)), None)
+    return error or default_collate(images)
 
 
 def _outlast_signals(worker: int) -> None:
