@@ -116,7 +116,7 @@ def test_timms_weights_start_a_training(monkeypatch, tmp_path, images):
         record = load_backbones(model, "timm", ["timm://resnet18"], print)
         assert local_file("timm://resnet18").name == "timm-resnet18.a1_in1k.safetensors"
     assert made == [("resnet18", True)]
-    assert record["start"].startswith("backbone weights for")
+    assert record.description.startswith("backbone weights for")
     donor.fc = model.network.fc
     with torch.no_grad():
         assert_close(model(images)["logits"], donor(images))
