@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from fer_core.config.schema import Component, Config, Section, expectation, plain, schema_keys, section_of
-from fer_core.config.yaml_text import MAX_DEPTH, MAX_KEY, flow, parse_yaml, read_yaml
+from fer_core.config.yaml_text import MAX_DEPTH, MAX_KEY, Tree, Yaml, flow, parse_yaml, read_yaml
 from fer_core.errors import FerError, nearest, one_line
 from fer_core.refs import read_resource
 from fer_core.types import DatasetSpec, ModelSpec
@@ -35,7 +35,7 @@ def resolve_config(
     dataset: DatasetSpec,
     files: Sequence[Path] = (),
     overrides: Sequence[str] = (),
-    flags: Mapping[str, Any] | None = None,
+    flags: Mapping[str, Yaml] | None = None,
 ) -> Resolved:
     """Merges all layers: defaults, the model's recipe, `-c` files, `-o` overrides, options.
 
@@ -91,7 +91,7 @@ def _complete(values: object, layer: str) -> Config:
     merge = Merge()
     merge.add(values, layer)
     for section in ("model", "data"):
-        if "name" not in merge.values[section]:
+        if "name" not in _branch(merge.values, section):
             raise FerError(f"{section}.name: missing in {layer}, which must be a complete configuration: add it")
     return merge.resolve().config
 
@@ -100,7 +100,7 @@ class Merge:
     """The values so far, the origin of each, and the names that `model` and `data` may have."""
 
     def __init__(self) -> None:
-        self.values: dict[str, Any] = {}
+        self.values: Tree = {}
         self.origin: dict[str, str] = {}
         self.names: dict[str, tuple[str, ...]] = {}
         self._merge(self.values, _defaults(Config), Config, (), DEFAULTS)
@@ -122,8 +122,8 @@ class Merge:
 
     def _merge(
         self,
-        into: dict[str, Any],
-        values: dict[str, Any],
+        into: Tree,
+        values: Tree,
         section: type[Section] | None,
         above: tuple[str, ...],
         layer: str,
@@ -133,14 +133,14 @@ class Merge:
             path = (*above, key)
             if section and key not in section.model_fields and section.model_config.get("extra") != "allow":
                 raise FerError(f"{'.'.join(path)}: unknown key, {self._suggest(path, section)} ({layer})")
-            child = section_of(section, key)
+            child, present = section_of(section, key), into.get(key)
             if child:
                 mapping = self._as_mapping(value, child, path, layer)
-                self._merge(into.setdefault(key, {}), mapping, child, path, layer)
-            elif isinstance(value, dict) and isinstance(into.get(key), dict):
+                self._merge(_branch(into, key), mapping, child, path, layer)
+            elif isinstance(value, dict) and isinstance(present, dict):
                 if value:  # else nothing is added, and the present values keep their origin
                     self.origin.pop(".".join(path), None)
-                    self._merge(into[key], value, None, path, layer)
+                    self._merge(present, value, None, path, layer)
             elif key == "name" and path[0] in self.names and len(path) == 2:
                 self._check_name(path[0], value, layer)
             else:
@@ -148,7 +148,7 @@ class Merge:
                 into[key] = value
                 self.origin.update(dict.fromkeys(_leaves(value, ".".join(path)), layer))
 
-    def _as_mapping(self, value: Any, child: type[Section], path: tuple[str, ...], layer: str) -> dict[str, Any]:
+    def _as_mapping(self, value: Yaml, child: type[Section], path: tuple[str, ...], layer: str) -> Tree:
         """A section's value as a mapping; a component that gets another name forgets its options."""
         component = issubclass(child, Component)
         if component and isinstance(value, str):
@@ -158,15 +158,15 @@ class Merge:
         if component and "name" in value and path[0] not in self.names:
             parent = self.values
             for part in path[:-1]:
-                parent = parent[part]
-            before = parent.get(path[-1], {})
+                parent = _branch(parent, part)
+            before = _branch(parent, path[-1])
             if "name" in before and _fold(before["name"]) != _fold(value["name"]):
                 self._forget(path)
-                parent[path[-1]] = {}
-                self._merge(parent[path[-1]], _defaults(child), child, path, DEFAULTS)
+                before.clear()
+                self._merge(before, _defaults(child), child, path, DEFAULTS)
         return value
 
-    def _check_name(self, section: str, value: Any, layer: str) -> None:
+    def _check_name(self, section: str, value: Yaml, layer: str) -> None:
         """The command names model and dataset; a layer may repeat the name but not change it."""
         names = self.names[section]
         if _fold(value) not in map(_fold, names):
@@ -250,7 +250,7 @@ def _checked_key(key: Any, path: str, layer: str) -> str:
     return key
 
 
-def _read_recipe(ref: str, layer: str) -> Any:
+def _read_recipe(ref: str, layer: str) -> Yaml:
     try:
         text = read_resource(ref)
     except (OSError, ImportError, ValueError) as error:
@@ -258,7 +258,7 @@ def _read_recipe(ref: str, layer: str) -> Any:
     return parse_yaml(text, layer)
 
 
-def _parse_override(override: str) -> dict[str, Any]:
+def _parse_override(override: str) -> Tree:
     key, equals, text = override.partition("=")
     key = one_line(key.strip())
     if not equals:
@@ -266,20 +266,28 @@ def _parse_override(override: str) -> dict[str, Any]:
     return _nest(key, parse_yaml(text, f"-o {key}"), OVERRIDE)
 
 
-def _nest(dotted: str, value: Any, layer: str) -> dict[str, Any]:
+def _nest(dotted: str, value: Yaml, layer: str) -> Tree:
     parts = dotted.split(".")
     if not all(parts):
         raise FerError(
             f"{dotted[:60] or 'an empty key'}: not a key ({layer}): write SECTION.KEY, for example train.epochs"
         )
-    for part in reversed(parts):
-        value = {part: value}
-    return dict(value)
+    tree: Tree = {parts[-1]: value}
+    for part in reversed(parts[:-1]):
+        tree = {part: tree}
+    return tree
 
 
-def _defaults(section: type[Section]) -> dict[str, Any]:
+def _branch(tree: Tree, key: str) -> Tree:
+    """The mapping under `key`, which is a section; an empty one where there is none yet."""
+    branch = tree.setdefault(key, {})
+    assert isinstance(branch, dict)
+    return branch
+
+
+def _defaults(section: type[Section]) -> Tree:
     """What holds before any layer: every key that has a default."""
-    values: dict[str, Any] = {}
+    values: Tree = {}
     for key, field in section.model_fields.items():
         child = section_of(section, key)
         if not field.is_required():
@@ -289,7 +297,7 @@ def _defaults(section: type[Section]) -> dict[str, Any]:
     return values
 
 
-def _leaves(value: Any, dotted: str) -> Iterator[str]:
+def _leaves(value: Yaml, dotted: str) -> Iterator[str]:
     if isinstance(value, dict) and value:
         for key, item in value.items():
             yield from _leaves(item, f"{dotted}.{key}")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from fer_core.config.layers import Resolved
 from fer_core.config.schema import Config, plain
-from fer_core.config.yaml_text import flow
+from fer_core.config.yaml_text import Tree, flow
 
 _COMMENT_COLUMN = 60
 
@@ -27,7 +26,7 @@ def describe(resolved: Resolved) -> str:
     )
 
 
-def _lines(values: dict[str, Any], above: str = "", indent: int = 0) -> Iterator[tuple[str, str]]:
+def _lines(values: Tree, above: str = "", indent: int = 0) -> Iterator[tuple[str, str]]:
     """Each line of block YAML with the dotted name of the value on it, empty for the head of a mapping."""
     for key, value in values.items():
         head = f"{' ' * indent}{flow(key)}:"

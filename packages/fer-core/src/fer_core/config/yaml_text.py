@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
 
 from fer_core.errors import FerError, one_line
+
+Yaml: TypeAlias = "bool | int | float | str | list[Yaml] | dict[str, Yaml] | None"
+"""A plain value of a YAML document."""
+Tree: TypeAlias = dict[str, Yaml]
+"""A mapping of one."""
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
@@ -34,7 +39,7 @@ _SCALARS = (
 class _Loader(yaml.SafeLoader):
     """Composes nodes; refuses what could expand (aliases), run (tags) or recurse deeply."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
     where = ""
     depth = 0
 
@@ -71,8 +76,8 @@ for _kind, _pattern, _first in _SCALARS:
         _class.add_implicit_resolver(_TAG + _kind, re.compile(rf"(?:{_pattern})\Z"), _first)
 
 
-def _scalar(node: yaml.ScalarNode, where: str) -> Any:
-    kind, text = node.tag.removeprefix(_TAG), node.value
+def _scalar(node: yaml.ScalarNode, where: str) -> Yaml:
+    kind, text = node.tag.removeprefix(_TAG), str(node.value)
     if kind == "null":
         return None
     if kind == "bool":
@@ -87,12 +92,12 @@ def _scalar(node: yaml.ScalarNode, where: str) -> Any:
     return text
 
 
-def _value(node: yaml.Node, where: str) -> Any:
+def _value(node: yaml.Node, where: str) -> Yaml:
     if isinstance(node, yaml.ScalarNode):
         return _scalar(node, where)
     if isinstance(node, yaml.SequenceNode):
         return [_value(item, where) for item in node.value]
-    result: dict[str, Any] = {}
+    result: Tree = {}
     for key_node, value_node in node.value:
         key = _value(key_node, where)
         line = key_node.start_mark.line + 1
@@ -104,7 +109,7 @@ def _value(node: yaml.Node, where: str) -> Any:
     return result
 
 
-def parse_yaml(text: str, where: str) -> Any:
+def parse_yaml(text: str, where: str) -> Yaml:
     """Value of a YAML document: None, bool, int, float, str, list, or dict with text keys.
 
     Raises:
@@ -123,7 +128,7 @@ def parse_yaml(text: str, where: str) -> Any:
     return None if node is None else _value(node, where)
 
 
-def read_yaml(path: Path, where: str) -> Any:
+def read_yaml(path: Path, where: str) -> Yaml:
     """Value of a YAML file; see `parse_yaml`.
 
     Raises:

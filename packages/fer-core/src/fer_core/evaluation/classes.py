@@ -141,12 +141,13 @@ def read_rule(given: str | Path | Mapping[str, str | None] | None) -> Rule:
     if given is None or given == SHARED:
         return "shared" if given else None
     table = given if isinstance(given, Mapping) else read_yaml(Path(given), str(given))
-    names = isinstance(table, Mapping) and all(
-        isinstance(old, str) and (new is None or (isinstance(new, str) and new)) for old, new in table.items()
-    )
-    if not names or not table:
+    items = list(table.items()) if isinstance(table, Mapping) else []
+    rule = {
+        old: new for old, new in items if isinstance(old, str) and (new is None or (isinstance(new, str) and new))
+    }
+    if not rule or len(rule) < len(items):
         raise FerError(f"--classes {given}: expected a mapping from class names to class names or null")
-    return dict(table)
+    return rule
 
 
 def _require_equal(dataset: FERDataset, classes: Sequence[str], checkpoint: Path) -> None:
