@@ -168,9 +168,10 @@ def test_list_knows_its_kinds(site):
 
 
 def test_info_describes_a_dataset(site):
-    site.install("a-plugin", DATASET)
+    site.install("a-plugin", DATASET.replace("summary=", "options={'limit': float('inf')}, summary="))
     facts = json.loads(run("info", "bureau", "--json").stdout)["dataset"]
     assert facts["name"] == "office"
+    assert facts["options"] == {"limit": "inf"}  # JSON knows no such number
     assert facts["expected_counts"] == {"exam": {"neutral": 3, "anger": 1}}
     assert facts["signature"] == "office(root, *, images='aligned')"
     assert facts["documentation"] == "Read the office."

@@ -14,6 +14,8 @@ from fer_core.cli.options import device_option, json_option, override_option, pr
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from fer_core.experiments.execute import Outcome
     from fer_core.experiments.plan import Run
 
@@ -143,7 +145,7 @@ def _report(folder: Path, outcomes: Sequence[Outcome], as_json: bool) -> None:
     _speaker(as_json)(f"all {len(outcomes)} runs are finished, in {folder}")
 
 
-def _identity(run: Run) -> dict[str, Any]:
+def _identity(run: Run) -> dict[str, JsonValue]:
     return {
         "folder": str(run.folder),
         "model": run.model,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 from collections.abc import Mapping
 from typing import TypeAlias
 
@@ -80,8 +81,10 @@ def _plain(value: object) -> Json:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    if value is None or isinstance(value, (str, int, float, bool)):
+    if value is None or isinstance(value, (str, int, bool)):
         return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
     if inspect.isroutine(value) or isinstance(value, type):
         return f"{value.__module__}:{value.__qualname__}"
     return str(value)

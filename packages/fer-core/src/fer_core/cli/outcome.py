@@ -64,7 +64,7 @@ def outcome(may_exit: Callable[[], bool] = lambda: False) -> Iterator[None]:
 
 @contextmanager
 def threads_watched() -> Iterator[None]:
-    """Within, an unforeseen exception that ends a thread is told as the command's own would be.
+    """Within, an unforeseen exception that ends a thread is reported as the command's own would be.
 
     Raises:
         click.exceptions.Exit: At the end, where there was one.
@@ -115,9 +115,12 @@ def _reader_has_gone() -> bool:
 
 
 def _drop_output() -> None:
-    """What is left in the buffer of standard output would fail again at exit."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Drop what cannot leave the buffer of standard output, which would fail again at exit."""
+    try:
+        _flush()
+    except OSError:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _flush() -> None:

@@ -97,7 +97,7 @@ def _no_weights() -> str:
 def _predict(
     predictors: dict[str, Predictor], images: Sequence[Path], failed: list[Failed], *, strict: bool
 ) -> Rows:
-    """Image after image, by all weights; notes and tells what failed."""
+    """Image after image, by all weights; notes and reports what failed."""
     from fer_core.inference import Failed
 
     for results in zip(*(predictor.attempt(images) for predictor in predictors.values()), strict=True):
@@ -120,7 +120,7 @@ def _print(rows: Rows, *, several: bool) -> None:
             click.echo(f"{first}{result.source}  {result.label}  {result.probability:.1%}")
 
 
-def _plain(row: tuple[str, Face | Failed], *, several: bool) -> dict[str, object]:
+def _plain(row: tuple[str, Face | Failed], *, several: bool) -> object:
     from fer_core.inference import Failed
 
     model, result = row

@@ -17,6 +17,7 @@ from fer_core.weights.address import is_address, local_file
 
 LATEST, BEST = "latest", "best"
 FORMS = f"weights are a file, a run folder, FOLDER/{LATEST}, FOLDER/{BEST} or an address"
+"""What is understood."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def _weights_of(folder: Path) -> Path:
         so_far = f", or name {best} for the best weights so far" if best.is_file() else ""
         raise FerError(f"{folder} is not finished: resume it with fer-run train --resume {folder}{so_far}")
     if not best.is_file():
-        raise FerError(f"{folder} has lost its {run_folder.BEST}: copy it again, or train anew")
+        raise FerError(f"{folder} has no {run_folder.BEST}: copy it again, or train anew")
     return best
 
 
@@ -178,7 +179,7 @@ def _first(left_out: Sequence[str]) -> str:
 
 
 def _unknown(path: Path) -> FerError:
-    """Nothing is called so: neither a file nor a folder."""
+    """The error for a name that is neither a file's nor a folder's, with the nearest ones."""
     name = str(path)
     if name in registry.names("models"):
         return FerError(
@@ -189,5 +190,5 @@ def _unknown(path: Path) -> FerError:
         missing = missing.parent
     names = [entry.name for entry in missing.parent.iterdir() if not entry.name.startswith(".")]
     near = [str(missing.parent / close) for close in get_close_matches(missing.name, names)]
-    hint = f"did you mean {' or '.join(near)}? {FORMS.capitalize()}" if near else FORMS
-    return FerError(f"there are no weights {name}: {hint}")
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    return FerError(f"there are no weights {name}: {hint}{FORMS}")
