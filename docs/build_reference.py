@@ -42,9 +42,11 @@ tuple for a YAML list. Parameters without an annotation, or with one that names 
 checkers only, take any value. An option that names another component is `Annotated[str,
 fer_core.components.Names("optimizers")]`.
 
-What a plugin does wrong stays its own failure: one line on stderr, all else works, and `fer-run doctor` shows it
-again. A name that two plugins claim is an error when it is used. `FER_DISABLE_PLUGINS=a,b` leaves out entry points
-or distributions; `FER_STRICT=1` raises what a plugin raises, with its traceback, for its author.
+What a plugin does wrong stays its own failure: one line on stderr, all else works, and `fer-run doctor` shows
+it again. A name that two plugins claim is an error when it is used without its distribution,
+`NAME@DISTRIBUTION`; the core's names cannot be claimed. Names have letters, digits, `_`, `-`, `+` and `.`.
+`FER_DISABLE_PLUGINS=a,b` leaves out entry points or distributions; `FER_STRICT=1` raises what a plugin raises,
+with its traceback, for its author.
 
 This is version {HOOK_API} of the hooks (`fer_core.HOOK_API`).
 """

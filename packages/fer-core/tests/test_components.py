@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
@@ -18,6 +18,10 @@ from fer_core.cli.main import main
 from fer_core.components import CONTRACTS, Names, build, check
 from fer_core.errors import FerError
 from fer_core.plugins import KINDS, Entry, Plugin, load_plugins
+from fer_core.preprocessing import Preprocessing
+from fer_core.provenance import Model
+from fer_core.weights import checkpoint
+from fer_core.weights.header import Header
 from pydantic import BaseModel, Field
 
 if TYPE_CHECKING:
@@ -299,6 +303,10 @@ MISTAKES = {
         "callbacks.early_stopping.patienc: unknown option of early_stopping, did you mean patience?",
     ),
     "trainer": ({"train": {"trainer": "standart"}}, "there is no trainer 'standart': did you mean standard?"),
+    "template": (
+        {"data": {"alignment": {"kind": "points", "template": "arcfase", "size": 112}}},
+        "there is no template 'arcfase': did you mean arcface",
+    ),
     "device": ({"run": {"device": "cuba:0"}}, "there is no device 'cuba': did you mean cuda?"),
 }
 
@@ -344,22 +352,17 @@ def test_python_finds_them_before_data_are_read(tiny, monkeypatch, quick):
 
 
 def test_weights_whose_options_do_not_fit_name_the_file(tiny, tmp_path):
-    from fer_core.weights.checkpoint import build_from_checkpoint, load_weights, save_weights
-
-    model = fer_core.create_model("tiny", 3)
-    header: Mapping[str, Any] = {
-        "model": {"name": "tiny", "options": {"width": "x"}},
-        "classes": ["a", "b", "c"],
-        "preprocessing": {
-            "input_size": 16,
-            "mean": [0.5] * 3,
-            "std": [0.5] * 3,
-            "color": "rgb",
-            "eval_transforms": ["resize", "normalize"],
-            "pipeline": "batched",
-        },
-    }
-    save_weights(tmp_path / "a.safetensors", model.state_dict(), header)
-    assert load_weights(tmp_path / "a.safetensors")
-    with pytest.raises(FerError, match=r"a\.safetensors: model\.width is x, which tiny does not take"):
-        build_from_checkpoint(tmp_path / "a.safetensors")
+    preprocessing = Preprocessing(
+        input_size=16,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        color="rgb",
+        eval_transforms=("resize", "normalize"),
+        pipeline="batched",
+    )
+    model = Model(name="tiny", options={"width": "x"})
+    header = Header(format=2, hook_api=1, model=model, classes=("a", "b", "c"), preprocessing=preprocessing)
+    checkpoint.save_weights(tmp_path / "a.safetensors", fer_core.create_model("tiny", 3).state_dict(), header)
+    assert checkpoint.load_weights(tmp_path / "a.safetensors")
+    with pytest.raises(FerError, match=r"a\.safetensors: header: model\.width is x, which tiny does not take"):
+        checkpoint.build_from_checkpoint(tmp_path / "a.safetensors")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from fer_core import FerError, plugins, registry
 from fer_core.refs import read_resource, resolve
@@ -97,25 +99,58 @@ def test_a_known_name_that_its_installed_distribution_lacks(site):
     )
 
 
-@pytest.mark.parametrize("second", ["model('tiny')", "model('Ti-ny')", "model('other', 'tiny')"])
-def test_two_claims_to_a_name_are_an_error_with_a_way_out(site, monkeypatch, second):
+@pytest.mark.parametrize(
+    ("second", "qualified"),
+    [("model('tiny')", "tiny"), ("model('Ti-ny')", "Ti-ny"), ("model('other', 'tiny')", "other")],
+)
+def test_two_claims_to_a_name_are_an_error_with_a_way_out(site, monkeypatch, second, qualified):
     install_models(site, "a-plugin", "model('tiny'), model('fine')")
     install_models(site, "b-plugin", second)
     assert error("models", "tiny") == (
         "model 'tiny' is claimed by a-plugin 1.0 (plugin a_plugin) and by b-plugin 1.0 (plugin b_plugin): "
-        "uninstall one, or switch one off, such as FER_DISABLE_PLUGINS=b-plugin"
+        f"write tiny@a-plugin or {qualified}@b-plugin"
     )
     assert registry.find("models", "fine").name == "fine"
+    assert registry.find("models", "TINY@A_plugin").name == "tiny@a-plugin"
+    assert registry.find("models", "tiny@b-plugin").name in (f"{qualified}@b-plugin", "other")
     monkeypatch.setenv("FER_DISABLE_PLUGINS", "b-plugin")
     plugins.load_plugins.cache_clear()
     assert registry.find("models", "tiny").name == "tiny"
 
 
-def test_a_plugin_cannot_replace_a_name_of_the_core(site):
-    site.install("a-plugin", "@hookimpl\ndef fer_losses(): return {'cross_entropy': 'mine:Mine'}")
-    text = error("losses", "cross_entropy")
-    assert "fer-core" in text
-    assert "FER_DISABLE_PLUGINS=a-plugin" in text
+def test_a_plugin_cannot_replace_a_name_of_the_core(site, monkeypatch, capsys):
+    site.install(
+        "a-plugin", "@hookimpl\ndef fer_losses(): return {'Cross-Entropy': 'mine:Mine', 'focal': 'mine:F'}"
+    )
+    assert registry.find("losses", "cross_entropy").__module__ == "fer_core.losses.cross_entropy"
+    assert registry.names("losses") == ("cross_entropy", "focal")
+    assert capsys.readouterr().err == (
+        "Warning: plugin a_plugin of a-plugin 1.0 failed at fer_losses, name 'Cross-Entropy': "
+        "fer-core has that name, and keeps it: give yours another; run `fer-run doctor`\n"
+    )
+    assert "a-plugin" not in error("losses", "zzz")
+    done = site.fer_run("doctor", "--json")
+    assert done.returncode == 1
+    (failure,) = json.loads(done.stdout)["failures"]
+    assert (failure["distribution"], failure["stage"]) == ("a-plugin", "fer_losses, name 'Cross-Entropy'")
+    monkeypatch.setenv("FER_STRICT", "1")
+    plugins.load_plugins.cache_clear()
+    with pytest.raises(FerError, match="fer-core has that name"):
+        plugins.load_plugins()
+
+
+def test_the_core_keeps_its_names_whatever_the_order_of_hooks(site):
+    site.install("a-plugin", "@hookimpl(tryfirst=True)\ndef fer_losses(): return {'cross_entropy': 'mine:Mine'}")
+    site.install("b-plugin", "@hookimpl(trylast=True)\ndef fer_losses(): return {'cross_entropy': 'mine:Mine'}")
+    assert registry.find("losses", "cross_entropy").__module__ == "fer_core.losses.cross_entropy"
+    assert [failure.plugin for failure in plugins.load_plugins().failures] == ["b_plugin", "a_plugin"]
+
+
+@pytest.mark.parametrize("name", ["a@b", "a/b", "a b", "a:b", "", ".a", "a\n"])
+def test_a_name_that_no_file_may_have_is_refused(site, name):
+    install_models(site, "a-plugin", f"model('fine'), model({name!r}), model('other', {name!r})")
+    assert registry.names("models") == ("fine",)
+    assert all("cannot be a name" in failure.error for failure in plugins.load_plugins().failures)
 
 
 def test_a_factory_that_cannot_be_imported_names_its_distribution(site, monkeypatch):

@@ -18,7 +18,7 @@ from fer_core.data.classes import describe_classes
 from fer_core.data.open import check_dataset, open_dataset
 from fer_core.data.packs import open_pack
 from fer_core.data.splits import make_split
-from fer_core.data.union import PLUS, find_dataset
+from fer_core.data.union import find_dataset, part_names, recorded_dataset
 from fer_core.diagnosis.diagnose import Diagnosis, choose_parts, diagnose_checkpoint, diagnose_runs
 from fer_core.engine import Engine
 from fer_core.errors import FerError
@@ -371,7 +371,12 @@ def _is_trained_on(header: Header, spec: DatasetSpec, part: str) -> bool | None:
     """Whether a part of a dataset holds faces of the training; None where nobody wrote down what that was."""
     if header.dataset is None:
         return None
-    return part in ("train", "all") and bool(set(header.dataset.name.split(PLUS)) & set(spec.name.split(PLUS)))
+    return part in ("train", "all") and bool(set(part_names(_trained_on(header))) & set(part_names(spec.name)))
+
+
+def _trained_on(header: Header) -> str:
+    """Name of the dataset of the training as it is known here; empty where nobody wrote it down."""
+    return "" if header.dataset is None else recorded_dataset(header.dataset.name, header.components)
 
 
 def _diagnose_runs(
@@ -411,7 +416,7 @@ def _open_for(
     Then its options and classes are those of the training, unless others are given.
     """
     wanted = find_dataset(dataset)
-    own = header.dataset if header.dataset is not None and header.dataset.name == wanted.name else None
+    own = header.dataset if _trained_on(header) == wanted.name else None
     chosen = own.options if own is not None and options is None else dict(options or {})
     root = None if data is None else Path(data)
     spec, opened = open_dataset(dataset, root, chosen, None if own is None else own.class_table)
@@ -424,9 +429,9 @@ def _open_for(
 
 def _warn_of_overlap(spec: DatasetSpec, header: Header, show: Callable[[str], None]) -> None:
     """A part of a union keeps its official test faces only where the training was official, too."""
-    trained = header.dataset.name.split(PLUS) if header.dataset else []
+    trained = part_names(_trained_on(header))
     protocol = header.split.protocol if header.split else "official"
-    common = [name for name in spec.name.split(PLUS) if name in trained]
+    common = [name for name in part_names(spec.name) if name in trained]
     if common and not protocol.startswith("official"):
         show(
             f"warning: {', '.join(common)} was in the training, divided by {protocol}, so faces may be known to it"

@@ -58,7 +58,7 @@ CONTRACTS: Mapping[str, Contract] = {
     "trainers": Contract("train.trainer", ("setup", "folder")),
     "detectors": Contract("detector"),
 }
-"""Every kind that a factory makes. A device or a template is what its reference names, see `find_device`."""
+"""Every kind that a factory makes. Devices and templates are what their references name, see `find_value`."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,12 @@ def check(
     _prepare(kind, component, options, section, origin)
 
 
-def find_device(name: str, origin: Origin | None = None) -> Any:
-    """The `Device` of a name such as `cuda` or `cuda:1`. Raises FerError for an unknown one."""
-    return _find("devices", name.partition(":")[0], "run.device", origin)
+def find_value(kind: str, name: str, place: str = "", origin: Origin | None = None) -> Any:
+    """The device or template called `name`, which stands at `place`. Raises FerError for an unknown one.
+
+    Devices may have an index, as in `cuda:1`.
+    """
+    return _find(kind, name.partition(":")[0], place, origin)
 
 
 def _prepare(

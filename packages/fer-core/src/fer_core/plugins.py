@@ -8,6 +8,7 @@ stderr, and everything else works on.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,14 +17,17 @@ from functools import cache
 from importlib.metadata import entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from fer_core import builtins
 from fer_core.errors import FerError
 from fer_core.hookspecs import PROJECT, device, loss, registry, trainer
-from fer_core.types import CommandSpec, DatasetSpec, ModelSpec
+from fer_core.types import CommandSpec, DatasetSpec, ModelSpec, bare
+
+if TYPE_CHECKING:
+    from fer_core.provenance import Component
 
 KINDS = (
     "models",
@@ -46,14 +50,24 @@ SPECS: Mapping[str, type] = {"models": ModelSpec, "datasets": DatasetSpec, "comm
 """Kinds whose hook returns specs; the hooks of all others return name -> `Ref`."""
 
 
+CORE = "fer-core"
+_LEGAL = re.compile(r"\w[\w.+-]*")
+"""What a name may be: it becomes a part of names of files, and stands before `@DISTRIBUTION`."""
+
+
 def normalize(name: str) -> str:
     """`name` as it is compared: case, `-` and `_` do not count."""
     return name.casefold().replace("-", "").replace("_", "")
 
 
+def singular(kind: str) -> str:
+    """`models` -> `model`."""
+    return "loss" if kind == "losses" else kind.removesuffix("s")
+
+
 def describe(error: BaseException) -> str:
     """An exception as one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    return str(error) if isinstance(error, FerError) else " ".join(f"{type(error).__name__}: {error}".split())
 
 
 @dataclass(frozen=True)
@@ -89,9 +103,29 @@ class Entry:
     plugin: Plugin
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The name and its aliases."""
+        return (self.name, *getattr(self.value, "aliases", ()))
+
+    @property
     def keys(self) -> frozenset[str]:
         """The name and its aliases, as they are compared."""
-        return frozenset(map(normalize, (self.name, *getattr(self.value, "aliases", ()))))
+        return frozenset(map(normalize, self.names))
+
+    @property
+    def qualified(self) -> str:
+        """`NAME@DISTRIBUTION`, which means this entry whatever else is installed."""
+        return f"{self.name}@{self.plugin.distribution}"
+
+    def answers(self, name: str) -> bool:
+        """Whether `name`, qualified or not, can mean this entry."""
+        own, at, distribution = name.partition("@")
+        return normalize(own) in self.keys and (not at or normalize(distribution) == self.home)
+
+    @property
+    def home(self) -> str:
+        """The distribution, as it is compared."""
+        return normalize(self.plugin.distribution)
 
 
 class Plugins:
@@ -114,14 +148,16 @@ class Plugins:
         self.failures: list[Failure] = []
         self.entries: dict[str, dict[str, list[Entry]]] = {kind: {} for kind in KINDS}
         self._strict = strict
+        self._homes: dict[tuple[str, str], str] = {}
         self._registered: dict[str, Plugin] = {}
         self._manager = pluggy.PluginManager(PROJECT)
         for module in (registry, trainer, loss, device):
             self._manager.add_hookspecs(module)
-        self._add(Plugin("core", "fer-core", version("fer-core")), lambda: builtins)
+        self._add(Plugin("core", CORE, version(CORE)), lambda: builtins)
         off = {normalize(name) for name in disable}
         for plugin, load in _installed():
-            if off & {normalize(plugin.name), normalize(plugin.distribution)}:
+            names = (plugin.name, plugin.distribution, f"{plugin.name}@{plugin.distribution}")
+            if not off.isdisjoint(map(normalize, names)):
                 self.disabled.append(plugin)
             else:
                 self._add(plugin, load)
@@ -129,9 +165,46 @@ class Plugins:
             self._collect(kind)
 
     def claims(self, kind: str, name: str) -> list[Entry]:
-        """Every entry that `name` can mean."""
-        key = normalize(name)
-        return [entry for claims in self.entries[kind].values() for entry in claims if key in entry.keys]
+        """Every entry that `name`, qualified or not, can mean."""
+        found = [entry for claims in self.entries[kind].values() for entry in claims if entry.answers(name)]
+        own = [entry for entry in found if entry.home == self._homes.get((kind, normalize(name)))]
+        return own if len(found) > 1 and own else found
+
+    @contextmanager
+    def as_recorded(self, components: Iterable[Component]) -> Iterator[None]:
+        """Let names that several distributions claim mean those components that a record names."""
+        before = self._homes
+        self._homes = {(of.kind, normalize(of.name)): normalize(of.distribution) for of in components}
+        try:
+            yield
+        finally:
+            self._homes = before
+
+    def canonical(self, kind: str, name: str, distribution: str = "") -> str:
+        """The shortest name for what `name` means, `NAME@DISTRIBUTION` only where several claim the name.
+
+        Args:
+            kind: Of the component.
+            name: As it was written.
+            distribution: Whose component `name` means where several claim it; empty: nobody's.
+
+        Returns:
+            `name` itself where it means nothing, or several things.
+        """
+        claims = self.claims(kind, name)
+        if len(claims) > 1:
+            claims = [entry for entry in claims if entry.home == normalize(distribution)]
+        if len(claims) != 1:
+            return name
+        (entry,) = claims
+        return entry.name if len(self.claims(kind, entry.name)) == 1 else entry.qualified
+
+    def means(self, kind: str, name: str, spec: ModelSpec | DatasetSpec) -> bool:
+        """Whether `name` is one of those of a spec, which need not be registered."""
+        own, at, distribution = name.partition("@")
+        homes = {entry.home for entry in self.claims(kind, spec.name)}
+        keys = set(map(normalize, (bare(spec.name), *spec.aliases)))
+        return normalize(own) in keys and (not at or normalize(distribution) in homes)
 
     def clashes(self) -> list[tuple[str, str, list[Entry]]]:
         """(kind, name, claims) for each name that more than one entry claims."""
@@ -176,13 +249,31 @@ class Plugins:
         self.loaded.append(plugin)
 
     def _collect(self, kind: str) -> None:
-        for impl in getattr(self._manager.hook, f"fer_{kind}").get_hookimpls():
-            plugin = self._registered[impl.plugin_name]
-            with self._boundary(plugin, f"hook fer_{kind}"):
-                pairs = _pairs(kind, impl.function())
-                for name, value in pairs:
-                    self.entries[kind].setdefault(name, []).append(Entry(name, value, plugin))
-                plugin.names[kind] = tuple(name for name, _ in pairs)
+        hook, reserved = f"fer_{kind}", frozenset[str]()
+        impls = getattr(self._manager.hook, hook).get_hookimpls()
+        calls = [(self._registered[impl.plugin_name], impl.function) for impl in impls]
+        calls.sort(key=lambda call: call[0].distribution != CORE)  # first, since its names are reserved
+        for plugin, function in calls:
+            with self._boundary(plugin, f"hook {hook}"):
+                entries = [Entry(name, value, plugin) for name, value in _pairs(kind, function())]
+                kept = [entry for entry in entries if self._accepts(entry, hook, reserved)]
+                for entry in kept:
+                    self.entries[kind].setdefault(entry.name, []).append(entry)
+                plugin.names[kind] = tuple(entry.name for entry in kept)
+                if plugin.distribution == CORE:
+                    reserved = frozenset(key for entry in kept for key in entry.keys)
+
+    def _accepts(self, entry: Entry, hook: str, reserved: frozenset[str]) -> bool:
+        """Whether an entry may have its names; where it may not, the plugin's other names are not affected."""
+        stage = f"{hook}, name {entry.name!r}"
+        with self._boundary(entry.plugin, stage):
+            if not entry.keys.isdisjoint(reserved):
+                raise FerError(f"{CORE} has that name, and keeps it: give yours another")
+            for name in entry.names:
+                if not _LEGAL.fullmatch(name):
+                    raise FerError(f"{name!r} cannot be a name: use letters, digits, '_', '-', '+' and '.'")
+            return True
+        return False
 
     @contextmanager
     def _boundary(self, plugin: Plugin, stage: str, *passing: type[Exception]) -> Iterator[None]:

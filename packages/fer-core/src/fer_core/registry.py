@@ -5,31 +5,41 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fer_core.errors import FerError, nearest
-from fer_core.plugins import KINDS, SPECS, Entry, Failure, Plugin, describe, load_plugins, normalize
+from fer_core.plugins import KINDS, SPECS, Entry, Failure, Plugin, describe, load_plugins, normalize, singular
 from fer_core.refs import read_resource, resolve
+from fer_core.types import bare
 
-__all__ = ["KINDS", "check_kind", "entry", "factory", "find", "known", "names", "singular", "suspects"]
+if TYPE_CHECKING:
+    from fer_core.provenance import Component
+
+__all__ = ["KINDS", "check_kind", "entry", "factory", "find", "known", "names", "recorded", "singular", "suspects"]
 
 
 def names(kind: str) -> tuple[str, ...]:
-    """Names of one kind, in the order of plugins; the core's come first."""
-    return tuple(load_plugins().entries[check_kind(kind)])
+    """Names of one kind, in the order of plugins, the core's first; qualified where several claim a name."""
+    entries = load_plugins().entries[check_kind(kind)]
+    return tuple(load_plugins().canonical(kind, e.qualified) for claims in entries.values() for e in claims)
 
 
 def find(kind: str, name: str) -> Any:
     """What `name` stands for: the spec of a model, dataset or command, the factory of anything else.
 
-    Aliases work, and case, `-` and `_` do not count.
+    Aliases work, `NAME@DISTRIBUTION` means the component of that distribution, and case, `-` and `_` do not count.
+    The spec of a name that several distributions claim is called by its qualified name.
 
     Raises:
         FerError: The name is unknown, several plugins claim it, or its factory fails to import.
     """
     found = entry(kind, name)
-    return found.value if kind in SPECS else _factory(kind, found)
+    if kind not in SPECS:
+        return _factory(kind, found)
+    canonical = load_plugins().canonical(kind, found.qualified)
+    return found.value if canonical == found.name else replace(found.value, name=canonical)
 
 
 def factory(kind: str, name: str) -> Any:
@@ -41,6 +51,28 @@ def factory(kind: str, name: str) -> Any:
     return _factory(kind, entry(kind, name))
 
 
+def entry(kind: str, name: str) -> Entry:
+    """The one claim to a name, with the plugin that makes it.
+
+    Raises:
+        FerError: The name is unknown, or several plugins claim it.
+    """
+    claims = load_plugins().claims(check_kind(kind), name)
+    if len(claims) == 1:
+        return claims[0]
+    raise FerError(_clash(kind, name, claims) if claims else _missing(kind, name))
+
+
+def recorded(kind: str, name: str, components: Iterable[Component]) -> str:
+    """The name under which the component that a record calls `name` is known here.
+
+    It differs where another distribution has come to claim the name.
+    """
+    key = normalize(bare(name))
+    homes = {of.distribution for of in components if of.kind == kind and normalize(of.name) == key}
+    return load_plugins().canonical(kind, name, homes.pop() if len(homes) == 1 else "")
+
+
 def check_kind(kind: str) -> str:
     """`kind` itself.
 
@@ -50,11 +82,6 @@ def check_kind(kind: str) -> str:
     if kind not in KINDS:
         raise FerError(f"there is no kind {kind!r}: {nearest(kind, KINDS)}")
     return kind
-
-
-def singular(kind: str) -> str:
-    """`models` -> `model`."""
-    return "loss" if kind == "losses" else kind.removesuffix("s")
 
 
 @cache
@@ -79,18 +106,6 @@ def _broken(*kinds: str) -> list[Failure]:
     return [failure for failure in load_plugins().failures if failure.stage in stages]
 
 
-def entry(kind: str, name: str) -> Entry:
-    """The one claim to a name, with the plugin that makes it.
-
-    Raises:
-        FerError: The name is unknown, or several plugins claim it.
-    """
-    claims = load_plugins().claims(check_kind(kind), name)
-    if len(claims) == 1:
-        return claims[0]
-    raise FerError(_clash(kind, name, claims) if claims else _missing(kind, name))
-
-
 def _factory(kind: str, entry: Entry) -> Any:
     ref = {"models": "factory", "datasets": "factory", "commands": "ref"}.get(kind)
     try:
@@ -109,20 +124,21 @@ def _factory(kind: str, entry: Entry) -> Any:
 
 def _clash(kind: str, name: str, claims: list[Entry]) -> str:
     homes = [f"{e.plugin.distribution} {e.plugin.version} (plugin {e.plugin.name})" for e in claims]
-    others = [e.plugin for e in claims if e.plugin.distribution != "fer-core"]
-    one_home = len({e.plugin.distribution for e in claims}) == 1
-    out = others[-1].name if one_home else others[-1].distribution
-    return (
-        f"{singular(kind)} {name!r} is claimed by {' and by '.join(homes)}: uninstall one, "
-        f"or switch one off, such as FER_DISABLE_PLUGINS={out}"
-    )
+    claimed = f"{singular(kind)} {name!r} is claimed by {' and by '.join(homes)}"
+    if len({e.qualified for e in claims}) == len(claims):
+        return f"{claimed}: write {' or '.join(e.qualified for e in claims)}"
+    return f"{claimed}: switch one off, such as FER_DISABLE_PLUGINS={claims[-1].plugin.name}"
 
 
 def _missing(kind: str, name: str) -> str:
-    plugins = load_plugins()
-    noun = singular(kind)
+    plugins, noun = load_plugins(), singular(kind)
+    own, _, distribution = name.partition("@")
+    if others := plugins.claims(kind, own):
+        return f"there is no {noun} {name!r}: did you mean {' or '.join(e.qualified for e in others)}?"
     bring = {normalize(key): home for key, home in known().get(kind, {}).items()}
-    home = bring.get(normalize(name))
+    home = bring.get(normalize(own))
+    if distribution and normalize(distribution) != normalize(home or ""):
+        home = None
     if home in {plugin.distribution for plugin in plugins.disabled}:
         return (
             f"{noun} {name!r} comes with {home}, which FER_DISABLE_PLUGINS switches off: take it out of that list"
@@ -134,9 +150,8 @@ def _missing(kind: str, name: str) -> str:
         return f"{noun} {name!r} comes with {home}, which is not installed: pip install {home}"
     if home:
         return f"{noun} {name!r} is not in the installed version of {home}: pip install --upgrade {home}"
-    entries = plugins.entries[kind]
-    aliases = [alias for claims in entries.values() for e in claims for alias in getattr(e.value, "aliases", ())]
-    near = nearest(name, [*entries, *aliases] or known().get(kind, ()))
+    aliases = [alias for claims in plugins.entries[kind].values() for e in claims for alias in e.names[1:]]
+    near = nearest(own, [*plugins.entries[kind], *aliases] or known().get(kind, ()))
     return f"there is no {noun} {name!r}: {near}{suspects(kind)}"
 
 

@@ -44,6 +44,11 @@ def class_names(num_classes: int) -> tuple[str, ...]:
     return tuple(f"class_{i}" for i in range(num_classes))
 
 
+def bare(name: str) -> str:
+    """A component's name without the `@DISTRIBUTION` that may qualify it."""
+    return name.partition("@")[0]
+
+
 @dataclass(frozen=True)
 class TaskInfo:
     """What a model or a loss may know about the task it is built for.
@@ -180,7 +185,7 @@ class ModelSpec:
 
     def recipe_for(self, dataset: str) -> str:
         """Name of the recipe that trains on `dataset`: its own, or `default`."""
-        return dataset if dataset in self.recipes else "default"
+        return bare(dataset) if bare(dataset) in self.recipes else "default"
 
 
 @dataclass(frozen=True, kw_only=True)

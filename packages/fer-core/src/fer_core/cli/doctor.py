@@ -45,6 +45,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     problems += [
         f"{registry.singular(kind)} {name!r} is claimed by "
         + " and by ".join(f"{entry.plugin.distribution} {entry.plugin.version}" for entry in claims)
+        + f": write {' or '.join(entry.qualified for entry in claims)}"
         for kind, name, claims in plugins.clashes()
     ]
     print_json(report) if as_json else click.echo(_text(report, problems))
@@ -65,10 +66,10 @@ def _version(name: str) -> str | None:
 
 
 def _device(name: str) -> str:
-    from fer_core.components import find_device
+    from fer_core.components import find_value
 
     try:
-        return find_device(name).missing() or "ready"
+        return find_value("devices", name).missing() or "ready"
     except Exception as error:  # a broken driver or torch is a finding, not the end of the examination
         return describe(error)
 

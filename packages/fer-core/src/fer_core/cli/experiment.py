@@ -59,14 +59,14 @@ def experiment(
     fer-run experiment fer-crossval --datasets rafdb --data rafdb=~/RAF-DB/basic --dry-run
     fer-run experiment mine.yaml --jobs 4
     """  # noqa: D301  # click reads \b
-    from fer_core.components import find_device
+    from fer_core.components import find_value
     from fer_core.experiments.plan import make_plan, take_shard
     from fer_core.experiments.schema import check_experiment
 
     if place == "ray" and jobs != 1:
         raise FerError("--jobs deals out this machine: on Ray, set cpus and gpus of a run in the experiment file")
     if device != "auto":
-        find_device(device)
+        find_value("devices", device)
     values, source = _values(file, options, overrides, grid)
     found = check_experiment(values, source)
     runs = take_shard(make_plan(found), shard)

@@ -15,6 +15,7 @@ from fer_core.cli.options import json_option, print_json
 from fer_core.errors import FerError, nearest
 from fer_core.plugins import SPECS, Entry, load_plugins, normalize
 from fer_core.records import Record
+from fer_core.types import bare
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
@@ -25,15 +26,19 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 def info(name: str, as_json: bool) -> None:
     """Describe NAME: a model, a dataset, or any other name that `fer-run list` shows."""
     plugins = load_plugins()
-    kinds = [kind for kind in registry.KINDS if plugins.claims(kind, name)]
-    if not kinds:
+    found: dict[str, dict[str, Json]] = {}
+    for kind in registry.KINDS:
+        claims = plugins.claims(kind, name)
+        for entry in claims:
+            noun, label = registry.singular(kind), plugins.canonical(kind, entry.qualified)
+            found[noun if len(claims) == 1 else f"{noun} {label}"] = _facts(kind, label, entry)
+    if not found:
         raise FerError(_missing(name))
-    found = {registry.singular(kind): _facts(kind, name) for kind in kinds}
     if as_json:
         print_json(found)
         return
     for number, (noun, facts) in enumerate(found.items()):
-        click.echo(("\n" if number else "") + f"{noun} {facts.pop('name')}")
+        click.echo(("\n" if number else "") + f"{noun.partition(' ')[0]} {facts.pop('name')}")
         _print(facts, "  ")
 
 
@@ -42,15 +47,13 @@ def _missing(name: str) -> str:
         if normalize(name) in map(normalize, registry.known()[kind]):
             registry.find(kind, name)  # raises, naming the distribution that brings it
     names = [key for kind in registry.KINDS for key in registry.names(kind)]
-    return f"nothing is called {name!r}: {nearest(name, names)}{registry.suspects(*registry.KINDS)}"
+    return f"nothing is called {name!r}: {nearest(bare(name), names)}{registry.suspects(*registry.KINDS)}"
 
 
-def _facts(kind: str, name: str) -> dict[str, Json]:
-    spec = registry.find(kind, name) if kind in SPECS else None
-    entry = load_plugins().claims(kind, name)[0]
-    facts: dict[str, Json] = {"name": entry.name}
-    if spec is not None:
-        facts |= {name: _plain(value) for name, value in vars(spec).items()}
+def _facts(kind: str, name: str, entry: Entry) -> dict[str, Json]:
+    facts: dict[str, Json] = {"name": name}
+    if kind in SPECS:
+        facts = {key: _plain(value) for key, value in vars(entry.value).items()} | facts
     facts["from"] = f"{entry.plugin.distribution} {entry.plugin.version} (plugin {entry.plugin.name})"
     if kind != "commands":
         facts |= _factory_facts(kind, entry)
@@ -60,7 +63,7 @@ def _facts(kind: str, name: str) -> dict[str, Json]:
 def _factory_facts(kind: str, entry: Entry) -> dict[str, Json]:
     """Signature and documentation of the factory, which is imported for it."""
     try:
-        factory = registry.factory(kind, entry.name)
+        factory = registry.factory(kind, entry.qualified)
     except FerError as error:  # the rest is still worth showing
         return {"signature": f"unknown: {error}"}
     if not callable(factory):

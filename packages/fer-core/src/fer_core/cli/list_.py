@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import click
 
 from fer_core import registry
 from fer_core.cli.options import json_option, print_json
 from fer_core.plugins import Entry, load_plugins
+
+
+@dataclass(frozen=True)
+class Row:
+    """One name: where it comes from, and which other distributions have it too."""
+
+    name: str
+    qualified: str
+    clashes_with: list[str]
+    summary: str
+    aliases: list[str]
+    plugin: str
+    distribution: str
+    version: str
 
 
 @click.command("list")
@@ -21,9 +35,9 @@ def list_(kind: str | None, as_json: bool) -> None:
     detectors, templates or commands.
     """
     kinds = [registry.check_kind(kind)] if kind else registry.KINDS
-    found = {name: [_row(entry) for entry in _entries(name)] for name in kinds}
+    found = {name: [_row(name, entry) for entry in _entries(name)] for name in kinds}
     if as_json:
-        print_json(found)
+        print_json({name: [asdict(row) for row in rows] for name, rows in found.items()})
         return
     for number, (name, rows) in enumerate(found.items()):
         if kind is None:
@@ -35,23 +49,27 @@ def _entries(kind: str) -> list[Entry]:
     return [entry for claims in load_plugins().entries[kind].values() for entry in claims]
 
 
-def _row(entry: Entry) -> dict[str, Any]:
-    value = entry.value
-    return {
-        "name": entry.name,
-        "summary": getattr(value, "summary", None) or getattr(value, "help", ""),
-        "aliases": list(getattr(value, "aliases", ())),
-        "plugin": entry.plugin.name,
-        "distribution": entry.plugin.distribution,
-        "version": entry.plugin.version,
-    }
+def _row(kind: str, entry: Entry) -> Row:
+    claims = [other for name in entry.names for other in load_plugins().claims(kind, name)]
+    return Row(
+        name=entry.name,
+        qualified=entry.qualified,
+        clashes_with=sorted({other.plugin.distribution for other in claims if other is not entry}),
+        summary=getattr(entry.value, "summary", "") or getattr(entry.value, "help", ""),
+        aliases=list(entry.names[1:]),
+        plugin=entry.plugin.name,
+        distribution=entry.plugin.distribution,
+        version=entry.plugin.version,
+    )
 
 
-def _print(kind: str, rows: list[dict[str, Any]], indent: str) -> None:
-    name_width = max((len(row["name"]) for row in rows), default=0)
-    home_width = max((len(row["distribution"]) for row in rows), default=0)
-    for row in rows:
-        line = f"{indent}{row['name']:<{name_width}}  {row['distribution']:<{home_width}}  {row['summary']}"
+def _print(kind: str, rows: list[Row], indent: str) -> None:
+    names = [row.qualified if row.clashes_with else row.name for row in rows]
+    name_width = max(map(len, names), default=0)
+    home_width = max((len(row.distribution) for row in rows), default=0)
+    for name, row in zip(names, rows, strict=True):
+        clash = f"(clash: {', '.join(row.clashes_with)} has this name too)" if row.clashes_with else ""
+        line = f"{indent}{name:<{name_width}}  {row.distribution:<{home_width}}  {row.summary}  {clash}"
         click.echo(line.rstrip())
     if not rows:
         click.echo(f"{indent}none installed{_hint(kind)}")

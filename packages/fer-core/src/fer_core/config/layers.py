@@ -11,9 +11,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from fer_core.config.names import shorten_names
 from fer_core.config.schema import Component, Config, Section, expectation, plain, schema_keys, section_of
 from fer_core.config.yaml_text import MAX_DEPTH, MAX_KEY, Tree, Yaml, flow, parse_yaml, read_yaml
 from fer_core.errors import FerError, nearest, one_line
+from fer_core.plugins import load_plugins
 from fer_core.refs import read_resource
 from fer_core.types import DatasetSpec, ModelSpec
 
@@ -42,7 +44,8 @@ def resolve_config(
     The recipe is that of the dataset, or `default` where there is none: recipes do not inherit from one another.
 
     Mappings merge key by key and lists are replaced. A layer that gives a component (`optimizer`, ...) another
-    name drops what earlier layers said of that component.
+    name drops what earlier layers said of that component. A recipe's names mean the components of its own
+    distribution where several claim a name.
 
     Args:
         model: Its recipe for the dataset is a layer.
@@ -56,16 +59,18 @@ def resolve_config(
     """
     merge = Merge()
     merge.add({"model": {"name": model.name}, "data": {"name": dataset.name}}, COMMAND_LINE)
-    merge.names = {"model": (model.name, *model.aliases), "data": (dataset.name, *dataset.aliases)}
+    merge.specs = {"model": ("models", model), "data": ("datasets", dataset)}
     recipe = model.recipe_for(dataset.name)
     if recipe in model.recipes:
         layer = one_line(f"recipe {model.name}/{recipe}")
-        merge.add(_read_recipe(model.recipes[recipe], layer), layer)
+        homes = [entry.plugin.distribution for entry in load_plugins().claims("models", model.name)]
+        home = homes[0] if len(homes) == 1 else ""
+        merge.add(shorten_names(_read_recipe(model.recipes[recipe], layer), home), layer)
     for file in files:
         layer = one_line(str(file))
-        merge.add(read_yaml(Path(file), layer), layer)
+        merge.add(shorten_names(read_yaml(Path(file), layer)), layer)
     for override in overrides:
-        merge.add(_parse_override(override), OVERRIDE)
+        merge.add(shorten_names(_parse_override(override)), OVERRIDE)
     for key, value in (flags or {}).items():
         if value is not None:
             merge.add(_nest(key, value, COMMAND_LINE), COMMAND_LINE)
@@ -97,12 +102,12 @@ def _complete(values: object, layer: str) -> Config:
 
 
 class Merge:
-    """The values so far, the origin of each, and the names that `model` and `data` may have."""
+    """The values so far, the origin of each, and kind and spec of what `model` and `data` must name."""
 
     def __init__(self) -> None:
         self.values: Tree = {}
         self.origin: dict[str, str] = {}
-        self.names: dict[str, tuple[str, ...]] = {}
+        self.specs: dict[str, tuple[str, ModelSpec | DatasetSpec]] = {}
         self._merge(self.values, _defaults(Config), Config, (), DEFAULTS)
 
     def add(self, values: Any, layer: str) -> None:
@@ -141,7 +146,7 @@ class Merge:
                 if value:  # else nothing is added, and the present values keep their origin
                     self.origin.pop(".".join(path), None)
                     self._merge(present, value, None, path, layer)
-            elif key == "name" and path[0] in self.names and len(path) == 2:
+            elif key == "name" and path[0] in self.specs and len(path) == 2:
                 self._check_name(path[0], value, layer)
             else:
                 self._forget(path)
@@ -155,7 +160,7 @@ class Merge:
             value = {"name": value}
         if not isinstance(value, dict):
             raise FerError(f"{'.'.join(path)} is {show(value)} ({layer}): expected {expectation(path)}")
-        if component and "name" in value and path[0] not in self.names:
+        if component and "name" in value and path[0] not in self.specs:
             parent = self.values
             for part in path[:-1]:
                 parent = _branch(parent, part)
@@ -168,10 +173,10 @@ class Merge:
 
     def _check_name(self, section: str, value: Yaml, layer: str) -> None:
         """The command names model and dataset; a layer may repeat the name but not change it."""
-        names = self.names[section]
-        if _fold(value) not in map(_fold, names):
+        kind, spec = self.specs[section]
+        if not isinstance(value, str) or not load_plugins().means(kind, value, spec):
             raise FerError(
-                f"{section}.name is {show(value)} ({layer}), but the command is for {names[0]}:"
+                f"{section}.name is {show(value)} ({layer}), but the command is for {spec.name}:"
                 " remove the key or name the other in the command"
             )
 

@@ -12,7 +12,7 @@ from fer_core.data.table import check_table
 from fer_core.data.union import UnionSpec, find_dataset, part_options, part_roots, unite
 from fer_core.errors import FerError
 from fer_core.plugins import load_plugins
-from fer_core.types import FERDataset, data_root
+from fer_core.types import FERDataset, bare, data_root
 
 if TYPE_CHECKING:
     from fer_core.data.classes import ClassTable
@@ -55,7 +55,7 @@ def _open_one(
 ) -> FERDataset:
     component = spec.name if isinstance(name, str) else spec
     check("datasets", component, options)
-    folder = data_root(spec.name, root, os.environ).expanduser()
+    folder = data_root(bare(spec.name), root, os.environ).expanduser()
     if spec.needs_root and not folder.exists():
         raise FerError(
             f"{spec.name}: {folder} does not exist; get the data from {spec.homepage} and give its folder with "
@@ -70,6 +70,8 @@ def _open_one(
             details=_layouts(spec),
         ) from error
     _check_type(dataset, spec)
+    if spec.name != bare(spec.name):  # another distribution has a dataset of that name
+        dataset.name = spec.name
     check_table(dataset)
     dataset.alignment = dataset.alignment or spec.alignment
     return dataset

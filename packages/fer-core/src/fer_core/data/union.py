@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fer_core import registry
 from fer_core.data.table import published_counts
 from fer_core.errors import FerError, nearest
-from fer_core.plugins import load_plugins, normalize
+from fer_core.plugins import load_plugins
 from fer_core.types import DatasetSpec, FERDataset
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from fer_core.data.classes import ClassTable
     from fer_core.data.packs import Pack
+    from fer_core.provenance import Component
 
 PLUS = "+"
 
@@ -42,7 +43,7 @@ def find_dataset(name: str) -> DatasetSpec:
     if PLUS not in name or load_plugins().claims("datasets", name):
         spec: DatasetSpec = registry.find("datasets", name)
         return spec
-    parts = tuple(registry.find("datasets", part) for part in _part_names(name))
+    parts = tuple(registry.find("datasets", part) for part in part_names(name))
     names = [part.name for part in parts]
     if len(set(names)) < len(names):
         raise FerError(f"{name} names one dataset twice: name different ones, or one alone")
@@ -62,14 +63,19 @@ def find_dataset(name: str) -> DatasetSpec:
     )
 
 
-def _part_names(name: str) -> list[str]:
-    """`fer++rafdb` -> `fer+`, `rafdb`: a name may itself end with the sign."""
+def recorded_dataset(name: str, components: Iterable[Component]) -> str:
+    """The name under which a dataset, or several as `a+b`, is known here that a record calls `name`."""
+    return PLUS.join(registry.recorded("datasets", part, components) for part in part_names(name))
+
+
+def part_names(name: str) -> list[str]:
+    """`fer++rafdb` -> `fer+`, `rafdb`: a name may itself end with the sign, before its distribution too."""
     names: list[str] = []
     for part in name.split(PLUS):
-        if part:
+        if part and not part.startswith("@"):
             names.append(part)
         elif names:
-            names[-1] += PLUS
+            names[-1] += PLUS + part
     return names
 
 
@@ -105,7 +111,7 @@ def part_options(spec: UnionSpec, options: Mapping[str, Any]) -> dict[str, dict[
 
 def _part_of(spec: UnionSpec, name: str, where: str) -> str:
     for part in spec.parts:
-        if normalize(name) in map(normalize, (part.name, *part.aliases)):
+        if load_plugins().means("datasets", name, part):
             return part.name
     known = [part.name for part in spec.parts]
     raise FerError(f"{where} names {name}, which is no part of {spec.name}: {nearest(name, known)}")

@@ -85,7 +85,7 @@ def look(network: Network, faces: Sequence[NDArray[np.uint8]], classes: Sequence
     if network.pipeline.views is not None:
         raise NotPossibleError("this network judges several views of a face, so no map is of a whole one")
     images = network.prepare(faces)
-    spec = registry.find("models", network.header.model.name)
+    spec = registry.find("models", network.header.model_name)
     own: Callable[[nn.Module, Tensor], Mapping[str, Tensor]] | None = (
         None if spec.attention is None else resolve(spec.attention)
     )

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fer_core import distributed
-from fer_core.components import find_device
+from fer_core.components import find_value
 from fer_core.errors import FerError
 from fer_core.machine import Machine
 
@@ -167,11 +167,11 @@ class Engine:
 
 def _find_device(name: str) -> tuple[Device, torch.device]:
     if name == "auto":
-        candidates = ((kind, find_device(kind)) for kind in AUTO_ORDER)
+        candidates = ((kind, find_value("devices", kind)) for kind in AUTO_ORDER)
         kind, device = next((kind, device) for kind, device in candidates if device.missing() is None)
         return device, _own_device(device)
     kind, _, index = name.partition(":")
-    device = find_device(kind)
+    device = find_value("devices", kind)
     reason = device.missing()
     if reason is not None:
         raise FerError(f"device {name} is not available: {reason}; use --device auto or --device cpu")

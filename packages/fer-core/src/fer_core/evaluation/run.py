@@ -137,8 +137,13 @@ def resume_run(folder: Path, device: str, show: Say) -> Path:
         raise FerError(
             f"{folder} is no run folder (it has no {run_folder.CONFIG}): name one that fer-run train made"
         )
-    config = load_config(folder / run_folder.CONFIG)
     stored = Environment.read(folder / run_folder.ENVIRONMENT, ADVICE)
+    with load_plugins().as_recorded(stored.components):
+        return _resume(folder, stored, device, show)
+
+
+def _resume(folder: Path, stored: Environment, device: str, show: Say) -> Path:
+    config = load_config(folder / run_folder.CONFIG)
     engine = _start_engine(config, stored.device if device == "auto" else device, stored.precision)
     log = RunLog(show)
     if (folder / run_folder.RESULT).is_file():

@@ -17,13 +17,14 @@ from fer_core.data.union import UnionSpec, find_dataset
 from fer_core.errors import FerError
 from fer_core.experiments.schema import PER_SPLIT, Experiment
 from fer_core.experiments.splits import SplitChoice, expand_split
-from fer_core.plugins import normalize
+from fer_core.plugins import load_plugins
 from fer_core.runs.records import FORMAT, Membership
 from fer_core.training.components import check_components
+from fer_core.types import ModelSpec
 
 if TYPE_CHECKING:
     from fer_core.config import Config
-    from fer_core.types import DatasetSpec, ModelSpec
+    from fer_core.types import DatasetSpec
 
 DECIDED = {"data.split": "splits", "data.root": "data", "train.seed": "seeds", "model.name": "models"}
 """Keys of a configuration that an experiment decides elsewhere, and where."""
@@ -215,8 +216,8 @@ def _layers(experiment: Experiment, model: ModelSpec, dataset: DatasetSpec, reci
 
 
 def _named(names: Sequence[str] | None, spec: ModelSpec | DatasetSpec) -> bool:
-    own = {normalize(name) for name in (spec.name, *spec.aliases)}
-    return names is None or any(normalize(name) in own for name in names)
+    kind = "models" if isinstance(spec, ModelSpec) else "datasets"
+    return names is None or any(load_plugins().means(kind, name, spec) for name in names)
 
 
 def _grid(experiment: Experiment) -> list[tuple[str, ...]]:

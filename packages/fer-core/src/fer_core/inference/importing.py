@@ -16,8 +16,9 @@ from fer_core.hookspecs import HOOK_API
 from fer_core.preprocessing import Preprocessing
 from fer_core.provenance import Model
 from fer_core.refs import resolve
+from fer_core.training.header import component_of
 from fer_core.training.start import read_backbone, sha256
-from fer_core.types import ClassOrder, DatasetSpec, TaskInfo
+from fer_core.types import ClassOrder, DatasetSpec, TaskInfo, bare
 from fer_core.weights import read_upstream
 from fer_core.weights.address import local_file
 from fer_core.weights.checkpoint import load_state, save_weights, tensor_digest
@@ -109,6 +110,7 @@ def _import_model(
         model=Model(name=spec.name, options=options),
         classes=names,
         preprocessing=preprocessing,
+        components=(component_of("models", spec.name),),
         imported=Imported(sha256=sha256(source), recipe=data.name),
         digests={name: tensor_digest(tensor) for name, tensor in weights.items()},
     )
@@ -148,7 +150,7 @@ def _given_order(classes: tuple[str, ...], number: int | None) -> ClassOrder:
 
 def _authors_order(spec: ModelSpec, data: DatasetSpec, number: int | None) -> ClassOrder:
     """The order that the model's authors have for a dataset, never one that is only likely."""
-    known = [order for order in spec.class_orders if order.dataset == data.name]
+    known = [order for order in spec.class_orders if order.dataset == bare(data.name)]
     fitting = [order for order in known if number in (None, len(order.classes))]
     if len(fitting) == 1:
         return fitting[0]

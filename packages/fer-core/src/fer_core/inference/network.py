@@ -56,7 +56,7 @@ class Network:
         """
         model, header = build_from_checkpoint(checkpoint)
         if fast:
-            model = inference_form(model, header.model.name)
+            model = inference_form(model, header.model_name)
         engine.prepare(model)
         return cls(checkpoint, model, header, engine)
 

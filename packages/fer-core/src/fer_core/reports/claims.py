@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fer_core import registry
 from fer_core.errors import FerError
+from fer_core.types import bare
 
 if TYPE_CHECKING:
     from fer_core.reports.compare import Score, Table
@@ -66,7 +67,7 @@ def find_claims(table: Table) -> list[Reproduction]:
 
 
 def _fits(claim: Claim, dataset: str, recipe: str) -> bool:
-    return claim.dataset == dataset and claim.recipe in ("", recipe)
+    return claim.dataset == bare(dataset) and claim.recipe in ("", recipe)
 
 
 def _claims(model: str) -> Sequence[Claim]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -94,7 +95,19 @@ class EarlyStopping(Callback):
 
 
 class CSVLog(Callback):
-    """Write `metrics.csv` beside `metrics.jsonl`: one line an evaluation, nested names joined by a dot."""
+    """Write the rows of `metrics.jsonl` as a table: one line an evaluation, nested names joined by a dot.
+
+    Args:
+        file: Its name in the run's folder.
+
+    Raises:
+        FerError: `file` is not the name of a CSV file, or of one that every run has.
+    """
+
+    def __init__(self, *, file: str = "metrics.csv") -> None:
+        if not re.fullmatch(r"[\w.-]+\.csv", file) or file.startswith("predictions-"):
+            raise FerError(f"csv_log.file is {file}: give a name such as metrics.csv, which no other file has")
+        self.file = file
 
     def on_evaluation(self, trainer: Trainer, row: MetricsRow) -> None:
         """Rewrite the file from the history, so that a resumed run has no line twice."""
@@ -104,7 +117,7 @@ class CSVLog(Callback):
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        write_text(trainer.folder / "metrics.csv", text.getvalue())
+        write_text(trainer.folder / self.file, text.getvalue())
 
 
 class Progress(Callback):

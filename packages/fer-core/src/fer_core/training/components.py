@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fer_core import registry
-from fer_core.components import Origin, check, find_device
+from fer_core.components import Origin, check, find_value
 from fer_core.data.transforms import build_pipeline
 from fer_core.preprocessing import Preprocessing
 
@@ -36,9 +35,9 @@ def check_components(config: Config, origin: Origin | None = None) -> None:
         check(kind, component.name, component.options, origin=origin)
     check("trainers", config.train.trainer, {}, origin=origin)
     if config.run.device != "auto":
-        find_device(config.run.device, origin)
+        find_value("devices", config.run.device, "run.device", origin)
     if data.alignment is not None and data.alignment.template is not None:
-        registry.find("templates", data.alignment.template)
+        find_value("templates", data.alignment.template, "data.alignment.template", origin)
     preprocessing = Preprocessing.from_config(data)
     build_pipeline(preprocessing, data.train_transforms, "data.train_transforms", origin)
     build_pipeline(preprocessing, data.eval_transforms, "data.eval_transforms", origin)

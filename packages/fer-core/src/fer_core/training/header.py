@@ -41,10 +41,11 @@ def list_components(config: Config) -> tuple[Component, ...]:
         *(("transforms", _name(item)) for item in (*data.train_transforms, *data.eval_transforms)),
         *(("callbacks", callback.name) for callback in config.callbacks),
     }
-    return tuple(sorted({_component(*each) for each in named}, key=lambda of: (of.kind, of.name)))
+    return tuple(sorted({component_of(*each) for each in named}, key=lambda of: (of.kind, of.name)))
 
 
-def _component(kind: str, name: str) -> Component:
+def component_of(kind: str, name: str) -> Component:
+    """A component by its name, and the distribution that brings it. Raises FerError where it does not exist."""
     found = registry.entry(kind, name)
     home = found.plugin
     return Component(kind=kind, name=found.name, distribution=home.distribution, version=home.version)

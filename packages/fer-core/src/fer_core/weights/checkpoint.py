@@ -141,7 +141,7 @@ class _BuildError(FerError):
 
 
 def _build(path: Path, header: Header) -> torch.nn.Module:
-    name, options = header.model.name, header.model.options
+    name, options = header.model_name, header.model.options
     info = TaskInfo(classes=header.classes, input_size=header.preprocessing.input_size)
     try:
         model: torch.nn.Module = build("models", name, options, info, section=f"{_where(path)}: model")

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from fer_core import registry
 from fer_core.preprocessing import Preprocessing
 from fer_core.provenance import Calibration, Component, Dataset, Model, Split, Start
 from fer_core.records import Classes, Count, Name, Number, Record, Sha256, Text, misfit
@@ -127,6 +128,11 @@ class Header(Record):
     heads: dict[Name, Head] = {}
     card: ModelCard | None = None
     digests: dict[str, Sha256] = {}
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model as it is registered here."""
+        return registry.recorded("models", self.model.name, self.components)
 
     @property
     def temperature(self) -> float:
