@@ -35,7 +35,7 @@ ACCUMULATED = {("poster_pp", dataset) for dataset in DATASETS} | {("gsdnet", "ex
 
 
 def runs_of(name: str, splits: str):
-    return make_plan(check_experiment({**read_experiment(name), "splits": [splits]}, name))
+    return make_plan(check_experiment({**read_experiment(name), "splits": [splits]}, name), name)
 
 
 def test_crossval_is_the_recipe_of_its_scripts() -> None:
@@ -71,7 +71,7 @@ def test_splits_are_those_of_scikit_learn_in_order_of_the_label_file(name, first
     table = faces.table
     outer = ShuffleSplit(n_splits=10, test_size=0.2, random_state=42).split(np.arange(len(table)))
     plan = check_experiment({**read_experiment(name), "models": ["dan"], "datasets": ["synthetic"]}, name)
-    for number, (run, (rest, test)) in enumerate(zip(make_plan(plan), outer, strict=True)):
+    for number, (run, (rest, test)) in enumerate(zip(make_plan(plan, plan.name), outer, strict=True)):
         train, val = train_test_split(rest, test_size=0.25, random_state=number + first)
         found = make_split(faces, {}, run.config.data.split, holdout=0.1, seed=0, select="best:val")
         for part, rows in (("train", train), ("val", val), ("test", test)):

@@ -44,7 +44,7 @@ def refused(*arguments: str) -> str:
 
 def plan(**values):
     base = {"models": ["tiny"], "datasets": ["bars"]}
-    return make_plan(check_experiment({**base, **values}, "test"))
+    return make_plan(check_experiment({**base, **values}, "test"), "test")
 
 
 @pytest.mark.parametrize(

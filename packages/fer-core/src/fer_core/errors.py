@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import IntEnum
 
+MAX_LENGTH = 1_000
+"""Characters of a message."""
+
 
 class ExitStatus(IntEnum):
     """What `fer-run` ends with; `docs/reference/outcomes.md` explains each."""
@@ -34,7 +37,7 @@ class FerError(Exception):
 
     def __init__(self, message: str, details: str = "") -> None:
         # What a file holds may be quoted in it, line ends and control characters included.
-        super().__init__(one_line(" ".join(message.splitlines())))
+        super().__init__(_short(one_line(" ".join(message.splitlines()))))
         self.details = details
 
 
@@ -60,6 +63,11 @@ class InterruptedRunError(FerError):
 def one_line(text: str) -> str:
     """`text` with everything escaped that would break a line or a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _short(text: str) -> str:
+    """`text` without the middle of what nobody would read; its end says what to do."""
+    return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH // 2]} ... {text[-MAX_LENGTH // 2 :]}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -69,7 +69,7 @@ def experiment(
         find_value("devices", device)
     values, source = _values(file, options, overrides, grid)
     found = check_experiment(values, source)
-    runs = take_shard(make_plan(found), shard)
+    runs = take_shard(make_plan(found, source), shard)
     if not dry_run and runs:
         from fer_core.experiments.check import check_runs
 

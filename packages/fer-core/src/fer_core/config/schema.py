@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -24,6 +26,19 @@ from fer_core.faces import MAX_SIDE, Alignment
 IMAGENET_MEAN = [0.485, 0.456, 0.406]
 IMAGENET_STD = [0.229, 0.224, 0.225]
 
+
+def _path(text: str) -> str:
+    try:
+        parts = os.fsencode(text).split(b"/")
+    except UnicodeEncodeError:
+        parts = [b"\0"]
+    if b"\0" in b"".join(parts) or max(map(len, parts)) > 255 or len(text) > 4_000:
+        raise ValueError("a path that file systems can hold")
+    return text
+
+
+Folder = Annotated[str, Field(min_length=1), AfterValidator(_path)]
+"""A path."""
 _Text = Annotated[str, Field(min_length=1)]
 _Count = Annotated[int, Field(ge=1)]
 
@@ -124,7 +139,7 @@ class Data(Section):
     """What is trained on, and how it reaches the model."""
 
     name: str = _key(..., "a name", "Dataset; the command line's argument.", min_length=1)
-    root: str | None = _key(
+    root: Folder | None = _key(
         None, "a folder or null", "Folder of the dataset (`--data`); null: `$FER_DATA/NAME`, else `./data/NAME`."
     )
     options: dict[str, Any] = _key({}, "a mapping", "Options of the dataset's factory, see `fer-run info NAME`.")
@@ -277,8 +292,8 @@ class Train(Section):
 class Run(Section):
     """Where it runs and where its files go; never part of the result."""
 
-    root: str = _key("runs", "a folder", "Folder of all runs.", min_length=1)
-    dir: _Text | None = _key(
+    root: Folder = _key("runs", "a folder", "Folder of all runs.")
+    dir: Folder | None = _key(
         None, "a folder or null", "Folder of exactly this run; null: `ROOT/MODEL-DATASET/TIME-sSEED`."
     )
     device: str = _key("auto", "a device", "Device (`--device`); auto: cuda, else mps, else cpu.", min_length=1)

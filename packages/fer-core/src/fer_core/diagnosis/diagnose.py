@@ -166,7 +166,8 @@ def diagnose_runs(
     parts = tuple(name for name in choose_parts(only) if name not in NEED_NETWORK)
     table = pool_predictions(runs, place)
     faces = Faces(dataset, pack, table, runs[0].classes, spec.group_key)
-    faces.rows(table["id"])  # refuses other data before anything is written
+    for run in runs:  # other data are refused before anything is written
+        faces.rows(() if run.predictions is None else run.predictions["id"], f"{run.folder}: ")
     names = sorted({run.model for run in runs})
     identity = {**_identity(faces, runs[0].fingerprint, POOLED), "runs": len(runs), "models": names}
     folder = Folder(out or place / f"diagnosis-{dataset.name}-{POOLED}", identity)

@@ -49,8 +49,12 @@ class Faces:
         ids = [as_stored(name) for name in self.dataset.table["id"]]
         return dict(zip(ids, range(len(ids)), strict=True))
 
-    def rows(self, ids: Sequence[str] | pd.Series) -> NDArray[np.int64]:
+    def rows(self, ids: Sequence[str] | pd.Series, where: str = "") -> NDArray[np.int64]:
         """Rows of the dataset's table.
+
+        Args:
+            ids: As predictions store them.
+            where: Begins the message of an error.
 
         Raises:
             FerError: The dataset has no such face.
@@ -58,8 +62,8 @@ class Faces:
         absent = [name for name in ids if name not in self.row_of]
         if absent:
             raise FerError(
-                f"{self.dataset.name} has no face '{absent[0]}', of which predictions are stored: give the data "
-                "and the options that the runs were made with"
+                f"{where}{self.dataset.name} has no face '{absent[0]}', of which predictions are stored: give the "
+                "data and the options that the runs were made with"
             )
         return np.array([self.row_of[name] for name in ids], dtype=np.int64)
 

@@ -69,13 +69,24 @@ class Run:
         return Membership(format=FORMAT, experiment=self.experiment, recipe=shared, grid=self.grid)
 
 
-def make_plan(experiment: Experiment) -> list[Run]:
+def make_plan(experiment: Experiment, source: str) -> list[Run]:
     """All runs, those of one split together, so that early results cover all models.
+
+    Args:
+        experiment: What to plan.
+        source: What to call it in messages.
 
     Raises:
         FerError: Unknown names (those of models and datasets in one line), a wrong configuration, an option that a
             component does not take, or two runs of one name.
     """
+    try:
+        return _plan(experiment)
+    except FerError as error:
+        raise FerError(f"{source}: {error}") from None
+
+
+def _plan(experiment: Experiment) -> list[Run]:
     models, datasets = _find_all(experiment)
     _check_settings(experiment)
     roots = _roots(experiment, datasets)
@@ -126,7 +137,7 @@ def _make_run(
     try:
         config = resolve_config(model, dataset, overrides=given, flags=flags).config
     except FerError as error:
-        raise FerError(f"{experiment.name}, {model.name} on {dataset.name}: {error}") from None
+        raise FerError(f"{model.name} on {dataset.name}: {error}") from None
     folder = experiment.folder / f"{model.name}-{dataset.name}"
     folder /= f"{split.slug}-s{seed}-{config_hash(config)[:8]}"
     arguments = ["train", model.name, dataset.name, *(["--data", root] if root else []), "--seed", str(seed)]
@@ -161,7 +172,7 @@ def _find_all(experiment: Experiment) -> tuple[list[ModelSpec], list[DatasetSpec
         except FerError as error:
             problems.append(str(error))
     if problems:
-        raise FerError(f"{experiment.name}: {'; '.join(problems)}")
+        raise FerError("; ".join(problems))
     return models, datasets
 
 
@@ -174,32 +185,31 @@ def _check_settings(experiment: Experiment) -> None:
             for name in when.datasets or ():
                 find_dataset(name)
         except FerError as error:
-            raise FerError(f"{experiment.name}: when[{index}]: {error}") from None
+            raise FerError(f"when[{index}]: {error}") from None
     for where, values in (
         ("shared", experiment.shared),
         ("config", experiment.config),
         *((f"when[{index}].config", when.config) for index, when in enumerate(experiment.when)),
     ):
         for key in _dotted(values):
-            _refuse_decided(experiment, key, where)
+            _refuse_decided(key, where)
     for key in experiment.grid:
-        _refuse_decided(experiment, key, "grid")
+        _refuse_decided(key, "grid")
     for override in experiment.overrides:
         key = override.partition("=")[0].strip()
-        _refuse_decided(experiment, key, "-o")
+        _refuse_decided(key, "-o")
         if key in experiment.grid:
-            raise FerError(f"{experiment.name}: {key} is in the grid and in -o as well: keep one")
+            raise FerError(f"{key} is in the grid and in -o as well: keep one")
     if "shared" in experiment.recipe and not experiment.shared:
         raise FerError(
-            f"{experiment.name}: recipe is shared, but there is no recipe for all: add the section shared, "
-            "or use recipe: paper"
+            "recipe is shared, but there is no recipe for all: add the section shared, or use recipe: paper"
         )
 
 
-def _refuse_decided(experiment: Experiment, key: str, where: str) -> None:
+def _refuse_decided(key: str, where: str) -> None:
     if key in DECIDED or key.startswith("run.") or key == "data.name":
         instead = f"use {DECIDED[key]}" if key in DECIDED else "the experiment decides it, see root and --device"
-        raise FerError(f"{experiment.name}: {key} cannot be set in {where}: {instead}")
+        raise FerError(f"{key} cannot be set in {where}: {instead}")
 
 
 def _layers(experiment: Experiment, model: ModelSpec, dataset: DatasetSpec, recipe: str) -> Iterator[str]:
@@ -231,8 +241,7 @@ def _seeds(experiment: Experiment, split: SplitChoice) -> list[int]:
         return experiment.seeds
     if split.number is None:
         raise FerError(
-            f"{experiment.name}: seeds is {PER_SPLIT}, but the split {split.protocol} has no number: "
-            "give seeds, or a numbered split"
+            f"seeds is {PER_SPLIT}, but the split {split.protocol} has no number: give seeds, or a numbered split"
         )
     return [split.number]
 

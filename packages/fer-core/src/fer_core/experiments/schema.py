@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from fer_core.config.schema import Section
+from fer_core.config.schema import Folder, Section
 from fer_core.config.yaml_text import flow, parse_yaml, read_yaml
 from fer_core.errors import FerError, nearest
 
@@ -37,11 +37,13 @@ class When(Section):
 class Experiment(Section):
     """Runs to make: every model on every dataset, for every split, seed, recipe and value of the grid."""
 
-    name: str = _key("experiment", "a name of letters, digits, - and _", "Its name.", pattern=r"^[\w.-]+$")
-    root: str | None = _key(None, "a folder or null", "Folder of its runs; null: `runs/NAME`.", min_length=1)
+    name: str = _key(
+        "experiment", "a name of letters, digits, - and _", "Its name.", pattern=r"^[\w.-]+$", max_length=100
+    )
+    root: Folder | None = _key(None, "a folder or null", "Folder of its runs; null: `runs/NAME`.")
     models: _Names = _key(..., "a list of models", "Names of models.")
     datasets: _Names = _key(..., "a list of datasets", "Names of datasets, or of several as `a+b`.")
-    data: dict[str, str] = _key({}, "a mapping from datasets to folders", "Folders of the datasets.")
+    data: dict[str, Folder] = _key({}, "a mapping from datasets to folders", "Folders of the datasets.")
     splits: _Names = _key(["official"], "a list of protocols", "As `data.split`; numbers may be `0-4` or `*`.")
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | Literal["per-split"] = _key(
         [0], "whole numbers such as 0-9 or [0, 3], or per-split", "Seeds; per-split: the number of the split."
