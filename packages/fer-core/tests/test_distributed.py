@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fer_core.runs.state import read_state
 
 PLUGIN = """
 import atexit
@@ -236,12 +237,12 @@ def test_a_killed_process_ends_the_run_which_goes_on_with_another_number(launch,
     assert "--resume run" in text
     assert not (tmp_path / "run/result.json").exists()
     stored = tmp_path / "run/config.yaml"
-    done = torch.load(state, weights_only=True)["position"]
-    stored.write_text(stored.read_text().replace("epochs: 4000", f"epochs: {done['epoch'] + 2}"))
+    done = read_state(state).envelope.position
+    stored.write_text(stored.read_text().replace("epochs: 4000", f"epochs: {done.epoch + 2}"))
     printed = finish(launch(1, "train", "--resume", "run"))
     assert "processes was 2, is 1" in printed
     result = json.loads((tmp_path / "run/result.json").read_text())
-    assert result["last"]["step"] > done["step"]
+    assert result["last"]["step"] > done.step
 
 
 def test_sigterm_saves_and_says_how_to_go_on(launch, tmp_path) -> None:

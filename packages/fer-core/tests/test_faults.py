@@ -17,9 +17,9 @@ from pathlib import Path
 import fer_core
 import numpy as np
 import pytest
-import torch
 from fer_core import Loss
 from fer_core.plugins import Entry, Plugin, load_plugins
+from fer_core.runs.state import read_state
 from torch.nn.functional import cross_entropy
 
 PLUGIN = """
@@ -182,7 +182,7 @@ def test_a_folder_that_turns_read_only_is_told_and_keeps_its_state(launch, wait_
     assert process.returncode == 2, text
     assert "Permission denied" in text
     assert "an earlier file is untouched" in text
-    assert torch.load(state, weights_only=True)["position"]["step"] > 0
+    assert read_state(state).envelope.position.step > 0
     shorten(folder)
     assert "written " in end(launch("train", "--resume", "run"))
 
@@ -219,9 +219,9 @@ def test_a_loss_that_is_no_number_ends_the_run_with_its_faces_named(breaking) ->
         fer_core.train("tiny", "bars", device="cpu", show=silent, **breaking)
     found = json.loads(Path("run/nonfinite.json").read_text())
     assert (found["step"], found["loss"], len(found["ids"])) == (6, "nan", 16)
-    state = torch.load("run/last.state.pt", weights_only=True)
-    assert state["position"]["step"] <= 6
-    assert all(value.isfinite().all() for value in state["task"].values())
+    state = read_state(Path("run/last.state.pt"))
+    assert state.envelope.position.step <= 6
+    assert all(value.isfinite().all() for value in state.task.values())
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sam"])
@@ -241,12 +241,12 @@ def test_fp16_overflow_halves_the_scale_and_training_goes_on(breaking, optimizer
     breaking |= {"optimizer": optimizer, "loss": {"name": "log", "factor": 300.0}}
     breaking["train"] = {"epochs": 10, "precision": "fp16"}
     run = fer_core.train("tiny", "bars", device="cpu", show=silent, **breaking)
-    state = torch.load(run.folder / "last.state.pt", weights_only=True)
+    state = read_state(run.folder / "last.state.pt")
     rows = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
     skipped = sum(row["train"].get("skipped_steps", 0) for row in rows)
     assert 0 < skipped < 12
-    assert state["scaler"]["scale"] == 65536 / 2**skipped
-    assert all(value.isfinite().all() for value in state["task"].values())
+    assert state.scaler["scale"] == 65536 / 2**skipped
+    assert all(value.isfinite().all() for value in state.task.values())
     assert run.result.metrics["test"].accuracy > 0.5
 
 

@@ -19,9 +19,10 @@ import torch
 from fer_core import FerError
 from fer_core.config import load_config
 from fer_core.config.yaml_text import parse_yaml
+from fer_core.runs.state import read_state
 from fer_core.testing import make_preprocessing
 from fer_core.weights import read_upstream
-from fer_core.weights.checkpoint import load_state_file, read_header, read_part
+from fer_core.weights.checkpoint import read_header, read_part
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
@@ -238,7 +239,7 @@ def test_damaged_states_of_runs(tmp_path: Path, examples: int) -> None:
     @given(damaged(stored({"format": 1, "position": {"step": 1}, "task": CONTENT})))
     def check(content: bytes) -> None:
         path.write_bytes(content)
-        refuses(load_state_file, path)
+        refuses(read_state, path)
 
     check()
 
@@ -250,7 +251,7 @@ def test_a_state_that_would_run_something_is_refused(tmp_path: Path) -> None:
 
     torch.save({"format": 1, "task": Harm()}, tmp_path / "last.state.pt")
     with pytest.raises(FerError, match="cannot be read"):
-        load_state_file(tmp_path / "last.state.pt")
+        read_state(tmp_path / "last.state.pt")
     assert not (tmp_path / "harm").exists()
 
 

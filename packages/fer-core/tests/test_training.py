@@ -15,6 +15,7 @@ import torch
 from fer_core import FerError, api
 from fer_core.errors import InterruptedRunError
 from fer_core.evaluation import run as whole_run
+from fer_core.runs.state import SavedPosition, read_state
 from fer_core.training import trainer
 from fer_core.training.callbacks import Callback
 from fer_core.training.signals import Signals
@@ -120,8 +121,8 @@ def test_a_run_killed_in_mid_epoch_goes_on_from_its_last_saved_step(tiny, quick,
         kill_at(patch, 6)
         with pytest.raises(Killed):
             run("runs/killed", quick, train={"epochs": 4, "save_every": 2})
-    state = checkpoint.load_state_file(Path("runs/killed/last.state.pt"))
-    assert state["position"] == {"epoch": 1, "batch": 2, "step": 6}
+    state = read_state(Path("runs/killed/last.state.pt"))
+    assert state.envelope.position == SavedPosition(epoch=1, batch=2, step=6)
 
 
 def signal_at(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, number: int, count: int) -> None:
@@ -245,9 +246,9 @@ def test_selecting_on_the_test_split_is_marked(tiny, quick) -> None:
 def test_ema_weights_are_the_product_and_raw_ones_the_state(tiny, quick) -> None:
     done = run("runs/a", quick, train={"epochs": 2, "ema": 0.9, "select": "last"})
     product, _ = checkpoint.load_weights(done.folder / "last.safetensors")
-    state = checkpoint.load_state_file(done.folder / "last.state.pt")
-    assert torch.equal(product["head.weight"], state["ema"]["average"]["head.weight"])
-    assert not torch.equal(product["head.weight"], state["task"]["model.head.weight"])
+    state = read_state(done.folder / "last.state.pt")
+    assert torch.equal(product["head.weight"], state.ema["average"]["head.weight"])
+    assert not torch.equal(product["head.weight"], state.task["model.head.weight"])
 
 
 def test_accumulating_equals_the_whole_batch_without_batch_norm(tiny, quick, monkeypatch) -> None:
@@ -277,7 +278,7 @@ def test_a_diverging_loss_ends_in_one_line_and_leaves_the_checkpoint(tiny, quick
             run("runs/a", quick | {"callbacks": ["poison"]})
     finally:
         del entries["poison"]
-    assert checkpoint.load_state_file(Path("runs/a/last.state.pt"))["position"]["epoch"] == 1
+    assert read_state(Path("runs/a/last.state.pt")).envelope.position.epoch == 1
     assert not Path("runs/a/result.json").exists()
 
 

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 EXPRESSIONS = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
 """Canonical class names, in the order of AffectNet."""
 
+StateDict = dict[str, Any]
+"""What `state_dict()` of torch's objects gives: tensors and plain values, nested."""
+
 Ref = str | Callable[..., Any]
 """An object, or the import reference `"package.module:attribute"` of one, which keeps start-up light."""
 

@@ -21,15 +21,14 @@ from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
 from fer_core.files import write_atomically, write_text
 from fer_core.metrics import save_curves
 from fer_core.plugins import load_plugins
-from fer_core.provenance import Start
 from fer_core.reports.page import REPORT, render_run_report
 from fer_core.runs import folder as run_folder
 from fer_core.runs.records import FORMAT, Environment, Result, Training, Weights
+from fer_core.runs.state import ADVICE, read_state
 from fer_core.training.build import build_setup, open_data
 from fer_core.training.header import list_components
 from fer_core.training.start import check_backbones
 from fer_core.types import EVALUATED
-from fer_core.weights import checkpoint
 
 if TYPE_CHECKING:
     from fer_core.config import Config
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from fer_core.types import Role
 
 Say = Callable[[str], None]
-ADVICE = "the run cannot be resumed, start it again"
 SUMMARY = ("accuracy", "mean_class_accuracy", "macro_f1")
 
 
@@ -156,9 +154,8 @@ def _resume(folder: Path, stored: Environment, device: str, show: Say) -> Path:
     with distributed.main_first():
         data = open_data(config, log)
     saved = (folder / run_folder.STATE).exists()
-    state = checkpoint.load_state_file(folder / run_folder.STATE) if saved else None
-    where = str(folder / run_folder.STATE)
-    start = None if state is None else Start.check(state["start"], where, ADVICE)
+    state = read_state(folder / run_folder.STATE) if saved else None
+    start = None if state is None else state.envelope.start
     setup = build_setup(config, data, engine, log, start, stored.components)
     trainer: Trainer = build("trainers", config.train.trainer, {}, setup, folder)
     if state is not None:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from fer_core.types import StateDict
+
 _EPSILON = 1e-12  # of the authors' code: keeps the climb finite where the gradient vanishes
 
 
@@ -100,16 +102,16 @@ class SAM(Optimizer):
         torch._foreach_mul_(gradients, self.rho / (norm + _EPSILON))
         torch._foreach_add_(parameters, gradients)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """The base optimizer's state."""
         return self.base.state_dict()
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: StateDict) -> None:
         """Load the base optimizer's state."""
         self.base.load_state_dict(state_dict)
         self._share()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> StateDict:
         """Everything a copy needs; torch's own would leave the base out."""
         return {**super().__getstate__(), "base": self.base, "rho": self.rho, "adaptive": self.adaptive}
 

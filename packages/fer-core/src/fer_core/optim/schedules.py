@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from fer_core.errors import FerError
 from fer_core.optim.options import check_number
+from fer_core.types import StateDict
 
 Rule = Callable[[float, int], float]
 """(configured learning rate of a group, units done) -> learning rate of the next unit."""
@@ -39,7 +40,7 @@ class Schedule(LRScheduler):
         """The learning rate of each group for the coming unit."""
         return [self.rule(float(base), self.last_epoch) for base in self.base_lrs]
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Plain values only: the rule comes from the configuration."""
         return {key: value for key, value in super().state_dict().items() if key != "rule"}
 

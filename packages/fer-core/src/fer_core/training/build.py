@@ -25,6 +25,7 @@ from fer_core.engine import Engine
 from fer_core.engine.recompute import recompute_blocks
 from fer_core.errors import FerError
 from fer_core.preprocessing import Preprocessing
+from fer_core.runs.state import DataIdentity
 from fer_core.training.header import make_header
 from fer_core.training.start import load_backbones
 from fer_core.training.task import Task
@@ -93,9 +94,9 @@ class Setup:
     say: Say
 
     @property
-    def data_identity(self) -> dict[str, str]:
-        """What must be equal for a run to go on."""
-        return {"fingerprint": self.data.fingerprint, "split": self.data.split.digest}
+    def data_identity(self) -> DataIdentity:
+        """What must be equal for a run to be resumed."""
+        return DataIdentity(fingerprint=self.data.fingerprint, split=self.data.split.digest)
 
 
 def open_data(config: Config, say: Say) -> Data:

@@ -7,16 +7,21 @@ import io
 import re
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
 
 from fer_core.errors import FerError
 from fer_core.files import write_text
+from fer_core.records import Count, Record
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
     from fer_core.metrics import MetricsRow
     from fer_core.training.trainer import Trainer
+
+PlainState = dict[str, JsonValue]
 
 
 class Callback:
@@ -37,11 +42,11 @@ class Callback:
     def on_end(self, trainer: Trainer) -> None:
         """Training ended, also when an error ended it."""
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> PlainState:
         """What to save."""
         return {}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: PlainState) -> None:
         """Take back what `state_dict` gave."""
 
 
@@ -55,6 +60,11 @@ def scalars(row: MetricsRow) -> dict[str, float]:
         `train/loss` and the loss's other terms, `train/accuracy`, `val/...`, `test/...`, `lr`, `epoch`.
     """
     return {name: value for name, value in row.scalars("/").items() if name != "step"}
+
+
+class _Waiting(Record):
+    best: float | None
+    waited: Count
 
 
 class EarlyStopping(Callback):
@@ -85,13 +95,14 @@ class EarlyStopping(Callback):
         if self.waited >= self.patience:
             trainer.stop = f"no better {trainer.config.train.metric} for {self.waited} evaluations"
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> PlainState:
         """Best score and evaluations since."""
         return {"best": self.best, "waited": self.waited}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: PlainState) -> None:
         """Restore both."""
-        self.best, self.waited = state["best"], state["waited"]
+        found = _Waiting.check(state, "early_stopping", "start the run again")
+        self.best, self.waited = found.best, found.waited
 
 
 class CSVLog(Callback):

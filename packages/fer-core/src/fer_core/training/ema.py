@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fer_core.errors import FerError
+from fer_core.types import StateDict
 
 
 class EMA:
@@ -65,11 +65,11 @@ class EMA:
         finally:
             _copy(own, values)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Tensors and plain values: `updates` and `average`."""
         return {"updates": self.updates, "average": dict(self.average)}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Go on from a saved state.
 
         Raises:

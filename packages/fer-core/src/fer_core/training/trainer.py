@@ -17,7 +17,8 @@ from fer_core.data.random import derive_seed
 from fer_core.errors import FerError
 from fer_core.metrics import MetricsRow, compute_metrics
 from fer_core.runs import folder as run_folder
-from fer_core.runs.records import Best
+from fer_core.runs.records import FORMAT, Best
+from fer_core.runs.state import ADVICE, Envelope, SavedPosition, State, save_state
 from fer_core.training.ema import EMA
 from fer_core.training.guard import LossGuard
 from fer_core.training.predictions import predict
@@ -273,49 +274,71 @@ class Trainer:
         sums = {name: distributed.all_sum(value) for name, value in sorted(self.sums.items())}
         if not distributed.is_main():
             return
-        state = {
-            "format": checkpoint.FORMAT,
-            "data": self.setup.data_identity,
-            "start": self.setup.start.model_dump(),
-            "position": asdict(self.position),
-            "history": [row.plain() for row in self.history],
-            "best": self.best and self.best.plain(),
-            "stop": self.stop,
-            "sums": sums,
-            "scaler": self.engine.scaler.state_dict(),
-            "task": self.task.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict(),
-            "ema": None if self.ema is None else self.ema.state_dict(),
-            "callbacks": {name: callback.state_dict() for name, callback in self.callbacks.items()},
-        }
-        checkpoint.save_state(self.folder / run_folder.STATE, state)
+        envelope = Envelope(
+            format=FORMAT,
+            data=self.setup.data_identity,
+            start=self.setup.start,
+            position=SavedPosition(**asdict(self.position)),
+            history=tuple(self.history),
+            best=self.best,
+            stop=self.stop,
+        )
+        state = State(
+            envelope,
+            sums=sums,
+            scaler=self.engine.scaler.state_dict(),
+            task=self.task.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            scheduler=self.scheduler.state_dict(),
+            ema={} if self.ema is None else self.ema.state_dict(),
+            callbacks={name: callback.state_dict() for name, callback in self.callbacks.items()},
+        )
+        save_state(self.folder / run_folder.STATE, state)
 
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Take back what was saved; the next `fit` goes on from there.
+    def load_state(self, state: State) -> None:
+        """Take back what was saved; the next `fit` resumes from there.
 
         Raises:
-            FerError: The data are not those of the run.
+            FerError: The data are not those of the run, or the state is not one of this training.
         """
-        if state["data"] != self.setup.data_identity:
+        envelope = state.envelope
+        if envelope.data != self.setup.data_identity:
             raise FerError(
                 "the data or their split are not those that this run began with: restore them, or start a new run"
             )
-        self.position = Position(**state["position"])
-        where, advice = str(self.folder / run_folder.STATE), "start the run again"
-        self.history = [MetricsRow.check(row, where, advice) for row in state["history"]]
-        self.best = state["best"] and Best.check(state["best"], where, advice)
-        self.stop = state["stop"]
+        self._check_position(envelope)
+        self.position = Position(**dict(envelope.position))
+        self.history, self.best, self.stop = list(envelope.history), envelope.best, envelope.stop
         share = 1.0 if distributed.is_main() else 0.0
-        self.sums = {name: value.to(self.engine.device) * share for name, value in state["sums"].items()}
-        self.engine.scaler.load_state_dict(state["scaler"])
-        self.task.load_state_dict(state["task"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.load_state_dict(state["scheduler"])
-        if self.ema is not None:
-            self.ema.load_state_dict(state["ema"])
-        for name, callback in self.callbacks.items():
-            callback.load_state_dict(state["callbacks"][name])
+        try:
+            self.sums = {name: value.to(self.engine.device) * share for name, value in state.sums.items()}
+            self.engine.scaler.load_state_dict(state.scaler)
+            self.task.load_state_dict(state.task)
+            self.optimizer.load_state_dict(state.optimizer)
+            self.scheduler.load_state_dict(state.scheduler)
+            if self.ema is not None:
+                self.ema.load_state_dict(state.ema)
+            for name, callback in self.callbacks.items():
+                callback.load_state_dict(state.callbacks[name])
+        except Exception as error:  # each object refuses in its own way what is not its own
+            if isinstance(error, FerError):
+                raise
+            raise self._misfit(f"{type(error).__name__}: {error}") from error
+
+    def _check_position(self, envelope: Envelope) -> None:
+        at, batches = envelope.position, len(self.setup.train_loader)
+        if at.batch >= batches or at.step != at.epoch * batches + at.batch or at.step > self.total_steps:
+            raise self._misfit(
+                f"epoch {at.epoch}, batch {at.batch}, step {at.step} is not a position in "
+                f"{self.total_steps} steps, {batches} an epoch"
+            )
+        last = envelope.history[-1].step if envelope.history else None
+        if at.step == self.total_steps and last != at.step:
+            raise self._misfit("training has ended, but its last evaluation is missing")
+
+    def _misfit(self, reason: str) -> FerError:
+        place = self.folder / run_folder.STATE
+        return FerError(f"{place} does not fit this training ({reason}): {ADVICE}")
 
 
 def _due(every: str | int, step: int) -> bool:

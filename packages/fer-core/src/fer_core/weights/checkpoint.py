@@ -1,8 +1,4 @@
-"""Weights that predict anywhere, and the state that lets a run go on.
-
-Weights are safetensors with one metadata key, `fer`: sorted JSON that names everything prediction needs.
-The state is for resuming on the machine that made it.
-"""
+"""Weights that predict anywhere: safetensors with one metadata key, `fer`, whose JSON is a `Header`."""
 
 from __future__ import annotations
 
@@ -10,7 +6,6 @@ import contextlib
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +22,6 @@ from fer_core.types import TaskInfo
 from fer_core.weights.header import Header, PartHeader
 from fer_core.weights.state import check_state
 
-FORMAT = 1
 KEY = "fer"
 """Metadata key of the header."""
 MAX_HEADER = 1 << 20
@@ -157,26 +151,3 @@ def load_state(model: torch.nn.Module, state: Mapping[str, Tensor], what: str) -
     """Load `state` strictly; a FerError that begins with `what` names the first tensors that differ."""
     check_state(state, model.state_dict(), what)
     model.load_state_dict(dict(state))
-
-
-def save_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Write what a run needs to go on: tensors and plain values only."""
-    write_atomically(path, lambda partial: torch.save(dict(state), partial))
-
-
-def load_state_file(path: Path) -> dict[str, Any]:
-    """Read what `save_state` wrote, executing nothing.
-
-    Raises:
-        FerError: No such file, or unreadable.
-    """
-    if not path.is_file():
-        raise FerError(f"{path.parent} has no {path.name}, so it was never saved: start it again without --resume")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged archive
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FerError(f"{path} cannot be read ({reason}): the run cannot be resumed, start it again") from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise FerError(f"{path} was written by another version of fer: start the run again")
-    return state
