@@ -10,6 +10,7 @@ import torch
 from click.testing import CliRunner
 from fer_core.benchmarking.model import count_flops
 from fer_core.cli import main
+from fer_core.errors import FerError
 from torch import nn
 
 
@@ -52,6 +53,17 @@ def test_the_table_names_every_phase(tiny) -> None:
     assert result.exit_code == 0, result.output
     for phase in ("inference form", "evaluation with data", "training step", "training data", "of matmul"):
         assert phase in result.stdout
+
+
+def test_a_model_that_cannot_be_measured_leaves_the_others(tiny, monkeypatch) -> None:
+    def refuse(name: str, *_: object, **__: object) -> None:
+        raise FerError(f"{name} has no recipe")
+
+    monkeypatch.setattr("fer_core.benchmarking.measure_model", refuse)
+    result = fer_run("benchmark", "tiny", "--device", "cpu", "--seconds", "0", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["models"] == []
+    assert result.stderr.splitlines()[0] == "warning  tiny: tiny has no recipe"
 
 
 def test_an_unknown_model_is_refused_before_anything_is_measured(tiny) -> None:

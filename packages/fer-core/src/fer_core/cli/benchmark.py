@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fer_core.cli.options import device_option, json_option, precision_option
+from fer_core.cli.options import check_complete, device_option, json_option, precision_option
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:
@@ -69,16 +69,27 @@ def benchmark(
     engine = Engine.start(device, precision, compile=compiled)
     size = batch or (8 if engine.device.type == "cpu" else 64)
     ceiling = measure_ceiling(engine, seconds)
-    benches = [measure_model(name, engine, ceiling, batch=size, seconds=seconds) for name in models]
+    benches: list[Bench] = []
+    left_out: list[str] = []
+    for name in models:
+        try:
+            benches.append(measure_model(name, engine, ceiling, batch=size, seconds=seconds))
+        except FerError as error:
+            left_out.append(name)
+            click.echo(f"warning  {name}: {error}", err=True)
     hardware = describe_hardware(engine)
     text = to_json(benches, ceiling, hardware)
-    click.echo(text) if as_json else _show(benches, ceiling, hardware)
-    if out is not None:
+    if as_json:
+        click.echo(text)
+    elif benches:
+        _show(benches, ceiling, hardware)
+    if out is not None and benches:
         from fer_core.files import write_text
 
         write_text(out / "benchmark.json", text + "\n")
         draw(out / "benchmark.png", benches, hardware)
         click.echo(f"written  {out}: benchmark.json, benchmark.png", err=as_json)
+    check_complete(left_out)
 
 
 def _show(benches: list[Bench], ceiling: Ceiling, hardware: Hardware) -> None:

@@ -10,6 +10,7 @@ import click
 
 from fer_core.cache import cache_root
 from fer_core.cli.options import (
+    check_complete,
     config_option,
     data_option,
     dataset_options,
@@ -150,9 +151,16 @@ def remove(names: tuple[str, ...], everything: bool) -> None:
     if bool(names) == everything:
         raise FerError("say which packs to remove: names of datasets, names of packs, or --all alone")
     packs = list_packs(cache_root())
+    left_out: list[str] = []
     for stored in packs if everything else choose_packs(packs, names):
-        remove_pack(stored)
-        click.echo(f"removed {stored.name} ({stored.dataset}, {gigabytes(stored.bytes)})")
+        try:
+            remove_pack(stored)
+        except FerError as error:
+            left_out.append(stored.name)
+            click.echo(f"warning  {error}", err=True)
+        else:
+            click.echo(f"removed {stored.name} ({stored.dataset}, {gigabytes(stored.bytes)})")
+    check_complete(left_out)
 
 
 @data.command()
