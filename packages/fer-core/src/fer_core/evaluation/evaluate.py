@@ -19,7 +19,7 @@ from fer_core.metrics import Metrics, compute_metrics, save_confusion
 from fer_core.runs.folder import EVALUATION, PREDICTIONS
 from fer_core.runs.predictions import GROUP, write_predictions
 from fer_core.runs.records import FORMAT, Evaluated, EvaluationRecord, LabelSpace
-from fer_core.training.predictions import predict
+from fer_core.training.predictions import check_finite, predict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -153,6 +153,7 @@ def evaluate_network(
         found = predict(network.model, loader, network.engine, network.temperature)
     seconds = time.perf_counter() - began
     loader.close()
+    check_finite(found.probabilities, str(network.checkpoint))
     ids = dataset.table["id"].to_numpy()[found.rows].tolist()
     probabilities = match.probabilities(found.probabilities)
     metrics = compute_metrics(found.labels, probabilities, match.classes)

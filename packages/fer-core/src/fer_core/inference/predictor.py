@@ -16,7 +16,7 @@ from fer_core.errors import FerError
 from fer_core.inference.network import Network
 from fer_core.inference.sources import Source, read_images
 from fer_core.runs.resolve import resolve_weights
-from fer_core.training.predictions import logits_of
+from fer_core.training.predictions import check_finite, logits_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,12 +78,13 @@ class Predictor:
         """As `stream`, but an image that cannot be read becomes a `Failed` in its place, and the next ones follow.
 
         Raises:
-            FerError: A source is missing, or a folder holds no image.
+            FerError: A source is missing, a folder holds no image, or the network gives no finite probabilities.
         """
         images = read_images(sources)
         while group := list(islice(images, BATCH)):
             pictures = [image for _, image in group if not isinstance(image, FerError)]
-            rows = iter(self.probabilities(pictures).tolist() if pictures else ())
+            names = [name for name, image in group if not isinstance(image, FerError)]
+            rows = iter(self._predict(pictures, names).tolist() if pictures else ())
             for name, image in group:
                 yield Failed(name, image) if isinstance(image, FerError) else self._face(name, next(rows))
 
@@ -96,11 +97,20 @@ class Predictor:
         """Class names, in the order of the probabilities."""
         return self.network.classes
 
-    @torch.inference_mode()
     def probabilities(self, faces: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
-        """Probabilities float32 [N, C] of RGB faces, uint8 [H, W, 3], sizes may differ."""
+        """Probabilities float32 [N, C] of RGB faces, uint8 [H, W, 3], sizes may differ.
+
+        Raises:
+            FerError: One is not finite.
+        """
+        return self._predict(faces, [f"array {number}" for number in range(len(faces))])
+
+    @torch.inference_mode()
+    def _predict(self, faces: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> torch.Tensor:
         network = self.network
         batch = network.engine.place({"image": network.prepare(faces)})
         with network.engine.autocast():
             logits = logits_of(network.model, batch["image"])
-        return (logits / network.temperature).softmax(dim=1).cpu()
+        probabilities = (logits / network.temperature).softmax(dim=1).cpu()
+        check_finite(probabilities, str(network.checkpoint), names)
+        return probabilities

@@ -9,9 +9,12 @@ import numpy as np
 import torch
 
 from fer_core import distributed
+from fer_core.errors import FerError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
     from torch import Tensor, nn
 
     from fer_core.data.loader import Loader
@@ -40,6 +43,26 @@ def logits_of(model: nn.Module, images: Tensor) -> Tensor:
         return torch.cat([logits_of(model, part) for part in parts]).view(faces, views, -1).mean(1)
     logits: Tensor = model(images)["logits"]
     return logits.float()
+
+
+def check_finite(probabilities: ArrayLike, what: str, names: Sequence[str] = ()) -> None:
+    """Refuse predictions that are no predictions.
+
+    Args:
+        probabilities: [N, C].
+        what: Whose predictions they are, for the message.
+        names: Of the images, [N].
+
+    Raises:
+        FerError: A probability is not finite.
+    """
+    bad = ~np.isfinite(np.asarray(probabilities)).all(axis=1)
+    if bad.any():
+        where = f", the first is {names[int(bad.argmax())]}" if names else ""
+        raise FerError(
+            f"{what} gives no finite probabilities for {bad.sum()} of {len(bad)} images{where}: its weights "
+            "diverged, or overflow in this precision; try --precision fp32, or use other weights"
+        )
 
 
 @torch.inference_mode()
