@@ -267,6 +267,7 @@ MISTAKES = {
     "loss's option": ({"loss": {"smoothing": 0.1}}, "loss.smoothing: unknown option of cross_entropy"),
     "optimizer": ({"optimizer": "adan"}, "there is no optimizer 'adan': did you mean adam"),
     "optimizer's option": ({"optimizer": {"lr": "fast"}}, "optimizer.lr is fast"),
+    "optimizer's range": ({"optimizer": {"lr": -1}}, "optimizer.lr is -1"),
     "base": ({"optimizer": {"name": "sam", "base": "sdg"}}, "there is no optimizer 'sdg': did you mean sgd?"),
     "base's option": ({"optimizer": {"name": "sam", "bets": 1}}, "optimizer.bets: unknown option of adam"),
     "scheduler": ({"scheduler": "cosin"}, "there is no scheduler 'cosin': did you mean cosine?"),
@@ -275,6 +276,7 @@ MISTAKES = {
         "scheduler.warm: unknown option of cosine",
     ),
     "scheduler's missing option": ({"scheduler": "step"}, "scheduler.every: missing, step needs it"),
+    "scheduler's range": ({"scheduler": {"name": "step", "every": 0}}, "scheduler.every is 0"),
     "sampler": ({"data": {"sampler": "balance"}}, "there is no sampler 'balance': did you mean balanced"),
     "sampler's option": ({"data": {"sampler": {"seed": 1}}}, "data.sampler.seed: set by the framework"),
     "transform": (

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from fer_core.components import build
 from fer_core.errors import FerError
 from fer_core.losses import CrossEntropy
 from fer_core.types import Progress, TaskInfo
@@ -52,7 +53,7 @@ def test_a_dataset_without_votes_is_refused(target):
 
 
 def test_options():
-    with pytest.raises(FerError, match="'votes', which does not exist"):
-        CrossEntropy(INFO, target="votes")
+    with pytest.raises(FerError, match=r"loss\.target is votes, .*: expected label or distribution or any"):
+        build("losses", "cross_entropy", {"target": "votes"}, INFO)
     with pytest.raises(FerError, match="no smoothed form"):
         CrossEntropy(INFO, target="any", label_smoothing=0.1)

@@ -118,6 +118,12 @@ def test_clashes_are_recorded_and_nothing_is_overridden(site):
     assert (kind, name) == ("losses", "good")
     assert [entry.plugin.distribution for entry in claims] == ["a-plugin", "b-plugin"]
     assert "own" in plugins.entries["losses"]
+    done = site.fer_run("doctor")
+    assert done.returncode == 1
+    assert (
+        "  loss 'good' is claimed by a-plugin 1.0 and by b-plugin 1.0: write good@a-plugin or GOOD@b-plugin"
+        in (done.stdout.splitlines())
+    )
 
 
 # --- fetch: the first plugin that knows the scheme wins, later implementations first, as pluggy orders them

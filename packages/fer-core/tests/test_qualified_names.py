@@ -20,6 +20,7 @@ from fer_core.data.open import open_dataset
 from fer_core.data.union import find_dataset
 from fer_core.losses import CrossEntropy
 from fer_core.plugins import Entry, Plugin, load_plugins
+from fer_core.refs import resolve
 from fer_core.training.callbacks import CSVLog
 from fer_core.training.components import check_components
 from fer_core.training.trainer import Trainer
@@ -245,6 +246,17 @@ def test_two_datasets_of_one_name_as_one(claim):
         find_dataset("bars@b-plugin+bars@b_plugin")
     with pytest.raises(FerError, match="write bars@fer-tests or bars@b-plugin"):
         find_dataset("bars")
+
+
+def test_a_datasets_folder_has_the_plain_name(claim, tmp_path, monkeypatch):
+    bars: DatasetSpec = registry.find("datasets", "bars")
+    roots: list[Path] = []
+    spec = replace(bars, needs_root=True, factory=lambda root: roots.append(root) or resolve(bars.factory)(root))
+    claim("b-plugin", "datasets", "bars", spec)
+    (tmp_path / "bars").mkdir()
+    monkeypatch.setenv("FER_DATA", str(tmp_path))
+    assert open_dataset("bars@b-plugin", None, {})[1].name == "bars@b-plugin"
+    assert roots == [tmp_path / "bars"]
 
 
 def test_plugins_are_switched_off_by_a_qualified_name_too(site, monkeypatch):

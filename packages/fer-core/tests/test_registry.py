@@ -75,6 +75,8 @@ def test_a_known_name_that_is_not_installed_names_its_distribution(site):
         "model 'POSTER++' comes with fer-models-poster, which is not installed: pip install fer-models-poster"
     )
     assert "pip install fer-datasets" in error("datasets", "raf-db")
+    assert "pip install fer-models-dan" in error("models", "dan@fer-models-dan")
+    assert error("models", "dan@other").startswith("there is no model 'dan@other': did you mean dan ")
 
 
 def test_a_known_name_whose_plugin_is_switched_off(site, monkeypatch):

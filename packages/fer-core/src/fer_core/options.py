@@ -93,8 +93,9 @@ def in_words(annotation: Any) -> str:
         return _WORDS[base][0]
     if base in _LISTS:
         number = f"{len(args)} " if base is tuple and args and args[-1] is not Ellipsis else ""
-        alike = len({*args} - {Ellipsis}) == 1 and args[0] in _WORDS
-        items = _WORDS[args[0]][1] if alike else "values"
+        item = get_args(args[0])[0] if args and get_origin(args[0]) is Annotated else (*args, None)[0]
+        alike = len({*args} - {Ellipsis}) == 1 and item in _WORDS
+        items = _WORDS[item][1] if alike else "values"
         return f"a list of {number}{items}" if number or alike else "a list"
     if not isinstance(base, type):
         return str(base)

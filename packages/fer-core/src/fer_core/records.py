@@ -79,6 +79,7 @@ Classes = Annotated[tuple[Name, ...], Field(min_length=2, max_length=10_000), Af
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 Number = Annotated[
     float, Field(ge=0, le=MAX_COUNT), PlainSerializer(lambda value: int(value) if value.is_integer() else value)
 ]

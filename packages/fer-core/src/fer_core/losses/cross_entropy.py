@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -11,11 +11,12 @@ from torch.nn import functional as F
 from fer_core.errors import FerError
 from fer_core.losses.base import Loss
 from fer_core.nn import at_least_float32
+from fer_core.records import Fraction
 
 if TYPE_CHECKING:
     from fer_core.types import Batch, Losses, Output, Progress, TaskInfo
 
-TARGETS = ("label", "distribution", "any")
+Target = Literal["label", "distribution", "any"]
 OTHERS = 0.001
 """Target of the classes without votes where any class with votes will do."""
 
@@ -32,13 +33,11 @@ class CrossEntropy(Loss):
             votes, whichever is the likeliest: -log max(t p) with t = 1 for them and 0.001 for the others.
 
     Raises:
-        FerError: Unknown target, or label smoothing together with `any`.
+        FerError: Label smoothing together with `any`.
     """
 
-    def __init__(self, info: TaskInfo, *, label_smoothing: float = 0.0, target: str = "label") -> None:
+    def __init__(self, info: TaskInfo, *, label_smoothing: Fraction = 0.0, target: Target = "label") -> None:
         super().__init__()
-        if target not in TARGETS:
-            raise FerError(f"loss.target is {target!r}, which does not exist: use label, distribution or any")
         if target == "any" and label_smoothing:
             raise FerError("loss.target=any has no smoothed form: set loss.label_smoothing=0, or use distribution")
         self.label_smoothing = label_smoothing

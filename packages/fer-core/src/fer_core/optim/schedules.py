@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from fer_core.errors import FerError
-from fer_core.optim.options import check_number
+from fer_core.records import Fraction, NotNegative, Positive
 from fer_core.types import StateDict
 
 Rule = Callable[[float, int], float]
@@ -62,12 +62,12 @@ def cosine(
     *,
     total: int,
     per_epoch: int,
-    warmup: float = 0.0,
-    warmup_fraction: float = 0.0,
-    warmup_lr: float | None = None,
+    warmup: NotNegative = 0.0,
+    warmup_fraction: Fraction = 0.0,
+    warmup_lr: NotNegative | None = None,
     warmup_prefix: bool = True,
-    min_lr: float = 0.0,
-    descent: float | None = None,
+    min_lr: NotNegative = 0.0,
+    descent: Positive | None = None,
     late: bool = False,
 ) -> Schedule:
     """Linear warm-up, then half a cosine down to `min_lr` (Loshchilov and Hutter 2017, arXiv:1608.03983).
@@ -91,21 +91,17 @@ def cosine(
             that sets rate t after step t.
 
     Raises:
-        FerError: An option is out of range.
+        FerError: `min_lr` or `warmup_lr` is above lr, or the warm-up has two lengths or leaves no cosine.
     """
     _check_units(total, per_epoch)
     peak = min(group["lr"] for group in optimizer.param_groups)
-    check_number("scheduler.min_lr", min_lr, high=peak)
-    check_number("scheduler.warmup", warmup)
-    check_number("scheduler.warmup_fraction", warmup_fraction, high=1)
-    if warmup_lr is not None:
-        check_number("scheduler.warmup_lr", warmup_lr, high=peak)
+    for key, rate in (("min_lr", min_lr), ("warmup_lr", warmup_lr or 0.0)):
+        if rate > peak:
+            raise FerError(f"scheduler.{key} is {rate}, above optimizer.lr, which is {peak}: lower it")
     if warmup and warmup_fraction:
         raise FerError(
             "scheduler.warmup and scheduler.warmup_fraction are both given, but mean the same: keep one"
         )
-    if descent is not None:
-        check_number("scheduler.descent", descent, above=0)
     ramp = warmup * per_epoch + warmup_fraction * total
     if ramp >= total:
         raise FerError(
@@ -127,7 +123,7 @@ def cosine(
     return Schedule(optimizer, rule)
 
 
-def step(optimizer: Optimizer, *, total: int, per_epoch: int, every: float, gamma: float = 0.1) -> Schedule:
+def step(optimizer: Optimizer, *, total: int, per_epoch: int, every: Positive, gamma: Positive = 0.1) -> Schedule:
     """The factor gamma^k on lr after k periods of `every` epochs.
 
     Args:
@@ -138,11 +134,9 @@ def step(optimizer: Optimizer, *, total: int, per_epoch: int, every: float, gamm
         gamma: Factor, above 0.
 
     Raises:
-        FerError: An option is out of range.
+        FerError: `every` is shorter than a unit.
     """
     _check_units(total, per_epoch)
-    check_number("scheduler.gamma", gamma, above=0)
-    check_number("scheduler.every", every, above=0)
     period = round(every * per_epoch)
     if period < 1:
         raise FerError(
@@ -152,7 +146,7 @@ def step(optimizer: Optimizer, *, total: int, per_epoch: int, every: float, gamm
     return Schedule(optimizer, lambda base, done: base * gamma ** (done // period))
 
 
-def exponential(optimizer: Optimizer, *, total: int, per_epoch: int, gamma: float) -> Schedule:
+def exponential(optimizer: Optimizer, *, total: int, per_epoch: int, gamma: Positive) -> Schedule:
     """The factor gamma^e on lr after e epochs; between epochs smoothly where the unit is the step.
 
     Args:
@@ -160,12 +154,8 @@ def exponential(optimizer: Optimizer, *, total: int, per_epoch: int, gamma: floa
         total: Units of the whole training.
         per_epoch: Units of one epoch.
         gamma: Factor of one epoch, above 0.
-
-    Raises:
-        FerError: `gamma` is out of range.
     """
     _check_units(total, per_epoch)
-    check_number("scheduler.gamma", gamma, above=0)
     return Schedule(optimizer, lambda base, done: base * gamma ** (done / per_epoch))
 
 

@@ -7,9 +7,9 @@ import io
 import re
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from fer_core.errors import FerError
 from fer_core.files import write_text
@@ -75,9 +75,7 @@ class EarlyStopping(Callback):
         min_delta: What counts as improvement, as a fraction of 1.
     """
 
-    def __init__(self, *, patience: int = 20, min_delta: float = 0.0) -> None:
-        if patience < 1:
-            raise FerError(f"early_stopping.patience is {patience}, which would stop at once: use 1 or more")
+    def __init__(self, *, patience: Annotated[int, Field(ge=1)] = 20, min_delta: float = 0.0) -> None:
         self.patience = patience
         self.min_delta = min_delta
         self.best: float | None = None
