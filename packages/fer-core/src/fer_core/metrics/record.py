@@ -77,8 +77,8 @@ class MetricsRow(Record):
         return figures
 
     def scalars(self, joint: str) -> dict[str, float]:
-        """All figures by flat names: those of parts as `PART<joint>NAME`."""
+        """All figures by flat names: those of parts as `PART<joint>NAME`, in an order that a resumed run keeps."""
         flat: dict[str, float] = {"epoch": self.epoch, "step": self.step, "lr": self.lr}
         for part in ("train", "val", "test"):
-            flat |= {f"{part}{joint}{name}": value for name, value in self.part(part).items()}
+            flat |= {f"{part}{joint}{name}": value for name, value in sorted(self.part(part).items())}
         return flat
