@@ -25,7 +25,8 @@ from fer_core.errors import FerError
 from fer_core.evaluation.calibrate import calibrate_run
 from fer_core.evaluation.classes import read_rule
 from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
-from fer_core.evaluation.run import resume_run, start_run
+from fer_core.evaluation.resume import extend_run, resume_run
+from fer_core.evaluation.run import start_run
 from fer_core.inference import Predictor, import_weights, inference_form
 from fer_core.refs import resolve
 from fer_core.runs import folder as run_folder
@@ -60,6 +61,7 @@ __all__ = [
     "create_model",
     "diagnose",
     "evaluate",
+    "extend",
     "import_weights",
     "inference_form",
     "resume",
@@ -216,8 +218,45 @@ def train(
 
 
 def resume(folder: str | Path, *, device: str = "auto", show: Callable[[str], None] = print) -> Run:
-    """Go on with an interrupted run. Raises FerError when `folder` is none or its data changed."""
+    """Resume an interrupted run, to the same bytes as if it had not been interrupted.
+
+    Args:
+        folder: The run's folder.
+        device: `auto` for the device that it began on, or the name of another one.
+        show: Called with every line of the log.
+
+    Raises:
+        FerError: `folder` is not a run folder, its configuration was edited, or its data changed.
+    """
     return _finished(resume_run(Path(folder), device, show))
+
+
+def extend(
+    folder: str | Path,
+    *,
+    epochs: int,
+    place: Mapping[str, str | Path] | None = None,
+    device: str = "auto",
+    show: Callable[[str], None] = print,
+) -> Run:
+    """Train longer, as `fer-run train --extend` does: a new run from the last state of another one.
+
+    The schedule is that of the new length. The run that is extended, finished or not, stays as it is; what the new
+    run came from is in its `result.extended`.
+
+    Args:
+        folder: Folder of the run to extend.
+        epochs: Length of the new run, counted from the first epoch.
+        place: Where the new run goes, `{"dir": ...}` or `{"root": ...}`; by default below the same root.
+        device: `auto` for the device of the run to extend, or the name of another one.
+        show: Called with every line of the log.
+
+    Raises:
+        FerError: `folder` is not a run folder or holds no state, its length is in steps, the new run would not be
+            longer, or what `resume` refuses.
+    """
+    overrides = [f"run.{key}={json.dumps(os.fspath(value))}" for key, value in (place or {}).items()]
+    return _finished(extend_run(Path(folder), epochs, device, overrides, show))
 
 
 def evaluate(

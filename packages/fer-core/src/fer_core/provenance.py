@@ -126,3 +126,19 @@ class Split(Record):
     holdout: Annotated[float, Field(ge=0, lt=1)]
     seed: Annotated[int, Field(ge=0, lt=1 << 32)]
     digest: Sha256
+
+
+class Extension(Record):
+    """The run that a longer one was extended from.
+
+    Attributes:
+        config_sha256: Of its configuration.
+        epochs: Its planned length.
+        epoch: Finished epochs after which the longer run took over.
+        step: Optimizer steps by then.
+    """
+
+    config_sha256: Sha256
+    epochs: Annotated[Count, Field(ge=1)]
+    epoch: Count
+    step: Count

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from fer_core.cli.options import config_option, data_option, device_option, override_option
+from fer_core.config.yaml_text import flow
 from fer_core.errors import FerError
 
 
@@ -19,7 +20,14 @@ from fer_core.errors import FerError
 @device_option
 @click.option("--seed", type=int, default=None, help="Seed of the run.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved configuration and where each value came from.")
-@click.option("--resume", "run", type=click.Path(path_type=Path), help="Go on with an interrupted run.")
+@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Resume an interrupted run.")
+@click.option(
+    "--extend",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Train longer: a new run from the last state of RUN, with --epochs.",
+)
+@click.option("--epochs", type=click.IntRange(min=1), help="Length of the training; short for -o train.epochs=N.")
 def train(
     model: str | None,
     dataset: str | None,
@@ -29,7 +37,9 @@ def train(
     device: str,
     seed: int | None,
     dry_run: bool,
-    run: Path | None,
+    resume: Path | None,
+    extend: Path | None,
+    epochs: int | None,
 ) -> None:
     """Train MODEL on DATASET, evaluate it and write a run folder.
 
@@ -38,13 +48,24 @@ def train(
     fer-run train MODEL rafdb --data ~/RAF-DB/basic -o train.epochs=10
     fer-run train MODEL rafdb+ferplus --data rafdb=~/RAF-DB/basic,ferplus=~/FERPlus
     fer-run train --resume runs/MODEL-rafdb/20260901-101500-s0
+    fer-run train --extend runs/MODEL-rafdb/20260901-101500-s0 --epochs 60
     """  # noqa: D301  # click reads \b
-    if run is not None:
-        if model or dataset or data or configs or overrides or seed is not None or dry_run:
+    changes = [*overrides] if epochs is None else [*overrides, f"train.epochs={epochs}"]
+    others = model or dataset or configs or seed is not None or dry_run
+    if resume is not None:
+        if others or data or changes or extend is not None:
             raise FerError("--resume keeps the configuration of its run: give --resume RUN alone (and --device)")
-        from fer_core.evaluation.run import resume_run
+        from fer_core.evaluation.resume import resume_run
 
-        resume_run(run, device, click.echo)
+        resume_run(resume, device, click.echo)
+        return
+    if extend is not None:
+        if others or epochs is None:
+            raise FerError("--extend changes the length of its run only: give --extend RUN --epochs N")
+        from fer_core.evaluation.resume import extend_run
+
+        moved = [] if data is None else [f"data.root={flow(str(data))}"]
+        extend_run(extend, epochs, device, [*moved, *overrides], click.echo)
         return
     if not model or not dataset:
         raise FerError("train needs a model and a dataset, as in fer-run train MODEL synthetic: see fer-run list")
@@ -58,7 +79,7 @@ def train(
         device=None if device == "auto" else device,
         seed=seed,
         config=configs,
-        overrides=overrides,
+        overrides=changes,
     )
     if dry_run:
         from fer_core.config import describe

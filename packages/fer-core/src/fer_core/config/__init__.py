@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fer_core.config.identity import config_hash, edits, settings
-from fer_core.config.layers import Resolved, load_config, parse_config, resolve_config
+from fer_core.config.layers import Resolved, change_config, load_config, parse_config, resolve_config
 from fer_core.config.output import describe, dump_config
 from fer_core.config.schema import Callback, Component, Config, json_schema
 
@@ -12,6 +12,7 @@ __all__ = [
     "Component",
     "Config",
     "Resolved",
+    "change_config",
     "config_hash",
     "describe",
     "dump_config",

@@ -92,6 +92,15 @@ def parse_config(text: str, where: str) -> Config:
     return _complete(parse_yaml(text, where), where)
 
 
+def change_config(config: Config, overrides: Sequence[str]) -> Config:
+    """A configuration with some values changed by `a.b=value`. Raises FerError as `resolve_config`."""
+    merge = Merge()
+    merge.add(plain(config), DEFAULTS)
+    for override in overrides:
+        merge.add(_parse_override(override), OVERRIDE)
+    return merge.resolve().config
+
+
 def _complete(values: object, layer: str) -> Config:
     merge = Merge()
     merge.add(values, layer)

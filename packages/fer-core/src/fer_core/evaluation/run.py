@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from fer_core import distributed
 from fer_core.components import build
-from fer_core.config import config_hash, dump_config, load_config
+from fer_core.config import config_hash, dump_config
 from fer_core.data.loader import killed_workers_told
 from fer_core.engine import Engine
 from fer_core.errors import FerError, one_line
@@ -24,7 +24,7 @@ from fer_core.plugins import load_plugins
 from fer_core.reports.page import REPORT, render_run_report
 from fer_core.runs import folder as run_folder
 from fer_core.runs.records import FORMAT, Environment, Result, Training, Weights
-from fer_core.runs.state import ADVICE, read_state
+from fer_core.runs.state import ADVICE
 from fer_core.training.build import build_setup, open_data
 from fer_core.training.header import list_components
 from fer_core.training.start import check_backbones
@@ -32,7 +32,6 @@ from fer_core.types import EVALUATED
 
 if TYPE_CHECKING:
     from fer_core.config import Config
-    from fer_core.machine import Machine
     from fer_core.metrics import MetricsRow
     from fer_core.provenance import Component
     from fer_core.runs.records import Best
@@ -89,7 +88,7 @@ def start_run(config: Config, show: Say) -> Path:
     Raises:
         FerError: Anything that the user can correct. Nothing is left behind unless training had begun.
     """
-    engine = _start_engine(config, config.run.device)
+    engine = start_engine(config, config.run.device)
     log = RunLog(show)
     with distributed.main_first():
         if distributed.is_main():
@@ -98,84 +97,51 @@ def start_run(config: Config, show: Say) -> Path:
         data = open_data(config, log)
     components = list_components(config)
     setup = build_setup(config, data, engine, log, components=components)
-    folder = _begin_folder(config, engine, components)
+    folder = begin_folder(config, engine, components)
     log.open(folder)
     trainer: Trainer = build("trainers", config.train.trainer, {}, setup, folder)
-    _introduce(trainer, log)
-    _train_and_evaluate(trainer, engine, log)
+    introduce(trainer, log)
+    train_and_evaluate(trainer, engine, log)
     return folder
 
 
-def _begin_folder(config: Config, engine: Engine, components: Sequence[Component]) -> Path:
-    """Make the run's folder with what is known at the beginning; every process gets its name."""
+def begin_folder(
+    config: Config,
+    engine: Engine,
+    components: Sequence[Component],
+    add: Callable[[Path], None] = lambda made: None,
+) -> Path:
+    """Make the run's folder with what is known at the beginning; every process gets its name.
+
+    Args:
+        config: Of the run.
+        engine: Where it runs.
+        components: What it is made of.
+        add: Puts more into the folder before it appears.
+    """
     folder: Path | None = None
     if distributed.is_main():
 
         def fill(made: Path) -> None:
             write_text(made / run_folder.CONFIG, dump_config(config))
             _write_environment(made, engine, components)
+            add(made)
 
         folder = run_folder.create(config, datetime.now(UTC).astimezone(), fill)
     shared: Path = distributed.share(folder)
     return shared
 
 
-def resume_run(folder: Path, device: str, show: Say) -> Path:
-    """Go on with a run from its last saved state, under its stored configuration.
-
-    Args:
-        folder: The run's folder.
-        device: `auto` is the device of the beginning.
-        show: Called with every line of the log.
-
-    Raises:
-        FerError: No such run, or its data changed.
-    """
-    if not (folder / run_folder.CONFIG).is_file():
-        raise FerError(
-            f"{folder} is no run folder (it has no {run_folder.CONFIG}): name one that fer-run train made"
-        )
-    stored = Environment.read(folder / run_folder.ENVIRONMENT, ADVICE)
-    with load_plugins().as_recorded(stored.components):
-        return _resume(folder, stored, device, show)
-
-
-def _resume(folder: Path, stored: Environment, device: str, show: Say) -> Path:
-    config = load_config(folder / run_folder.CONFIG)
-    engine = _start_engine(config, stored.device if device == "auto" else device, stored.precision)
-    log = RunLog(show)
-    if (folder / run_folder.RESULT).is_file():
-        log(f"{folder} is finished already: see {folder / run_folder.RESULT}")
-        if distributed.is_main() and not (folder / REPORT).exists():
-            _write_report(folder, log)
-        return folder
-    log.open(folder)
-    _warn_about_changes(engine, stored, log)
-    with distributed.main_first():
-        data = open_data(config, log)
-    saved = (folder / run_folder.STATE).exists()
-    state = read_state(folder / run_folder.STATE) if saved else None
-    start = None if state is None else state.envelope.start
-    setup = build_setup(config, data, engine, log, start, stored.components)
-    trainer: Trainer = build("trainers", config.train.trainer, {}, setup, folder)
-    if state is not None:
-        trainer.load_state(state)
-        position = trainer.position
-        log(f"resumed after {position.epoch} epochs and {position.batch} batches (step {position.step})")
-    else:
-        log("nothing was saved before the run ended, so it begins anew")
-    _train_and_evaluate(trainer, engine, log)
-    return folder
-
-
-def _start_engine(config: Config, device: str, precision: str | None = None) -> Engine:
+def start_engine(config: Config, device: str, precision: str | None = None) -> Engine:
+    """The device that a run computes on; `precision` is the configured one where it is None."""
     section = config.train
     return Engine.start(
         device, precision or section.precision, compile=section.compile, deterministic=section.deterministic
     )
 
 
-def _introduce(trainer: Trainer, log: RunLog) -> None:
+def introduce(trainer: Trainer, log: RunLog) -> None:
+    """Say what is about to be trained."""
     setup, config = trainer.setup, trainer.config
     sizes = ", ".join(f"{role} {len(setup.data.rows(role)):,}" for role in ("train", "val", "test"))
     parameters = sum(parameter.numel() for parameter in setup.task.model.parameters())
@@ -191,7 +157,8 @@ def _introduce(trainer: Trainer, log: RunLog) -> None:
     log(f"run      {trainer.folder}")
 
 
-def _train_and_evaluate(trainer: Trainer, engine: Engine, log: RunLog) -> None:
+def train_and_evaluate(trainer: Trainer, engine: Engine, log: RunLog) -> None:
+    """Train to the end, evaluate the chosen and the last weights, and write the result."""
     with trainer.signals:
         began = time.monotonic()
         with killed_workers_told(f"; then go on with fer-run train --resume {trainer.folder}"):
@@ -211,7 +178,7 @@ def _finish(trainer: Trainer, result: Result, seconds: float, speed: float, log:
     )
     _finish_environment(folder, seconds, speed)
     write_text(folder / run_folder.RESULT, result.text())
-    _write_report(folder, log)
+    write_report(folder, log)
     for split, metrics in result.metrics.items():
         figures = [f"{name.replace('_', ' ')} {metrics.value(name):.2%}" for name in SUMMARY]
         log(f"{split:<8} {'  '.join(figures)}  (epoch {result.best.epoch:g})")
@@ -219,7 +186,7 @@ def _finish(trainer: Trainer, result: Result, seconds: float, speed: float, log:
     log(f"written  {folder}: {run_folder.RESULT}, {run_folder.BEST}, {REPORT}, {', '.join(pictures)}")
 
 
-def _write_report(folder: Path, log: Say) -> None:
+def write_report(folder: Path, log: Say) -> None:
     """A run is finished without its report, too: `fer-run report` makes it again."""
     try:
         write_text(folder / REPORT, render_run_report(folder))
@@ -264,6 +231,7 @@ def _evaluate_run(trainer: Trainer, engine: Engine) -> tuple[Result, float]:
             stopped=trainer.stop,
         ),
         config_sha256=config_hash(config),
+        extended=trainer.extended,
         best=_weights(best, found[run_folder.BEST]),
         last=_weights(last, found[run_folder.LAST]),
         components=header.components,
@@ -311,10 +279,3 @@ def _finish_environment(folder: Path, seconds: float, speed: float) -> None:
         }
     )
     write_text(path, measured.text())
-
-
-def _warn_about_changes(engine: Engine, stored: Machine, log: RunLog) -> None:
-    now = engine.describe()
-    for key in ("device", "threads", "processes"):
-        if (is_now := getattr(now, key)) != (was := getattr(stored, key)):
-            log(f"warning  {key} was {was}, is {is_now}: the run goes on, but not bit for bit")

@@ -11,7 +11,7 @@ from fer_core.metrics.record import Metrics
 from fer_core.preprocessing import Preprocessing
 from fer_core.records import Classes, Count, Name, Number, Positive, Record, Sha256, Text, misfit
 from fer_core.types import Role
-from fer_core.provenance import Component, Dataset, Model, Split, Start
+from fer_core.provenance import Component, Dataset, Extension, Model, Split, Start
 
 FORMAT: Literal[2] = 2
 """Of all files of a run."""
@@ -118,6 +118,7 @@ class Result(Record):
         preprocessing: How images reach the model.
         protocol: How long was trained, and how the weights were chosen.
         config_sha256: Of the configuration.
+        extended: The run that this one was extended from; None where it was not.
         best: The chosen weights.
         last: Those of the end.
         components: What the run was made of.
@@ -132,6 +133,7 @@ class Result(Record):
     preprocessing: Preprocessing
     protocol: Training
     config_sha256: Sha256
+    extended: Extension | None = None
     best: Weights
     last: Weights
     components: tuple[Component, ...] = ()

@@ -7,22 +7,28 @@ everything but tensors, and says which tensors and values belong to the others.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import torch
 from pydantic import Field, JsonValue, model_validator
 from torch import Tensor
 
+from fer_core.config import edits, parse_config
 from fer_core.errors import FerError
+from fer_core.faces import Alignment
 from fer_core.files import write_atomically
 from fer_core.metrics import MetricsRow
-from fer_core.provenance import Start
-from fer_core.records import Count, Record, Sha256, Text, found, misfit
+from fer_core.provenance import Extension, Start
+from fer_core.records import Count, Name, Record, Sha256, Text, found, misfit
+from fer_core.runs.folder import STATE
 from fer_core.runs.records import Best
 from fer_core.types import StateDict
+
+if TYPE_CHECKING:
+    from fer_core.config import Config
 
 ADVICE = "the run cannot be resumed, start it again"
 ENVELOPE = "envelope"
@@ -31,10 +37,39 @@ MAX_ENTRIES = 1_000_000
 
 
 class DataIdentity(Record):
-    """What was trained on, and a digest of its division."""
+    """What was trained on, a digest of its division, and how its faces were cut."""
 
     fingerprint: Sha256
     split: Sha256
+    alignment: Alignment | None = None
+
+
+class Identity(Record):
+    """What must be equal for a run to be resumed to the same bytes.
+
+    Attributes:
+        config: The configuration that the run began with, in YAML.
+        config_sha256: Its hash.
+        data: What is trained on.
+        versions: Of the distributions that equal bytes depend on.
+    """
+
+    config: str
+    config_sha256: Sha256
+    data: DataIdentity
+    versions: dict[Name, Text]
+
+    def check_config(self, path: Path, config: Config) -> None:
+        """Raise FerError, which names every edited key, where `config` of the file `path` is not the run's own."""
+        if changed := edits(parse_config(self.config, f"{path.parent / STATE}, identity.config"), config):
+            raise FerError(
+                f"{path} was edited after the run began ({'; '.join(changed)}): undo that, or start a new run; "
+                "fer-run train --extend RUN --epochs N trains longer"
+            )
+
+    def changed_versions(self, now: Mapping[str, str]) -> list[tuple[str, str, str]]:
+        """Name, version in the run, and version now of every distribution whose version is another one."""
+        return [(name, was, now[name]) for name, was in self.versions.items() if now.get(name, was) != was]
 
 
 class SavedPosition(Record):
@@ -50,7 +85,8 @@ class Envelope(Record):
 
     Attributes:
         format: Of the state.
-        data: What the run is trained on.
+        identity: What must be equal for the run to be resumed to the same bytes.
+        extended: The run that this one was extended from; None where it was not.
         start: What its weights were before.
         position: Where training stands.
         history: Evaluations so far.
@@ -60,7 +96,8 @@ class Envelope(Record):
     """
 
     format: Literal[2]
-    data: DataIdentity
+    identity: Identity
+    extended: Extension | None = None
     start: Start
     position: SavedPosition
     history: tuple[MetricsRow, ...] = ()

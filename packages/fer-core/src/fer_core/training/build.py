@@ -13,6 +13,7 @@ import torch
 from fer_core import distributed
 from fer_core.cache import cache_root
 from fer_core.components import build
+from fer_core.config import config_hash, dump_config
 from fer_core.data.classes import describe_classes
 from fer_core.data.loader import Loader
 from fer_core.data.open import open_dataset
@@ -25,8 +26,9 @@ from fer_core.engine import Engine
 from fer_core.engine.recompute import recompute_blocks
 from fer_core.errors import FerError
 from fer_core.preprocessing import Preprocessing
-from fer_core.runs.state import DataIdentity
-from fer_core.training.header import make_header
+from fer_core.runs.state import DataIdentity, Identity
+from fer_core.runs.versions import decisive_versions
+from fer_core.training.header import list_components, make_header
 from fer_core.training.start import load_backbones
 from fer_core.training.task import Task
 from fer_core.types import EVALUATED, TaskInfo
@@ -90,13 +92,9 @@ class Setup:
     epochs: int
     total_steps: int
     header: Header
+    identity: Identity
     start: Start
     say: Say
-
-    @property
-    def data_identity(self) -> DataIdentity:
-        """What must be equal for a run to be resumed."""
-        return DataIdentity(fingerprint=self.data.fingerprint, split=self.data.split.digest)
 
 
 def open_data(config: Config, say: Say) -> Data:
@@ -237,6 +235,14 @@ def build_setup(
         epochs=epochs,
         total_steps=total_steps,
         header=make_header(config, data, start, components),
+        identity=Identity(
+            config=dump_config(config),
+            config_sha256=config_hash(config),
+            data=DataIdentity(
+                fingerprint=data.fingerprint, split=data.split.digest, alignment=data.dataset.alignment
+            ),
+            versions=decisive_versions(list_components(config)),
+        ),
         start=start,
         say=say,
     )

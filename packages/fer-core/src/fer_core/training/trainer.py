@@ -27,6 +27,7 @@ from fer_core.weights import checkpoint
 from fer_core.weights.header import Selection
 
 if TYPE_CHECKING:
+    from fer_core.provenance import Extension
     from fer_core.training.build import Setup
     from fer_core.types import Batch, Losses, Output, Role
 
@@ -51,6 +52,7 @@ class Trainer:
         position: Where training stands.
         history: The rows of `metrics.jsonl`.
         stop: Set to a reason, it ends the run after the current evaluation.
+        extended: The run that this one was extended from.
     """
 
     def __init__(self, setup: Setup, folder: Path) -> None:
@@ -73,6 +75,7 @@ class Trainer:
         self.history: list[MetricsRow] = []
         self.best: Best | None = None
         self.stop: str | None = None
+        self.extended: Extension | None = None
         self.sums: dict[str, Tensor] = {}
         self.learning_rate = 0.0
         self.ema = EMA(self.task.model) if self.config.train.ema is not None else None
@@ -276,7 +279,8 @@ class Trainer:
             return
         envelope = Envelope(
             format=FORMAT,
-            data=self.setup.data_identity,
+            identity=self.setup.identity,
+            extended=self.extended,
             start=self.setup.start,
             position=SavedPosition(**asdict(self.position)),
             history=tuple(self.history),
@@ -302,13 +306,14 @@ class Trainer:
             FerError: The data are not those of the run, or the state is not one of this training.
         """
         envelope = state.envelope
-        if envelope.data != self.setup.data_identity:
+        if envelope.identity.data != self.setup.identity.data:
             raise FerError(
                 "the data or their split are not those that this run began with: restore them, or start a new run"
             )
         self._check_position(envelope)
         self.position = Position(**dict(envelope.position))
         self.history, self.best, self.stop = list(envelope.history), envelope.best, envelope.stop
+        self.extended = envelope.extended
         share = 1.0 if distributed.is_main() else 0.0
         try:
             self.sums = {name: value.to(self.engine.device) * share for name, value in state.sums.items()}

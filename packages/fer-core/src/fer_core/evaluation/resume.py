@@ -1,0 +1,178 @@
+"""Resuming a run, and extending it: from the state of a run to the end of it or of a longer one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fer_core import distributed
+from fer_core.components import build
+from fer_core.config import load_config
+from fer_core.errors import FerError
+from fer_core.evaluation.run import (
+    RunLog,
+    begin_folder,
+    introduce,
+    start_engine,
+    train_and_evaluate,
+    write_report,
+)
+from fer_core.plugins import load_plugins
+from fer_core.reports.page import REPORT
+from fer_core.runs import folder as run_folder
+from fer_core.runs.records import Environment
+from fer_core.runs.state import ADVICE, read_state, save_state
+from fer_core.runs.versions import decisive_versions
+from fer_core.training.build import build_setup, open_data
+from fer_core.training.extend import check_length, extend_state, lengthen
+from fer_core.training.header import list_components
+from fer_core.weights.checkpoint import load_weights, save_weights
+
+if TYPE_CHECKING:
+    from fer_core.config import Config
+    from fer_core.engine import Engine
+    from fer_core.evaluation.run import Say
+    from fer_core.runs.state import State
+    from fer_core.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """A run as its folder holds it; `state` is None where none was saved."""
+
+    folder: Path
+    config: Config
+    environment: Environment
+    state: State | None
+
+
+def resume_run(folder: Path, device: str, show: Say) -> Path:
+    """Resume a run from its last saved state, under the configuration that it began with.
+
+    Args:
+        folder: The run's folder.
+        device: `auto` is the device of the beginning.
+        show: Called with every line of the log.
+
+    Raises:
+        FerError: `folder` is not a run folder, its configuration was edited, or its data changed.
+    """
+    stored = _read(folder)
+    with load_plugins().as_recorded(stored.environment.components):
+        return _resume(stored, device, show)
+
+
+def _resume(stored: _Stored, device: str, show: Say) -> Path:
+    folder, log = stored.folder, RunLog(show)
+    if (folder / run_folder.RESULT).exists():
+        log(f"{folder} is finished already: see {folder / run_folder.RESULT}")
+        if distributed.is_main() and not (folder / REPORT).exists():
+            write_report(folder, log)
+        return folder
+    engine = _engine(stored, device)
+    log.open(folder)
+    _warn_of_changes(stored, engine, log)
+    with distributed.main_first():
+        data = open_data(stored.config, log)
+    state, components = stored.state, stored.environment.components
+    start = None if state is None else state.envelope.start
+    setup = build_setup(stored.config, data, engine, log, start, components)
+    trainer: Trainer = build("trainers", stored.config.train.trainer, {}, setup, folder)
+    if state is not None:
+        trainer.load_state(state)
+        position = trainer.position
+        log(f"resumed after {position.epoch} epochs and {position.batch} batches (step {position.step})")
+    else:
+        log("nothing was saved before the run ended, so it begins anew")
+    train_and_evaluate(trainer, engine, log)
+    return folder
+
+
+def extend_run(folder: Path, epochs: int, device: str, overrides: Sequence[str], show: Say) -> Path:
+    """Train longer: a new run from the last state of another one, which stays as it is.
+
+    Args:
+        folder: Folder of the run to extend, finished or not.
+        epochs: Length of the new run, counted from the first epoch.
+        device: `auto` is the device of the run to extend.
+        overrides: `a.b=value`, of keys that cannot change a result, such as `run.dir`.
+        show: Called with every line of the log.
+
+    Returns:
+        The new run's folder.
+
+    Raises:
+        FerError: `folder` is not a run folder or holds no state, the new run would not be longer, an override
+            could change the result, or what `resume_run` refuses.
+    """
+    stored = _read(folder)
+    with load_plugins().as_recorded(stored.environment.components):
+        return _extend(stored, epochs, device, overrides, show)
+
+
+def _extend(stored: _Stored, epochs: int, device: str, overrides: Sequence[str], show: Say) -> Path:
+    folder = stored.folder
+    if stored.state is None:
+        raise FerError(f"{folder} has no {run_folder.STATE}, so there is nothing to extend: train it anew")
+    config = lengthen(stored.config, epochs, overrides)
+    check_length(stored.state, stored.config, config)
+    engine, log = _engine(stored, device), RunLog(show)
+    with distributed.main_first():
+        if distributed.is_main():
+            run_folder.check(config)
+        data = open_data(config, log)
+    components = list_components(config)
+    setup = build_setup(config, data, engine, log, stored.state.envelope.start, components)
+    state = extend_state(stored.state, setup, stored.config)
+
+    def add(made: Path) -> None:
+        save_state(made / run_folder.STATE, state)
+        if state.envelope.best is not None:
+            weights, header = load_weights(folder / run_folder.BEST)
+            save_weights(made / run_folder.BEST, weights, header.model_copy(update={"calibration": None}))
+
+    made = begin_folder(config, engine, components, add)
+    log.open(made)
+    log(f"extends  {folder}, from epoch {state.envelope.position.epoch} to epoch {epochs}")
+    _warn_of_changes(stored, engine, log)
+    trainer: Trainer = build("trainers", config.train.trainer, {}, setup, made)
+    trainer.load_state(state)
+    introduce(trainer, log)
+    train_and_evaluate(trainer, engine, log)
+    return made
+
+
+def _read(folder: Path) -> _Stored:
+    """What a run's folder holds. Raises FerError where it is damaged or its configuration was edited."""
+    path = folder / run_folder.CONFIG
+    if not path.exists():
+        raise FerError(
+            f"{folder} is not a run folder (it has no {run_folder.CONFIG}): name one that fer-run train made"
+        )
+    config = load_config(path)
+    environment = Environment.read(folder / run_folder.ENVIRONMENT, ADVICE)
+    state = read_state(folder / run_folder.STATE) if (folder / run_folder.STATE).exists() else None
+    if state is not None:
+        state.envelope.identity.check_config(path, config)
+    return _Stored(folder, config, environment, state)
+
+
+def _engine(stored: _Stored, device: str) -> Engine:
+    environment = stored.environment
+    return start_engine(stored.config, environment.device if device == "auto" else device, environment.precision)
+
+
+def _warn_of_changes(stored: _Stored, engine: Engine, log: RunLog) -> None:
+    """Say what differs from the run so far, so that equal bytes are not to be expected."""
+    now = engine.describe()
+    changed = [
+        (key, getattr(stored.environment, key), getattr(now, key)) for key in ("device", "threads", "processes")
+    ]
+    if stored.state is not None:
+        versions = decisive_versions(list_components(stored.config))
+        changed += stored.state.envelope.identity.changed_versions(versions)
+    for name, was, is_now in changed:
+        if was != is_now:
+            log(f"warning  {name} was {was}, is {is_now}: the run continues, but not bit for bit")

@@ -1,0 +1,18 @@
+"""Versions of what computes, on which the last bits of a result depend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fer_core.provenance import Component
+
+DECISIVE = ("fer-core", "torch", "torchvision", "numpy", "pillow")
+
+
+def decisive_versions(components: Iterable[Component]) -> dict[str, str]:
+    """Version of every distribution that equal bytes depend on, those of the run's components among them."""
+    found = {name: version(name) for name in DECISIVE} | {of.distribution: of.version for of in components}
+    return dict(sorted(found.items()))
