@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.metadata import EntryPoints, distributions, entry_points
 from pathlib import Path
 from textwrap import dedent
@@ -18,6 +20,7 @@ import torch
 from fer_core import DatasetSpec, ModelSpec, TaskInfo, plugins
 from fer_core.data.table import make_fingerprint
 from fer_core.plugins import Entry, Plugin, load_plugins
+from fer_core.runs.state import read_state, save_state
 from fer_core.types import FERDataset
 from torch import nn
 
@@ -173,3 +176,19 @@ QUICK = {
 def quick() -> dict[str, dict[str, object]]:
     """Overrides for a run of a second or two."""
     return {section: dict(values) if isinstance(values, dict) else values for section, values in QUICK.items()}
+
+
+@pytest.fixture
+def shorten() -> Callable[[Path], None]:
+    """`shorten(folder)`: a run of very many epochs, interrupted, shall end after two more when it is resumed."""
+
+    def change(folder: Path) -> None:
+        state = read_state(folder / "last.state.pt")
+        stored = folder / "config.yaml"
+        text = re.sub(r"epochs: \d+", f"epochs: {state.envelope.position.epoch + 2}", stored.read_text())
+        stored.write_text(text)
+        identity = state.envelope.identity.model_copy(update={"config": text})
+        envelope = state.envelope.model_copy(update={"identity": identity})
+        save_state(folder / "last.state.pt", replace(state, envelope=envelope))
+
+    return change

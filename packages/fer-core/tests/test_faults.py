@@ -132,16 +132,10 @@ def end(process: subprocess.Popen[str]) -> str:
     return text
 
 
-def shorten(folder: Path, epochs: int = 1) -> None:
-    """Let a run end soon when it goes on."""
-    stored = folder / "config.yaml"
-    stored.write_text(stored.read_text().replace("epochs: 2000", f"epochs: {epochs}"))
-
-
 @pytest.mark.parametrize("pipeline", [[], PER_IMAGE], ids=["batched", "per-image"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_a_signal_to_the_whole_group_saves_and_says_how_to_go_on(
-    launch, wait_for, tmp_path, number, pipeline
+    launch, wait_for, shorten, tmp_path, number, pipeline
 ) -> None:
     """A terminal and a scheduler signal every process, those that read images among them."""
     process = launch(*TRAIN, *LONG, *pipeline)
@@ -156,7 +150,7 @@ def test_a_signal_to_the_whole_group_saves_and_says_how_to_go_on(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the worker in /proc")
-def test_a_killed_worker_is_named_and_the_run_goes_on(launch, wait_for, tmp_path) -> None:
+def test_a_killed_worker_is_named_and_the_run_goes_on(launch, wait_for, shorten, tmp_path) -> None:
     process = launch(*TRAIN, *LONG, *PER_IMAGE)
     wait_for((tmp_path / "run/last.state.pt").exists, process)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -170,7 +164,7 @@ def test_a_killed_worker_is_named_and_the_run_goes_on(launch, wait_for, tmp_path
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="takes a capability away")
-def test_a_folder_that_turns_read_only_is_told_and_keeps_its_state(launch, wait_for, tmp_path) -> None:
+def test_a_folder_that_turns_read_only_is_told_and_keeps_its_state(launch, wait_for, shorten, tmp_path) -> None:
     process = launch(*TRAIN, *LONG)
     folder, state = tmp_path / "run", tmp_path / "run/last.state.pt"
     wait_for(state.exists, process)
