@@ -40,12 +40,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Stored:
-    """A run as its folder holds it; `state` is None where none was saved."""
+    """A run as its folder holds it."""
 
     folder: Path
     config: Config
     environment: Environment
-    state: State | None
+
+    def read_state(self) -> State | None:
+        """The state saved last, None where none was. Raises FerError where the configuration is another one."""
+        path = self.folder / run_folder.STATE
+        if not path.exists():
+            return None
+        state = read_state(path)
+        state.envelope.identity.check_config(self.folder / run_folder.CONFIG, self.config)
+        return state
 
 
 def resume_run(folder: Path, device: str, show: Say) -> Path:
@@ -65,21 +73,21 @@ def resume_run(folder: Path, device: str, show: Say) -> Path:
 
 
 def _resume(stored: _Stored, device: str, show: Say) -> Path:
-    folder, log = stored.folder, RunLog(show)
+    folder, config = stored.folder, stored.config
+    engine, log = _engine(stored, device), RunLog(show)
     if (folder / run_folder.RESULT).exists():
         log(f"{folder} is finished already: see {folder / run_folder.RESULT}")
         if distributed.is_main() and not (folder / REPORT).exists():
             write_report(folder, log)
         return folder
-    engine = _engine(stored, device)
     log.open(folder)
-    _warn_of_changes(stored, engine, log)
+    state = stored.read_state()
+    _warn_of_changes(stored, state, engine, log)
     with distributed.main_first():
-        data = open_data(stored.config, log)
-    state, components = stored.state, stored.environment.components
+        data = open_data(config, log)
     start = None if state is None else state.envelope.start
-    setup = build_setup(stored.config, data, engine, log, start, components)
-    trainer: Trainer = build("trainers", stored.config.train.trainer, {}, setup, folder)
+    setup = build_setup(config, data, engine, log, start, stored.environment.components)
+    trainer: Trainer = build("trainers", config.train.trainer, {}, setup, folder)
     if state is not None:
         trainer.load_state(state)
         position = trainer.position
@@ -113,19 +121,19 @@ def extend_run(folder: Path, epochs: int, device: str, overrides: Sequence[str],
 
 
 def _extend(stored: _Stored, epochs: int, device: str, overrides: Sequence[str], show: Say) -> Path:
-    folder = stored.folder
-    if stored.state is None:
+    folder, before = stored.folder, stored.read_state()
+    if before is None:
         raise FerError(f"{folder} has no {run_folder.STATE}, so there is nothing to extend: train it anew")
     config = lengthen(stored.config, epochs, overrides)
-    check_length(stored.state, stored.config, config)
+    check_length(before, stored.config, config)
     engine, log = _engine(stored, device), RunLog(show)
     with distributed.main_first():
         if distributed.is_main():
             run_folder.check(config)
         data = open_data(config, log)
     components = list_components(config)
-    setup = build_setup(config, data, engine, log, stored.state.envelope.start, components)
-    state = extend_state(stored.state, setup, stored.config)
+    setup = build_setup(config, data, engine, log, before.envelope.start, components)
+    state = extend_state(before, setup, stored.config)
 
     def add(made: Path) -> None:
         save_state(made / run_folder.STATE, state)
@@ -136,7 +144,7 @@ def _extend(stored: _Stored, epochs: int, device: str, overrides: Sequence[str],
     made = begin_folder(config, engine, components, add)
     log.open(made)
     log(f"extends  {folder}, from epoch {state.envelope.position.epoch} to epoch {epochs}")
-    _warn_of_changes(stored, engine, log)
+    _warn_of_changes(stored, before, engine, log)
     trainer: Trainer = build("trainers", config.train.trainer, {}, setup, made)
     trainer.load_state(state)
     introduce(trainer, log)
@@ -145,18 +153,13 @@ def _extend(stored: _Stored, epochs: int, device: str, overrides: Sequence[str],
 
 
 def _read(folder: Path) -> _Stored:
-    """What a run's folder holds. Raises FerError where it is damaged or its configuration was edited."""
+    """What a run's folder holds beside its state. Raises FerError where it is not one, or damaged."""
     path = folder / run_folder.CONFIG
     if not path.exists():
         raise FerError(
             f"{folder} is not a run folder (it has no {run_folder.CONFIG}): name one that fer-run train made"
         )
-    config = load_config(path)
-    environment = Environment.read(folder / run_folder.ENVIRONMENT, ADVICE)
-    state = read_state(folder / run_folder.STATE) if (folder / run_folder.STATE).exists() else None
-    if state is not None:
-        state.envelope.identity.check_config(path, config)
-    return _Stored(folder, config, environment, state)
+    return _Stored(folder, load_config(path), Environment.read(folder / run_folder.ENVIRONMENT, ADVICE))
 
 
 def _engine(stored: _Stored, device: str) -> Engine:
@@ -164,15 +167,13 @@ def _engine(stored: _Stored, device: str) -> Engine:
     return start_engine(stored.config, environment.device if device == "auto" else device, environment.precision)
 
 
-def _warn_of_changes(stored: _Stored, engine: Engine, log: RunLog) -> None:
+def _warn_of_changes(stored: _Stored, state: State | None, engine: Engine, log: RunLog) -> None:
     """Say what differs from the run so far, so that equal bytes are not to be expected."""
-    now = engine.describe()
-    changed = [
-        (key, getattr(stored.environment, key), getattr(now, key)) for key in ("device", "threads", "processes")
-    ]
-    if stored.state is not None:
+    before, now = stored.environment, engine.describe()
+    changed = [(key, getattr(before, key), getattr(now, key)) for key in ("device", "threads", "processes")]
+    if state is not None:
         versions = decisive_versions(list_components(stored.config))
-        changed += stored.state.envelope.identity.changed_versions(versions)
+        changed += state.envelope.identity.changed_versions(versions)
     for name, was, is_now in changed:
         if was != is_now:
             log(f"warning  {name} was {was}, is {is_now}: the run continues, but not bit for bit")
