@@ -12,7 +12,6 @@ from fer_core import DatasetSpec, FERDataset
 from fer_core.cli import main
 from fer_core.data.table import make_fingerprint
 from fer_core.diagnosis.faces import Faces, predictions_of
-from fer_core.diagnosis.folder import PARTS
 from fer_core.diagnosis.mistakes import (
     SMALL,
     confused_pairs,
@@ -25,9 +24,10 @@ from fer_core.errors import FerError
 from fer_core.evaluation.evaluate import Evaluation
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.reports.compare import make_tables
-from fer_core.reports.diagnoses import Budget, read_diagnosis
+from fer_core.reports.diagnoses import Budget, Embedded, read_diagnosis
 from fer_core.reports.elsewhere import find_evaluations
 from fer_core.reports.page import render_report
+from fer_core.runs.diagnosis import PARTS
 from fer_core.runs.reading import collect, read_run
 from fer_core.statistics import bootstrap_interval
 from PIL import Image
@@ -256,7 +256,7 @@ def test_diagnose_writes_a_folder_that_the_report_shows(hard):
     printed = fer_run("diagnose", run.folder, "people", "--only", "slices", "--device", "cpu", "--json")
     assert set(json.loads(printed.stdout)["parts"]) == {"slices"}
     (folder / "diagnosis.json").write_text("{}")
-    assert "is unreadable" in render_report(collect([run.folder]))[0]
+    assert "diagnosis.json: format is missing" in render_report(collect([run.folder])).html
 
 
 def test_suspects_of_the_training_faces_are_refused_or_left_out(hard):
@@ -337,13 +337,14 @@ def test_pictures_beyond_the_budget_are_named(tmp_path):
     picture = {"file": "mistakes.png", "title": "Sheet", "description": "Noise."}
     part = {"figures": {"count": 1, "accuracy": 0.5}, "tables": [], "pictures": [picture] * 2, "notes": []}
     metrics = {"accuracy": 0.5, "mean_class_accuracy": 0.5, "macro_f1": 0.5}
-    record = {"format": 1, "dataset": "people", "split": "test", "faces": 2, "metrics": metrics}
-    (tmp_path / "diagnosis.json").write_text(json.dumps({**record, "parts": {"mistakes": part}}))
-    whole = read_diagnosis(tmp_path, Budget())["parts"][0]["pictures"]
-    assert all(each["data"].startswith("data:image/webp;base64,") for each in whole)
-    first, second = read_diagnosis(tmp_path, Budget(len(whole[0]["data"])))["parts"][0]["pictures"]
-    assert first["data"]
-    assert second["data"] == ""
-    assert second["file"] == tmp_path / "mistakes.png"
+    record = {"format": 2, "dataset": "people", "split": "test", "faces": 2, "metrics": metrics}
+    record |= {"fingerprint": "f" * 64, "classes": ["happiness", "sadness"], "parts": {"mistakes": part}}
+    (tmp_path / "diagnosis.json").write_text(json.dumps(record))
+    whole = [embedded for _, embedded in read_diagnosis(tmp_path, Budget()).parts[0].pictures]
+    assert all(each.data.startswith("data:image/webp;base64,") for each in whole)
+    (_, first), (file, second) = read_diagnosis(tmp_path, Budget(len(whole[0].data))).parts[0].pictures
+    assert first.data
+    assert second.data == ""
+    assert file.file == "mistakes.png"
     (tmp_path / "mistakes.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")
-    assert Budget().embed(tmp_path / "mistakes.png") == {"data": ""}
+    assert Budget().embed(tmp_path / "mistakes.png") == Embedded()

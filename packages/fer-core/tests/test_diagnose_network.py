@@ -326,27 +326,27 @@ def test_parts_of_a_run_are_written_shown_and_repeatable(tiny, quick):
     run = fer_core.train("tiny", "bars", **quick, run={"dir": "run"}, show=lambda line: None)
     parts = ["robustness", "attention", "embedding"]
     found = fer_core.diagnose("run", "bars", only=parts, device="cpu", show=lambda line: None)
-    assert list(found.content["parts"]) == parts
+    assert list(found.record.parts.made()) == parts
     robustness = pd.read_csv(found.folder / "robustness.csv")
     accuracy = run.result.metrics["test"].accuracy
     assert robustness.loc[0, "accuracy"] == pytest.approx(accuracy)
-    assert found.content["parts"]["robustness"]["figures"]["clean"] == pytest.approx(accuracy)
+    assert found.record.parts.robustness.figures.clean == pytest.approx(accuracy)
     embedding = pd.read_csv(found.folder / "embedding.csv")
     stored = pd.read_csv(run.folder / "predictions-test.csv")
     assert embedding.columns.tolist() == ["id", "label", "predicted", "x", "y"]
     assert embedding["id"].tolist() == stored["id"].tolist()
-    (picture,) = found.content["parts"]["attention"]["pictures"]
-    assert "Grad-CAM" in picture["description"]
+    (picture,) = found.record.parts.attention.pictures
+    assert "Grad-CAM" in picture.description
     files = sorted(path.name for path in found.folder.iterdir())
     assert files == sorted(
         ["diagnosis.json", "attention.png"]
         + [f"{name}.{end}" for name in ("robustness", "embedding") for end in ("csv", "png")]
     )
     page = render_report(collect([run.folder])).html
-    for part in found.content["parts"].values():
-        for picture in part["pictures"]:
-            assert f'alt="{picture["description"]}"' in page.replace("&gt;", ">")
-            with Image.open(found.folder / picture["file"]) as image:
+    for part in found.record.parts.made().values():
+        for picture in part.pictures:
+            assert f'alt="{picture.description}"' in page.replace("&gt;", ">")
+            with Image.open(found.folder / picture.file) as image:
                 assert np.asarray(image.convert("L")).std() > 5
     assert len(re.findall(r'<img [^>]* width="\d+" height="\d+"', page)) == 3
     assert "low resolution" in page.replace("low_resolution", "low resolution")

@@ -71,7 +71,7 @@ def diagnose(
         show=lambda line: click.echo(line, err=as_json),
     )
     if as_json:
-        print_json(found.content)
+        print_json(found.record.plain())
     else:
         click.echo(f"written     {found.folder}; fer-run report {found.folder.parent} shows it")
     check_complete(found.left_out)

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fer_core import registry
-from fer_core.diagnosis.folder import Folder, NotPossibleError, Part
+from fer_core.diagnosis.folder import Folder, NotPossibleError
 from fer_core.diagnosis.gallery import Tile, read_faces, save_gallery
 from fer_core.diagnosis.trace import find_map, run_to
 from fer_core.refs import resolve
+from fer_core.runs.diagnosis import AttentionFigures
 from fer_core.runs.predictions import label_numbers, probabilities_of
 
 if TYPE_CHECKING:
@@ -162,9 +163,8 @@ def diagnose_attention(network: Network, faces: Faces, folder: Folder) -> None:
         peaks = ", ".join(f"{name} {_peak(each[number])}" for name, each in looked.maps.items())
         told.append(f"{face}: {words} {confidence:.1%}, {peaks}")
     names = list(looked.maps)
-    part = Part(figures={"faces": len(shown), "maps": names}, notes=_notes(names))
     description = f"{len(shown)} faces, each beside {', '.join(names)}, with the place where each map is highest. "
-    path = folder.picture(part, "attention", "Attention", description + "; ".join(told) + ".")
+    path = folder.picture("attention", "Attention", description + "; ".join(told) + ".")
     width, drawn = 1 + len(names), iter(sheet)
     none = [Tile(np.full((1, 1, 3), 255, dtype=np.uint8), "")] * width
     tiles = [tile for place in chosen for tile in (none if place is None else next(drawn))]
@@ -176,7 +176,7 @@ def diagnose_attention(network: Network, faces: Faces, folder: Folder) -> None:
         note="of each class the surest right face and the surest wrong one, where there are any\n"
         "given class, or given → predicted class, and its probability; bright is much",
     )
-    folder.add("attention", part)
+    folder.add("attention", AttentionFigures(faces=len(shown), maps=tuple(names)), _notes(names))
 
 
 def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_core.diagnosis.faces import Faces, pool_predictions, predictions_of
-from fer_core.diagnosis.folder import PARTS, Folder, NotPossibleError
+from fer_core.diagnosis.folder import Folder, NotPossibleError
 from fer_core.diagnosis.sample import choose_faces
 from fer_core.diagnosis.stored import diagnose_mistakes, diagnose_slices, diagnose_suspects
 from fer_core.errors import FerError, nearest
@@ -18,6 +18,7 @@ from fer_core.evaluation.evaluate import describe_cut, evaluate_network
 from fer_core.inference.network import Network
 from fer_core.metrics import compute_metrics
 from fer_core.reports.compare import METRICS
+from fer_core.runs.diagnosis import FORMAT, PARTS, Accuracies, DiagnosisRecord
 from fer_core.runs.predictions import label_numbers, probabilities_of
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Diagnosis:
     """The folder that was written, its record, and one line for each run that was left out of several."""
 
     folder: Path
-    content: dict[str, Any]
+    record: DiagnosisRecord
     left_out: tuple[str, ...] = ()
 
 
@@ -104,11 +105,9 @@ def diagnose_checkpoint(
     match = match_classes(dataset, network.classes, checkpoint)
     found = evaluate_network(network, dataset, pack, rows, match, batch_size=BATCH)
     faces = Faces(dataset, pack, predictions_of(found), found.classes, spec.group_key)
-    identity = {
-        **_identity(faces, dataset.fingerprint(), split),
-        "weights": checkpoint.name,
-        "sha256": _digest(checkpoint),
-    }
+    identity = _identity(faces, dataset.fingerprint(), split).model_copy(
+        update={"weights": checkpoint.name, "sha256": _digest(checkpoint)}
+    )
     folder = Folder(out or checkpoint.parent / f"diagnosis-{dataset.name}-{split}", identity)
     if trained_on:
         folder.drop(["suspects"])
@@ -128,7 +127,7 @@ def diagnose_checkpoint(
             show(f"{name:<12}left out: {error}")
             continue
         _tell(name, folder, show)
-    return Diagnosis(folder.path, folder.content())
+    return Diagnosis(folder.path, folder.record)
 
 
 def diagnose_runs(
@@ -169,7 +168,9 @@ def diagnose_runs(
     for run in runs:  # other data are refused before anything is written
         faces.rows(() if run.predictions is None else run.predictions["id"], f"{run.folder}: ")
     names = sorted({run.model for run in runs})
-    identity = {**_identity(faces, runs[0].fingerprint, POOLED), "runs": len(runs), "models": names}
+    identity = _identity(faces, runs[0].fingerprint, POOLED).model_copy(
+        update={"runs": len(runs), "models": tuple(names)}
+    )
     folder = Folder(out or place / f"diagnosis-{dataset.name}-{POOLED}", identity)
     note = (
         f"Mean probabilities over {len(runs)} runs of {', '.join(names)}, each on its test part: no network was "
@@ -181,7 +182,7 @@ def diagnose_runs(
         _tell(name, folder, show)
     if not only:
         show(f"{', '.join(NEED_NETWORK)}  left out: they need a network, so name one run")
-    return Diagnosis(folder.path, folder.content())
+    return Diagnosis(folder.path, folder.record)
 
 
 def _network_part(name: str, network: Network, faces: Faces, folder: Folder) -> None:
@@ -209,17 +210,18 @@ def _stored_part(name: str, faces: Faces, folder: Folder, note: str) -> None:
         diagnose_slices(faces, folder)
 
 
-def _identity(faces: Faces, fingerprint: str, split: str) -> dict[str, Any]:
+def _identity(faces: Faces, fingerprint: str, split: str) -> DiagnosisRecord:
     table, classes = faces.table, faces.classes
     measured = compute_metrics(label_numbers(table, classes), probabilities_of(table, classes), classes)
-    return {
-        "dataset": faces.dataset.name,
-        "fingerprint": fingerprint,
-        "split": split,
-        "faces": len(table),
-        "classes": list(classes),
-        "metrics": {name: measured.value(name) for name in METRICS},
-    }
+    return DiagnosisRecord(
+        format=FORMAT,
+        dataset=faces.dataset.name,
+        fingerprint=fingerprint,
+        split=split,
+        faces=len(table),
+        classes=classes,
+        metrics=Accuracies(**{name: measured.value(name) for name in METRICS}),
+    )
 
 
 def _digest(path: Path) -> str:
@@ -228,8 +230,6 @@ def _digest(path: Path) -> str:
 
 
 def _tell(name: str, folder: Folder, show: Say) -> None:
-    part = folder.parts.get(name)
-    if part is None:
-        return
-    files = [entry["file"] for entry in (*part["tables"], *part["pictures"])]
-    show(f"{name:<12}{', '.join(files)}")
+    if (part := folder.record.parts.made().get(name)) is not None:
+        files = [table.file for table in part.tables] + [picture.file for picture in part.pictures]
+        show(f"{name:<12}{', '.join(files)}")

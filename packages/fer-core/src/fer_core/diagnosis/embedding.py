@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from fer_core.diagnosis.folder import Folder, NotPossibleError, Part
+from fer_core.diagnosis.folder import Folder, NotPossibleError
 from fer_core.diagnosis.pictures import FAINT, INK, MARKERS, save_figure
 from fer_core.diagnosis.trace import find_features, run_to
 from fer_core.reports.drawing import SERIES
+from fer_core.runs.diagnosis import EmbeddingFigures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,12 +134,11 @@ def diagnose_embedding(
     mapped, how = embed(features)
     table = pd.DataFrame({name: chosen[name].to_numpy() for name in ("id", "label", "predicted")})
     table = table.assign(x=mapped[:, 0], y=mapped[:, 1])
-    part = Part()
-    folder.table(part, "embedding", table, "Faces in two dimensions")
+    folder.table("embedding", table, "Faces in two dimensions")
     shares = neighbour_shares(features, table["label"].tolist())
     alike = float(np.average(list(shares.values()), weights=[(table["label"] == name).sum() for name in shares]))
-    part.figures = {"faces": len(table), "features": features.shape[1], "neighbours": {"all": alike, **shares}}
-    part.notes = [
+    figures = EmbeddingFigures(faces=len(table), features=features.shape[1], alike=alike, alike_by_class=shares)
+    notes = [
         f"{len(table):,} of {len(faces.table):,} faces, by {how} of {features.shape[1]} features. Faces near each "
         "other are alike to the network; how far apart groups lie, and how large they are, means nothing.",
     ]
@@ -148,8 +148,8 @@ def diagnose_embedding(
         f"predicted. In all features, {alike:.1%} of the faces have a face of their own class nearest: {listed}."
     )
     title = f"Embedding: {faces.dataset.name}, {len(table):,} faces"
-    _draw(folder.picture(part, "embedding", "Embedding", description), table, faces.classes, title)
-    folder.add("embedding", part)
+    _draw(folder.picture("embedding", "Embedding", description), table, faces.classes, title)
+    folder.add("embedding", figures, notes)
 
 
 def _draw(path: Path, table: pd.DataFrame, classes: Sequence[str], title: str) -> None:

@@ -2,47 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fer_core.errors import FerError
-from fer_core.files import write_atomically, write_json
+from fer_core.files import write_atomically, write_text
+from fer_core.runs.diagnosis import RECORD, DiagnosisRecord, Part, Parts, PictureFile, TableFile
 
 if TYPE_CHECKING:
     import pandas as pd
 
-RECORD = "diagnosis.json"
-FORMAT = 1
-PARTS = ("mistakes", "suspects", "slices", "robustness", "attention", "embedding")
-"""What a diagnosis may hold, in the order of a report."""
+    from fer_core.records import Record
 
 
 class NotPossibleError(FerError):
     """Why a part is left out: it is not possible for this network or these faces."""
-
-
-@dataclass
-class Part:
-    """One part of a diagnosis.
-
-    Attributes:
-        figures: Plain values.
-        tables: `file` and `title` of each CSV.
-        pictures: `file`, `title` and `description` (what it shows, for readers who cannot see it) of each PNG.
-        notes: What a reader has to know.
-    """
-
-    figures: dict[str, Any] = field(default_factory=dict)
-    tables: list[dict[str, str]] = field(default_factory=list)
-    pictures: list[dict[str, str]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def content(self) -> dict[str, Any]:
-        """As plain values."""
-        return {"figures": self.figures, "tables": self.tables, "pictures": self.pictures, "notes": self.notes}
 
 
 class Folder:
@@ -50,53 +25,58 @@ class Folder:
 
     Args:
         path: Made where it is missing.
-        identity: What the diagnosis is of; parts in the folder stay if they are of the same.
+        identity: What the diagnosis is of, without parts; those in the folder stay if they are of the same.
+
+    Attributes:
+        record: The identity, and the parts so far.
 
     Raises:
         FerError: The folder cannot be made.
     """
 
-    def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
-        self.path, self.identity = path, dict(identity)
+    def __init__(self, path: Path, identity: DiagnosisRecord) -> None:
+        self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FerError(f"cannot make {path} ({error.strerror}): choose another folder with --out") from error
-        self.parts = {name: part for name, part in self._earlier().items() if name in PARTS}
+        self.record = self._earlier(identity)
+        self._tables: list[TableFile] = []
+        self._pictures: list[PictureFile] = []
 
-    def _earlier(self) -> dict[str, Any]:
-        """Parts of an earlier diagnosis of the same weights and faces."""
+    def _earlier(self, identity: DiagnosisRecord) -> DiagnosisRecord:
+        """The record of an earlier diagnosis of the same weights and faces, else one without parts."""
         try:
-            stored = json.loads((self.path / RECORD).read_text(encoding="utf-8"))
-            same = all(stored.get(key) == value for key, value in self.identity.items())
-            return dict(stored["parts"]) if same and stored["format"] == FORMAT else {}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return {}
+            stored = DiagnosisRecord.read(self.path / RECORD, "")
+        except FerError:  # there is none, or it is written anew
+            return identity
+        return stored if stored.model_copy(update={"parts": Parts()}) == identity else identity
 
-    def add(self, name: str, part: Part) -> None:
-        """Put a part in, in the place of an earlier one, and write the record."""
-        self.parts[name] = part.content()
-        write_json(self.path / RECORD, self.content())
+    def add(self, name: str, figures: Record, notes: Sequence[str] = ()) -> None:
+        """Put in a part with the files that were made since the last one, and write the record."""
+        part = Part(
+            figures=figures, tables=tuple(self._tables), pictures=tuple(self._pictures), notes=tuple(notes)
+        )
+        self._tables, self._pictures = [], []
+        self._replace({name: part})
+        write_text(self.path / RECORD, self.record.text())
 
     def drop(self, names: Iterable[str]) -> None:
         """Take out parts that do not apply."""
-        for name in names:
-            self.parts.pop(name, None)
+        self._replace(dict.fromkeys(names))
 
-    def content(self) -> dict[str, Any]:
-        """The record."""
-        ordered = {name: self.parts[name] for name in PARTS if name in self.parts}
-        return {"format": FORMAT, **self.identity, "parts": ordered}
+    def _replace(self, parts: dict[str, Part[Record] | None]) -> None:
+        self.record = self.record.model_copy(update={"parts": self.record.parts.model_copy(update=parts)})
 
-    def table(self, part: Part, name: str, table: pd.DataFrame, title: str) -> None:
+    def table(self, name: str, table: pd.DataFrame, title: str) -> None:
         """Write `NAME.csv`."""
         write_atomically(
             self.path / f"{name}.csv",
             lambda partial: table.to_csv(partial, index=False, float_format="%.6g", lineterminator="\n"),
         )
-        part.tables.append({"file": f"{name}.csv", "title": title})
+        self._tables.append(TableFile(file=f"{name}.csv", title=title))
 
-    def picture(self, part: Part, name: str, title: str, description: str) -> Path:
+    def picture(self, name: str, title: str, description: str) -> Path:
         """The path for `NAME.png`, which the caller draws."""
-        part.pictures.append({"file": f"{name}.png", "title": title, "description": description})
+        self._pictures.append(PictureFile(file=f"{name}.png", title=title, description=description))
         return self.path / f"{name}.png"

@@ -18,11 +18,12 @@ from fer_core.diagnosis.corruptions import (
     STRENGTHS,
     CorruptedPack,
 )
-from fer_core.diagnosis.folder import Folder, Part
+from fer_core.diagnosis.folder import Folder
 from fer_core.diagnosis.pictures import FAINT, INK, MARKERS, save_figure
 from fer_core.evaluation.classes import match_classes
 from fer_core.evaluation.evaluate import evaluate_network
 from fer_core.reports.drawing import SERIES
+from fer_core.runs.diagnosis import RobustnessFigures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,18 +81,17 @@ def diagnose_robustness(
     """`robustness.csv` and a line for each corruption; `places` are lines of the predictions."""
     rows = faces.rows(faces.table["id"].iloc[places])
     found = measure_robustness(network, faces, rows, batch_size=batch_size)
-    part = Part()
-    folder.table(part, "robustness", found, "Accuracy on corrupted faces; strength 0 is the faces as they are")
+    folder.table("robustness", found, "Accuracy on corrupted faces; strength 0 is the faces as they are")
     means = found[found["corruption"] != CLEAN].groupby("corruption", sort=False)["accuracy"].mean()
-    part.figures = {
-        "faces": len(rows),
-        "clean": float(found["accuracy"].iloc[0]),
-        "mean": {str(name): float(value) for name, value in means.items()},
-    }
-    part.notes = [f"Of {len(rows):,} of {len(faces.table):,} faces. " + _parameters()]
-    path = folder.picture(part, "robustness", "Robustness", _describe(found))
+    figures = RobustnessFigures(
+        faces=len(rows),
+        clean=float(found["accuracy"].iloc[0]),
+        mean={str(name): float(value) for name, value in means.items()},
+    )
+    notes = [f"Of {len(rows):,} of {len(faces.table):,} faces. " + _parameters()]
+    path = folder.picture("robustness", "Robustness", _describe(found))
     _draw(path, found, f"Robustness: {faces.dataset.name}, {len(rows):,} faces")
-    folder.add("robustness", part)
+    folder.add("robustness", figures, notes)
 
 
 def _parameters() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fer_core.diagnosis.folder import Folder, Part
+from fer_core.diagnosis.folder import Folder
 from fer_core.diagnosis.gallery import Tile, read_faces, save_gallery
 from fer_core.diagnosis.mistakes import (
     CLASS,
@@ -16,6 +16,7 @@ from fer_core.diagnosis.mistakes import (
     measure_slices,
     slice_columns,
 )
+from fer_core.runs.diagnosis import MistakeFigures, SliceFigures, SuspectFigures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,12 +29,10 @@ SHOWN, COLUMNS = 24, 8
 
 def diagnose_mistakes(faces: Faces, folder: Folder) -> None:
     """`mistakes.csv`, `confused.csv` and the gallery of the surest mistakes."""
-    part = Part()
     mistakes = find_mistakes(faces.table, faces.classes)
     pairs = confused_pairs(faces.table, faces.classes)
-    folder.table(part, "mistakes", mistakes, "Wrong predictions, the surest first")
-    folder.table(part, "confused", pairs, "Which class is taken for which other")
-    part.figures = {"count": len(mistakes), "accuracy": 1 - len(mistakes) / len(faces.table)}
+    folder.table("mistakes", mistakes, "Wrong predictions, the surest first")
+    folder.table("confused", pairs, "Which class is taken for which other")
     worst = mistakes.head(SHOWN)
     if len(worst):
         lines = [
@@ -42,19 +41,18 @@ def diagnose_mistakes(faces: Faces, folder: Folder) -> None:
         ]
         title = "Surest mistakes"
         note = "given class → predicted class; probability of the predicted class, and of the given one"
-        path = folder.picture(part, "mistakes", title, _describe(worst, lines, "given → predicted class"))
+        path = folder.picture("mistakes", title, _describe(worst, lines, "given → predicted class"))
         save_gallery(path, _tiles(faces, worst, lines), columns=COLUMNS, title=_heading(title, faces), note=note)
-    folder.add("mistakes", part)
+    accuracy = 1 - len(mistakes) / len(faces.table)
+    folder.add("mistakes", MistakeFigures(count=len(mistakes), accuracy=accuracy))
 
 
 def diagnose_suspects(faces: Faces, folder: Folder, note: str) -> None:
     """`suspects.csv` and the gallery of the first ones; `note` says why the faces are out of sample."""
-    part = Part(notes=[note])
     suspects = find_suspects(faces.table, faces.classes)
-    folder.table(part, "suspects", suspects, "Labels that are probably wrong, the most suspicious first")
-    part.figures = {"count": len(suspects), "share": len(suspects) / len(faces.table)}
+    folder.table("suspects", suspects, "Labels that are probably wrong, the most suspicious first")
     agrees = float((faces.table["label"] == faces.table["predicted"]).mean())
-    part.notes.append(
+    caution = (
         f"{agrees:.1%} of the labels are predicted. The lower that is, the more of the suspects are right labels "
         "of faces that are hard to tell."
     )
@@ -66,9 +64,10 @@ def diagnose_suspects(faces: Faces, folder: Folder, note: str) -> None:
         ]
         title = "Suspected labels"
         below = "given class: likely class? The probabilities of both. A suspicion, for a human to look at."
-        path = folder.picture(part, "suspects", title, _describe(first, lines, "given: likely class"))
+        path = folder.picture("suspects", title, _describe(first, lines, "given: likely class"))
         save_gallery(path, _tiles(faces, first, lines), columns=COLUMNS, title=_heading(title, faces), note=below)
-    folder.add("suspects", part)
+    figures = SuspectFigures(count=len(suspects), share=len(suspects) / len(faces.table))
+    folder.add("suspects", figures, [note, caution])
 
 
 def diagnose_slices(faces: Faces, folder: Folder) -> None:
@@ -76,16 +75,15 @@ def diagnose_slices(faces: Faces, folder: Folder) -> None:
     rows = faces.dataset.table.iloc[faces.rows(faces.table["id"])]
     columns = slice_columns(rows, faces.group_key)
     found = measure_slices(faces.table, columns)
-    part = Part()
-    folder.table(part, "slices", found, "Accuracy in parts of the faces")
-    part.figures = {"columns": [CLASS, *columns], "small": int(found["small"].sum())}
-    part.notes = [
+    folder.table("slices", found, "Accuracy in parts of the faces")
+    notes = [
         f"Slices of fewer than {SMALL} faces are marked small. Columns with more than {MOST_VALUES} values are "
         "left out.",
         "Where many slices are compared, some look bad by chance: an interval that leaves out the overall "
         "accuracy is a hint, not a finding.",
     ]
-    folder.add("slices", part)
+    figures = SliceFigures(columns=(CLASS, *columns), small=int(found["small"].sum()))
+    folder.add("slices", figures, notes)
 
 
 def _heading(title: str, faces: Faces) -> str:

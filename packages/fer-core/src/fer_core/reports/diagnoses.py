@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_core.errors import FerError
+from fer_core.records import Record, read_bytes
+from fer_core.runs.diagnosis import RECORD, DiagnosisRecord, Part, PictureFile
 from fer_core.runs.reading import find_files
 
 if TYPE_CHECKING:
     import pandas as pd
 
-RECORD = "diagnosis.json"
-PARTS = {
+ADVICE = "diagnose again"
+TITLES = {
     "mistakes": "Mistakes",
     "suspects": "Suspected labels",
     "slices": "Slices",
@@ -26,6 +28,10 @@ PARTS = {
 }
 LINES = 12
 """Of a table that are shown; of the slices as many for each column."""
+MOST_LINES = 200
+"""Of a table that is shown whole."""
+MAP = "embedding.csv"
+"""Points of a map, which a table does not show."""
 BUDGET = 5_000_000
 """Bytes of the pictures on a page; those beyond it are named instead."""
 QUALITY = 82
@@ -51,14 +57,23 @@ PERCENT = frozenset(
 )
 
 
+@dataclass(frozen=True)
+class Embedded:
+    """A picture in the page: its `data:` address, empty where it is not there, and its size in pixels."""
+
+    data: str = ""
+    width: int = 0
+    height: int = 0
+
+
 class Budget:
     """Bytes that pictures may still take."""
 
     def __init__(self, bytes_left: int = BUDGET) -> None:
         self.left = bytes_left
 
-    def embed(self, path: Path) -> dict[str, Any]:
-        """A picture's `data` address, empty where it is missing or no room is left, its `width` and `height`."""
+    def embed(self, path: Path) -> Embedded:
+        """A picture, without its pixels where it is missing or too large for what is left."""
         from PIL import Image
 
         from fer_core.data.images import decode_image
@@ -66,7 +81,7 @@ class Budget:
         try:
             picture = Image.fromarray(decode_image(path))
         except FerError:
-            return {"data": ""}
+            return Embedded()
         if picture.width > WIDEST:
             size = (WIDEST, round(picture.height * WIDEST / picture.width))
             picture = picture.resize(size, Image.Resampling.LANCZOS)
@@ -74,10 +89,10 @@ class Budget:
         picture.save(packed, "WEBP", quality=QUALITY, method=4)
         text = base64.b64encode(packed.getvalue()).decode("ascii")
         if len(text) > self.left:
-            return {"data": ""}
+            return Embedded()
         self.left -= len(text)
         data = "data:image/webp;base64," + text
-        return {"data": data, "width": picture.width, "height": picture.height}
+        return Embedded(data, picture.width, picture.height)
 
 
 def find_diagnoses(places: Sequence[Path]) -> list[Path]:
@@ -89,81 +104,78 @@ def find_diagnoses(places: Sequence[Path]) -> list[Path]:
     return list(found.values())
 
 
-def read_diagnosis(folder: Path, budget: Budget) -> dict[str, Any]:
+@dataclass(frozen=True)
+class ShownTable:
+    """The first lines of a CSV: its columns with whether they are figures, and rows of cells as text."""
+
+    title: str
+    file: Path
+    total: int
+    columns: list[tuple[str, bool]]
+    rows: list[list[str]]
+
+
+@dataclass(frozen=True)
+class ShownPart:
+    """A part of a diagnosis as the page shows it; `pictures` are pairs of a file and what is embedded of it."""
+
+    name: str
+    title: str
+    part: Part[Record]
+    pictures: list[tuple[PictureFile, Embedded]]
+    tables: list[ShownTable]
+
+
+@dataclass(frozen=True)
+class ShownDiagnosis:
+    """A diagnosis as the page shows it; `what` names the weights, or the runs that were pooled."""
+
+    folder: Path
+    what: str
+    record: DiagnosisRecord
+    parts: list[ShownPart]
+
+
+def read_diagnosis(folder: Path, budget: Budget) -> ShownDiagnosis:
     """What the page shows of one diagnosis.
 
     Raises:
-        FerError: The record is damaged.
+        FerError: The record or a table is damaged.
     """
-    path = folder / RECORD
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        of = [str(record[key]) for key in ("dataset", "split")]
-        parts = [(name, record["parts"][name]) for name in PARTS if name in record["parts"]]
-        shown = [_part(folder, name, part, budget) for name, part in parts]
-        metrics = {key: float(value) for key, value in record["metrics"].items()}
-        faces = int(record["faces"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FerError(f"{path} is unreadable ({error!r}): diagnose again") from error
-    runs = f"{record['runs']} runs of {', '.join(record['models'])}" if "runs" in record else ""
-    return {
-        "folder": folder,
-        "title": " ".join(of),
-        "what": runs or f"{folder.parent.name}/{record.get('weights', '')}",
-        "faces": faces,
-        "metrics": metrics,
-        "parts": shown,
-    }
-
-
-def _part(folder: Path, name: str, part: dict[str, Any], budget: Budget) -> dict[str, Any]:
-    pictures = [
-        {
-            "title": str(picture["title"]),
-            "description": str(picture["description"]),
-            "file": folder / str(picture["file"]),
-            **budget.embed(folder / Path(str(picture["file"])).name),
-        }
-        for picture in part["pictures"]
+    record = DiagnosisRecord.read(folder / RECORD, ADVICE)
+    what = f"{folder.parent.name}/{record.weights}"
+    if record.runs:
+        what = f"{record.runs} runs of {', '.join(record.models)}"
+    parts = [
+        ShownPart(
+            name,
+            TITLES[name],
+            part,
+            [(picture, budget.embed(folder / picture.file)) for picture in part.pictures],
+            [_table(folder / table.file, table.title) for table in part.tables if table.file != MAP],
+        )
+        for name, part in record.parts.made().items()
     ]
-    tables = [_table(folder / Path(str(table["file"])).name, str(table["title"])) for table in part["tables"]]
-    return {
-        "name": name,
-        "title": PARTS[name],
-        "pictures": pictures,
-        "tables": [table for table in tables if table],
-        "notes": [str(note) for note in part["notes"]],
-        "figures": part["figures"],
-    }
+    return ShownDiagnosis(folder, what, record, parts)
 
 
-def _table(path: Path, title: str) -> dict[str, Any] | None:
-    """The first lines of a CSV, figures as a reader expects them; None for points of a map and missing files."""
+def _table(path: Path, title: str) -> ShownTable:
+    """The first lines of a CSV, figures as a reader expects them."""
     import pandas as pd
 
-    if path.stem == "embedding" or not path.is_file():
-        return None
+    content = read_bytes(path, ADVICE)
     try:
-        table = pd.read_csv(path, keep_default_na=False, dtype={"id": str, "value": str})
-    except (OSError, ValueError) as error:
-        raise FerError(f"{path} is unreadable ({str(error).splitlines()[0]}): diagnose again") from error
+        table = pd.read_csv(io.BytesIO(content), keep_default_na=False, dtype={"id": str, "value": str})
+    except ValueError as error:
+        raise FerError(f"{path} is not a table ({str(error).splitlines()[0]}): {ADVICE}") from error
     columns = [(HEADINGS.get(str(name), str(name).replace("_", " ")), _is_figure(table, name)) for name in table]
     shown = table.head(LINES)
-    if path.stem == "slices":
+    if path.stem == "slices" and "column" in table:
         shown = table.groupby("column", sort=False).head(LINES)
     elif path.stem == "robustness":
-        shown = table
-    return {
-        "title": title,
-        "file": path,
-        "total": len(table),
-        "columns": columns,
-        "rows": [[_cell(name, value) for name, value in line.items()] for line in _records(shown)],
-    }
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in line.items()} for line in table.to_dict("records")]
+        shown = table.head(MOST_LINES)
+    rows = [[_cell(str(name), value) for name, value in line.items()] for line in shown.to_dict("records")]
+    return ShownTable(title, path, len(table), columns, rows)
 
 
 def _is_figure(table: pd.DataFrame, name: Any) -> bool:

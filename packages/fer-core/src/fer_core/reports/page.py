@@ -22,7 +22,7 @@ from fer_core.reports.compare import (
     make_tables,
 )
 from fer_core.reports.cost import Cost, comparable, measure_cost, speeds
-from fer_core.reports.diagnoses import Budget, find_diagnoses, read_diagnosis
+from fer_core.reports.diagnoses import Budget, ShownDiagnosis, find_diagnoses, read_diagnosis
 from fer_core.reports.drawing import Drawing, theme
 from fer_core.reports.elsewhere import Elsewhere, find_evaluations
 from fer_core.runs.folder import CONFIG
@@ -137,7 +137,7 @@ def missing_predictions(runs: Sequence[RunRecord]) -> list[str]:
     ]
 
 
-def _diagnoses(places: Sequence[Path]) -> tuple[list[dict[str, Any]], list[str]]:
+def _diagnoses(places: Sequence[Path]) -> tuple[list[ShownDiagnosis], list[str]]:
     """What the page shows of every diagnosis, and one line for each that is damaged."""
     budget = Budget()
     shown, damaged = [], []
