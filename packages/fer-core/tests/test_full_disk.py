@@ -9,7 +9,7 @@ import warnings
 import fer_core
 import pytest
 from fer_core import api
-from fer_core.evaluation.run import RunLog
+from fer_core.workflows.train import RunLog
 
 PRODUCTS = ("best.safetensors", "last.safetensors", "result.json", "predictions-test.csv", "metrics.jsonl")
 STEPS = 6

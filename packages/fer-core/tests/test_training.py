@@ -14,12 +14,12 @@ import pytest
 import torch
 from fer_core import FerError, api, registry
 from fer_core.errors import InterruptedRunError
-from fer_core.evaluation import run as whole_run
 from fer_core.runs.state import SavedPosition, read_state
 from fer_core.training import trainer
 from fer_core.training.callbacks import Callback
 from fer_core.training.signals import Signals
 from fer_core.weights import checkpoint
+from fer_core.workflows import train as whole_run
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score, recall_score
 
 PRODUCTS = ("best.safetensors", "last.safetensors", "result.json", "predictions-test.csv", "metrics.jsonl")

@@ -25,8 +25,6 @@ from fer_core.errors import FerError
 from fer_core.evaluation.calibrate import calibrate_run
 from fer_core.evaluation.classes import read_rule
 from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
-from fer_core.evaluation.resume import extend_run, resume_run
-from fer_core.evaluation.run import start_run
 from fer_core.inference import Predictor, import_weights, inference_form
 from fer_core.refs import resolve
 from fer_core.runs import folder as run_folder
@@ -38,6 +36,8 @@ from fer_core.training.start import load_backbones
 from fer_core.types import TaskInfo, class_names
 from fer_core.weights.address import is_address
 from fer_core.weights.checkpoint import read_header
+from fer_core.workflows.resume import extend_run, resume_run
+from fer_core.workflows.train import start_run
 
 if TYPE_CHECKING:
     import numpy as np

@@ -55,14 +55,14 @@ def train(
     if resume is not None:
         if others or data or changes or extend is not None:
             raise FerError("--resume keeps the configuration of its run: give --resume RUN alone (and --device)")
-        from fer_core.evaluation.resume import resume_run
+        from fer_core.workflows.resume import resume_run
 
         resume_run(resume, device, click.echo)
         return
     if extend is not None:
         if others or epochs is None:
             raise FerError("--extend changes the length of its run only: give --extend RUN --epochs N")
-        from fer_core.evaluation.resume import extend_run
+        from fer_core.workflows.resume import extend_run
 
         moved = [] if data is None else [f"data.root={flow(str(data))}"]
         extend_run(extend, epochs, device, [*moved, *overrides], click.echo)
@@ -86,7 +86,7 @@ def train(
 
         click.echo(describe(resolved), nl=False)
         return
-    from fer_core.evaluation.run import start_run
+    from fer_core.workflows.train import start_run
 
     start_run(resolved.config, click.echo)
 

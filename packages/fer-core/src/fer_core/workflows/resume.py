@@ -11,14 +11,6 @@ from fer_core import distributed
 from fer_core.components import build
 from fer_core.config import load_config
 from fer_core.errors import FerError
-from fer_core.evaluation.run import (
-    RunLog,
-    begin_folder,
-    introduce,
-    start_engine,
-    train_and_evaluate,
-    write_report,
-)
 from fer_core.plugins import load_plugins
 from fer_core.reports.page import REPORT
 from fer_core.runs import folder as run_folder
@@ -29,13 +21,21 @@ from fer_core.training.build import build_setup, open_data
 from fer_core.training.extend import check_length, extend_state, lengthen
 from fer_core.training.header import list_components
 from fer_core.weights.checkpoint import load_weights, save_weights
+from fer_core.workflows.train import (
+    RunLog,
+    begin_folder,
+    introduce,
+    start_engine,
+    train_and_evaluate,
+    write_report,
+)
 
 if TYPE_CHECKING:
     from fer_core.config import Config
     from fer_core.engine import Engine
-    from fer_core.evaluation.run import Say
     from fer_core.runs.state import State
     from fer_core.training.trainer import Trainer
+    from fer_core.workflows.train import Say
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What a command does, in the order in which it happens."""
