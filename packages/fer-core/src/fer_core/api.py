@@ -6,51 +6,39 @@ import gc
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_core import distributed, registry
-from fer_core.cache import cache_root
-from fer_core.components import Options, build
+from fer_core.components import build
 from fer_core.config import resolve_config
-from fer_core.data.classes import describe_classes
-from fer_core.data.open import check_dataset, open_dataset
-from fer_core.data.packs import open_pack
-from fer_core.data.splits import make_split
-from fer_core.data.union import find_dataset, part_names, recorded_dataset
-from fer_core.diagnosis.diagnose import Diagnosis, choose_parts, diagnose_checkpoint, diagnose_runs
-from fer_core.engine import Engine
+from fer_core.data.open import check_dataset
+from fer_core.data.union import find_dataset
+from fer_core.diagnosis.diagnose import Diagnosis
 from fer_core.errors import FerError
 from fer_core.evaluation.calibrate import calibrate_run
-from fer_core.evaluation.classes import read_rule
-from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
+from fer_core.evaluation.evaluate import Evaluation
 from fer_core.inference import Predictor, import_weights, inference_form
 from fer_core.refs import resolve
 from fer_core.runs import folder as run_folder
-from fer_core.runs.reading import collect, read_result
-from fer_core.runs.records import Evaluated, EvaluatedData, EvaluatedWeights, Result
-from fer_core.runs.resolve import is_run, resolve_weights
+from fer_core.runs.reading import read_result
+from fer_core.runs.records import Result
 from fer_core.training.components import check_components
 from fer_core.training.start import load_backbones
 from fer_core.types import TaskInfo, class_names
-from fer_core.weights.address import is_address
-from fer_core.weights.checkpoint import read_header
+from fer_core.workflows.diagnose import diagnose_weights
+from fer_core.workflows.evaluate import evaluate_weights
+from fer_core.workflows.open import find_weights
 from fer_core.workflows.resume import extend_run, resume_run
 from fer_core.workflows.train import start_run
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from fer_core.config import Resolved
-    from fer_core.data.splits import Split
     from fer_core.losses import Loss
     from fer_core.provenance import Calibration
-    from fer_core.provenance import Split as SplitRecord
-    from fer_core.types import DatasetSpec, FERDataset
-    from fer_core.weights.header import Header
 
 __all__ = [
     "Predictor",
@@ -294,31 +282,19 @@ def evaluate(
     Raises:
         FerError: Unusable checkpoint, other classes and no rule for them, an empty part.
     """
-    rule = read_rule(classes)
-    weights_file = _resolve(checkpoint, show)
-    header = read_header(weights_file)
-    spec, opened, same = _open_for(header, dataset, data, options, show)
-    rows = _rows(spec, opened, header.split if same else None, split, show)
-    engine = Engine.start(device, precision)
-    pack = open_pack(opened, cache_root(), progress=True)
-    found = evaluate_checkpoint(
-        weights_file,
-        opened,
-        pack,
-        rows,
-        engine,
+    return evaluate_weights(
+        checkpoint,
+        dataset,
+        None if data is None else Path(data),
+        split,
+        options,
+        device=device,
+        precision=precision,
         batch_size=batch_size,
-        rule=rule,
+        classes=classes,
         restrict=restrict,
         show=show,
     )
-    weights = EvaluatedWeights(
-        model=header.model.name,
-        fingerprint=header.dataset.fingerprint if header.dataset else None,
-        digest=header.split.digest if header.split else None,
-    )
-    of = EvaluatedData(name=spec.name, fingerprint=opened.fingerprint(), part=split)
-    return replace(found, about=Evaluated(weights=weights, dataset=of))
 
 
 def calibrate(run: str | Path, *, show: Callable[[str], None] = print) -> Calibration:
@@ -339,7 +315,7 @@ def calibrate(run: str | Path, *, show: Callable[[str], None] = print) -> Calibr
     Raises:
         FerError: No finished run, no validation part, weights chosen on test, or nothing that fits.
     """
-    return calibrate_run(_resolve(run, show))
+    return calibrate_run(find_weights(run, show))
 
 
 def diagnose(
@@ -372,134 +348,17 @@ def diagnose(
     Raises:
         FerError: Nothing there to diagnose, an unknown or impossible part, or what `evaluate` refuses.
     """
-    choose_parts(only)
-    find_dataset(dataset)
-    target = None if out is None else Path(out)
-    if not is_address(place) and Path(place).is_dir() and not is_run(Path(place)):
-        return _diagnose_runs(Path(place), dataset, data, split, options, only, target, show)
-    checkpoint = _resolve(place, show)
-    header = read_header(checkpoint)
-    spec, opened, same = _open_for(header, dataset, data, options, show)
-    part = split or "test"
-    rows = _rows(spec, opened, header.split if same else None, part, show)
-    engine = Engine.start(device)
-    pack = open_pack(opened, cache_root(), progress=True)
-    return diagnose_checkpoint(
-        checkpoint,
-        spec,
-        opened,
-        pack,
-        rows,
-        engine,
-        split=part,
-        trained_on=_is_trained_on(header, spec, part),
+    return diagnose_weights(
+        place,
+        dataset,
+        None if data is None else Path(data),
+        split,
+        options,
         only=only,
-        out=target,
+        out=None if out is None else Path(out),
+        device=device,
         show=show,
     )
-
-
-def _resolve(place: str | Path, show: Callable[[str], None]) -> Path:
-    found = resolve_weights(place)
-    for remark in found.remarks:
-        show(remark)
-    return found.path
-
-
-def _is_trained_on(header: Header, spec: DatasetSpec, part: str) -> bool | None:
-    """Whether a part of a dataset holds faces of the training; None where nobody wrote down what that was."""
-    if header.dataset is None:
-        return None
-    return part in ("train", "all") and bool(set(part_names(_trained_on(header))) & set(part_names(spec.name)))
-
-
-def _trained_on(header: Header) -> str:
-    """Name of the dataset of the training as it is known here; empty where nobody wrote it down."""
-    return "" if header.dataset is None else recorded_dataset(header.dataset.name, header.components)
-
-
-def _diagnose_runs(
-    place: Path,
-    dataset: str,
-    data: str | Path | None,
-    split: str | None,
-    options: Options | None,
-    only: Sequence[str],
-    out: Path | None,
-    show: Callable[[str], None],
-) -> Diagnosis:
-    if split is not None:
-        raise FerError("--split does not apply to several runs: their test parts are put together")
-    name = find_dataset(dataset).name
-    found = collect([place])
-    for line in found.problems:
-        show(f"warning  {line}")
-    runs = [run for run in found.runs if run.dataset == name]
-    if not runs:
-        raise FerError(f"there is no finished run on {name} in {place}: name a checkpoint, or a folder of such")
-    spec, opened, _ = _open_for(read_header(runs[0].folder / run_folder.BEST), dataset, data, options, show)
-    pack = open_pack(opened, cache_root(), progress=True)
-    diagnosis = diagnose_runs(runs, place, spec, opened, pack, only=only, out=out, show=show)
-    return replace(diagnosis, left_out=found.problems)
-
-
-def _open_for(
-    header: Header,
-    dataset: str,
-    data: str | Path | None,
-    options: Options | None,
-    show: Callable[[str], None],
-) -> tuple[DatasetSpec, FERDataset, bool]:
-    """Open a dataset for a checkpoint, and whether it is the one that the checkpoint was trained on.
-
-    Then its options and classes are those of the training, unless others are given.
-    """
-    wanted = find_dataset(dataset)
-    own = header.dataset if _trained_on(header) == wanted.name else None
-    chosen = own.options if own is not None and options is None else dict(options or {})
-    root = None if data is None else Path(data)
-    spec, opened = open_dataset(dataset, root, chosen, None if own is None else own.class_table)
-    for line in describe_classes(opened):
-        show(f"classes  {line}")
-    if own is None:
-        _warn_of_overlap(wanted, header, show)
-    return spec, opened, own is not None
-
-
-def _warn_of_overlap(spec: DatasetSpec, header: Header, show: Callable[[str], None]) -> None:
-    """A part of a union keeps its official test faces only where the training was official, too."""
-    trained = part_names(_trained_on(header))
-    protocol = header.split.protocol if header.split else "official"
-    common = [name for name in part_names(spec.name) if name in trained]
-    if common and not protocol.startswith("official"):
-        show(
-            f"warning: {', '.join(common)} was in the training, divided by {protocol}, so faces may be known to it"
-        )
-
-
-def _rows(
-    spec: DatasetSpec, dataset: FERDataset, own: SplitRecord | None, role: str, show: Callable[[str], None]
-) -> NDArray[np.int64]:
-    import numpy as np
-
-    if role == "all":
-        return np.arange(len(dataset.table))
-    if role not in ("train", "val", "test"):
-        raise FerError(f"there is no split {role}: use train, val, test or all")
-    divided: Split = make_split(
-        dataset,
-        spec.splits,
-        own.protocol if own else "official",
-        holdout=own.holdout if own else 0.1,
-        seed=own.seed if own else 0,
-        select="last",
-    )
-    if own is not None and own.digest != divided.digest:
-        show("warning: the dataset differs from the one in training, so its parts may overlap with training data")
-    rows: NDArray[np.int64] = getattr(divided, role)
-    if len(rows) == 0:
-        raise FerError(f"{spec.name} has no {role} part under {divided.protocol}: use another --split")
-    return rows
 
 
 def _finished(folder: Path) -> Run:

@@ -1,0 +1,88 @@
+"""Diagnosing a network, or the stored predictions of several runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fer_core.cache import cache_root
+from fer_core.data.packs import open_pack
+from fer_core.data.union import find_dataset
+from fer_core.diagnosis.diagnose import Diagnosis, choose_parts, diagnose_checkpoint, diagnose_runs
+from fer_core.engine import Engine
+from fer_core.errors import FerError
+from fer_core.runs import folder as run_folder
+from fer_core.runs.reading import collect
+from fer_core.runs.resolve import is_run
+from fer_core.weights.address import is_address
+from fer_core.weights.checkpoint import read_header
+from fer_core.workflows.open import choose_rows, find_weights, is_trained_on, open_for
+
+if TYPE_CHECKING:
+    from fer_core.components import Options
+
+
+def diagnose_weights(
+    place: str | Path,
+    dataset: str,
+    root: Path | None,
+    split: str | None,
+    options: Options | None,
+    *,
+    only: Sequence[str],
+    out: Path | None,
+    device: str,
+    show: Callable[[str], None],
+) -> Diagnosis:
+    """As `fer_core.diagnose`, whose arguments these are."""
+    choose_parts(only)
+    find_dataset(dataset)
+    if not is_address(place) and Path(place).is_dir() and not is_run(Path(place)):
+        return _diagnose_runs(Path(place), dataset, root, split, options, only, out, show)
+    checkpoint = find_weights(place, show)
+    header = read_header(checkpoint)
+    spec, opened, same = open_for(header, dataset, root, options, show)
+    part = split or "test"
+    rows = choose_rows(spec, opened, header.split if same else None, part, show)
+    engine = Engine.start(device)
+    pack = open_pack(opened, cache_root(), progress=True)
+    return diagnose_checkpoint(
+        checkpoint,
+        spec,
+        opened,
+        pack,
+        rows,
+        engine,
+        split=part,
+        trained_on=is_trained_on(header, spec, part),
+        only=only,
+        out=out,
+        show=show,
+    )
+
+
+def _diagnose_runs(
+    place: Path,
+    dataset: str,
+    root: Path | None,
+    split: str | None,
+    options: Options | None,
+    only: Sequence[str],
+    out: Path | None,
+    show: Callable[[str], None],
+) -> Diagnosis:
+    if split is not None:
+        raise FerError("--split does not apply to several runs: their test parts are put together")
+    name = find_dataset(dataset).name
+    found = collect([place])
+    for line in found.problems:
+        show(f"warning  {line}")
+    runs = [run for run in found.runs if run.dataset == name]
+    if not runs:
+        raise FerError(f"there is no finished run on {name} in {place}: name a checkpoint, or a folder of such")
+    spec, opened, _ = open_for(read_header(runs[0].folder / run_folder.BEST), dataset, root, options, show)
+    pack = open_pack(opened, cache_root(), progress=True)
+    diagnosis = diagnose_runs(runs, place, spec, opened, pack, only=only, out=out, show=show)
+    return replace(diagnosis, left_out=found.problems)

@@ -1,0 +1,62 @@
+"""Evaluating weights on a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fer_core.cache import cache_root
+from fer_core.data.packs import open_pack
+from fer_core.engine import Engine
+from fer_core.evaluation.classes import read_rule
+from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
+from fer_core.runs.records import Evaluated, EvaluatedData, EvaluatedWeights
+from fer_core.weights.checkpoint import read_header
+from fer_core.workflows.open import choose_rows, find_weights, open_for
+
+if TYPE_CHECKING:
+    from fer_core.components import Options
+
+
+def evaluate_weights(
+    checkpoint: str | Path,
+    dataset: str,
+    root: Path | None,
+    split: str,
+    options: Options | None,
+    *,
+    device: str,
+    precision: str,
+    batch_size: int,
+    classes: str | Path | Mapping[str, str | None] | None,
+    restrict: bool,
+    show: Callable[[str], None],
+) -> Evaluation:
+    """As `fer_core.evaluate`, whose arguments these are."""
+    rule = read_rule(classes)
+    weights_file = find_weights(checkpoint, show)
+    header = read_header(weights_file)
+    spec, opened, same = open_for(header, dataset, root, options, show)
+    rows = choose_rows(spec, opened, header.split if same else None, split, show)
+    engine = Engine.start(device, precision)
+    pack = open_pack(opened, cache_root(), progress=True)
+    found = evaluate_checkpoint(
+        weights_file,
+        opened,
+        pack,
+        rows,
+        engine,
+        batch_size=batch_size,
+        rule=rule,
+        restrict=restrict,
+        show=show,
+    )
+    weights = EvaluatedWeights(
+        model=header.model.name,
+        fingerprint=header.dataset.fingerprint if header.dataset else None,
+        digest=header.split.digest if header.split else None,
+    )
+    of = EvaluatedData(name=spec.name, fingerprint=opened.fingerprint(), part=split)
+    return replace(found, about=Evaluated(weights=weights, dataset=of))

@@ -1,0 +1,106 @@
+"""Opening a dataset for weights that were trained before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fer_core.data.classes import describe_classes
+from fer_core.data.open import open_dataset
+from fer_core.data.splits import make_split
+from fer_core.data.union import find_dataset, part_names, recorded_dataset
+from fer_core.errors import FerError
+from fer_core.runs.resolve import resolve_weights
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fer_core.components import Options
+    from fer_core.data.splits import Split
+    from fer_core.provenance import Split as SplitRecord
+    from fer_core.types import DatasetSpec, FERDataset
+    from fer_core.weights.header import Header
+
+
+def find_weights(place: str | Path, show: Callable[[str], None]) -> Path:
+    """The weight file that `place` means (`fer_core.runs.resolve`); remarks on the choice are shown."""
+    found = resolve_weights(place)
+    for remark in found.remarks:
+        show(remark)
+    return found.path
+
+
+def open_for(
+    header: Header,
+    dataset: str,
+    root: Path | None,
+    options: Options | None,
+    show: Callable[[str], None],
+) -> tuple[DatasetSpec, FERDataset, bool]:
+    """Open a dataset for a checkpoint, and whether it is the one that the checkpoint was trained on.
+
+    Then its options and classes are those of the training, unless others are given.
+    """
+    wanted = find_dataset(dataset)
+    own = header.dataset if _trained_on(header) == wanted.name else None
+    chosen = own.options if own is not None and options is None else dict(options or {})
+    spec, opened = open_dataset(dataset, root, chosen, None if own is None else own.class_table)
+    for line in describe_classes(opened):
+        show(f"classes  {line}")
+    if own is None:
+        _warn_of_overlap(wanted, header, show)
+    return spec, opened, own is not None
+
+
+def choose_rows(
+    spec: DatasetSpec, dataset: FERDataset, own: SplitRecord | None, role: str, show: Callable[[str], None]
+) -> NDArray[np.int64]:
+    """Rows of a part of a dataset: of the training's own split where there is one, else of the official one.
+
+    Raises:
+        FerError: The part does not exist or has no faces.
+    """
+    if role == "all":
+        return np.arange(len(dataset.table))
+    if role not in ("train", "val", "test"):
+        raise FerError(f"there is no split {role}: use train, val, test or all")
+    divided: Split = make_split(
+        dataset,
+        spec.splits,
+        own.protocol if own else "official",
+        holdout=own.holdout if own else 0.1,
+        seed=own.seed if own else 0,
+        select="last",
+    )
+    if own is not None and own.digest != divided.digest:
+        show("warning: the dataset differs from the one in training, so its parts may overlap with training data")
+    rows: NDArray[np.int64] = getattr(divided, role)
+    if len(rows) == 0:
+        raise FerError(f"{spec.name} has no {role} part under {divided.protocol}: use another --split")
+    return rows
+
+
+def is_trained_on(header: Header, spec: DatasetSpec, part: str) -> bool | None:
+    """Whether a part of a dataset holds faces of the training; None where nobody wrote down what that was."""
+    if header.dataset is None:
+        return None
+    return part in ("train", "all") and bool(set(part_names(_trained_on(header))) & set(part_names(spec.name)))
+
+
+def _trained_on(header: Header) -> str:
+    """Name of the dataset of the training as it is known here; empty where nobody wrote it down."""
+    return "" if header.dataset is None else recorded_dataset(header.dataset.name, header.components)
+
+
+def _warn_of_overlap(spec: DatasetSpec, header: Header, show: Callable[[str], None]) -> None:
+    """A part of a union keeps its official test faces only where the training was official, too."""
+    trained = part_names(_trained_on(header))
+    protocol = header.split.protocol if header.split else "official"
+    common = [name for name in part_names(spec.name) if name in trained]
+    if common and not protocol.startswith("official"):
+        show(
+            f"warning: {', '.join(common)} was in the training, divided by {protocol}, so faces may be known to it"
+        )
