@@ -1,4 +1,4 @@
-"""Reader of AffectNet: the public release with `.npy` labels, the older full one, and three re-packagings."""
+"""Reader of AffectNet: the public release with `.npy` labels, the older full release, and three derived copies."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from fer_datasets.specs.affectnet import CLASSES, SPEC
 from fer_datasets.tables import make_table
 
 SPLITS = {"train": ("train_set", "train"), "val": ("val_set", "valid_set", "val", "valid", "validation")}
-"""Names of the folder of each split."""
+"""Folder names of each split."""
 LABEL = "_exp.npy"
 FULL_LABELS = 11
-"""The older release goes on to 8 (none), 9 (uncertain) and 10 (no face)."""
+"""The older release also has 8 (none), 9 (uncertain) and 10 (no face)."""
 SPELLINGS = SYNONYMS | {str(number): name for number, name in enumerate(CLASSES)}
 
 Frame = pd.DataFrame
-"""Columns id, label (as the file numbers it), split, source (below the base)."""
+"""Columns id, label (as numbered in the file), split, source (relative to the base)."""
 
 
 def load(root: Path, *, classes: int = 8) -> FERDataset:
@@ -74,7 +74,7 @@ def _dataset(root: Path, base: Path, frame: Frame, classes: int, layout: str, re
     sources = frame["source"] if below == "." else below + "/" + frame["source"]
     table = make_table(frame["id"].tolist(), frame["label"].to_numpy(), frame["split"].tolist(), sources.tolist())
     dataset = ImageFiles(SPEC.name, CLASSES[:classes], root, table, "; ".join(said))
-    # Only the public release lacks one face of contempt.
+    # In the public release one face of contempt is missing.
     known = CLASSES[: 7 if layout == "full" else classes]
     dataset.expected_counts = {
         split: {
@@ -88,7 +88,7 @@ def _dataset(root: Path, base: Path, frame: Frame, classes: int, layout: str, re
 
 
 def _parts(base: Path) -> dict[str, Path]:
-    """Folder of each split that is there."""
+    """Folder of each split that exists."""
     found = {split: child(base, *names) for split, names in SPLITS.items()}
     return {split: folder for split, folder in found.items() if folder is not None}
 
@@ -180,4 +180,4 @@ LAYOUTS: tuple[tuple[str, Callable[[Path], bool], Callable[[Path], tuple[Frame, 
     ("lists", _is_lists, lambda base: read_lists(base, _parts(base))),
     ("affectnet.csv", _is_cache, read_cache),
 )
-"""In the order in which they are looked for: what others were made from comes first."""
+"""In the order of the search: originals before the copies derived from them."""

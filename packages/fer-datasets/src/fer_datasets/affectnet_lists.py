@@ -23,13 +23,13 @@ FULL_COLUMNS = (
     "valence",
     "arousal",
 )
-"""Columns of the older release, for copies of its files that lack the header."""
+"""Columns of the older release, for copies without a header."""
 FULL_FILES = {"train": "training.csv", "val": "validation.csv"}
 IMAGES = ("manually_annotated_images", "manually_annotated", "images")
 
 
 def read_full(base: Path) -> tuple[pd.DataFrame, str]:
-    """`training.csv` and `validation.csv`: columns id, label 0..10, split, source, and a remark."""
+    """`training.csv` and `validation.csv`: columns id, label 0..10, split, source, and a note."""
     lists = child(base, "manually_annotated_file_lists") or base
     images = child(base, *IMAGES) or base
     images = child(images, *IMAGES) or images
@@ -50,7 +50,7 @@ def read_full(base: Path) -> tuple[pd.DataFrame, str]:
 
 
 def read_lists(base: Path, parts: Mapping[str, Path]) -> tuple[pd.DataFrame, str]:
-    """`train_set/train_annotations_8class.txt` and the like, "name label" a line; the longest list is read."""
+    """`train_set/train_annotations_8class.txt` etc., one "name label" per line; the longest list is read."""
     frames, names = [], []
     for split, part in parts.items():
         found = sorted(part.glob("*annotations*.txt"), key=lambda path: (-path.stat().st_size, path.name))
@@ -75,7 +75,7 @@ def read_lists(base: Path, parts: Mapping[str, Path]) -> tuple[pd.DataFrame, str
 
 
 def read_cache(base: Path) -> tuple[pd.DataFrame, str]:
-    """`affectnet.csv`. Its paths begin with its writer's own folder: what stands before the split is cut."""
+    """`affectnet.csv`. Its paths begin with a folder of its author: the part before the split is removed."""
     path = base / "affectnet.csv"
     cells = _read_csv(path, ["phase", "img_path", "label"])
     if not len(cells):
@@ -95,7 +95,7 @@ def read_cache(base: Path) -> tuple[pd.DataFrame, str]:
 
 def _frame(split: str, names: pd.Series, labels: pd.Series, sources: pd.Series, path: Path) -> pd.DataFrame:
     numbers = pd.to_numeric(labels.str.strip(), errors="coerce")
-    wrong = ~(numbers.abs() < 2**31) | (numbers != numbers.round())  # the first holds for nan and inf, too
+    wrong = ~(numbers.abs() < 2**31) | (numbers != numbers.round())  # the first is also true for nan and inf
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
         raise FerError(

@@ -24,7 +24,7 @@ def load(root: Path) -> FERDataset:
         root: Folder that holds `train` and `test` with a folder for each class, or the folder above it.
 
     Raises:
-        FerError: Unknown layout, or a folder that is no class.
+        FerError: Unknown layout, or a folder that is not a class.
     """
     require_folder(SPEC, root)
     base = find_base(root, _fits)

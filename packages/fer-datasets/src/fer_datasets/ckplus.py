@@ -1,6 +1,6 @@
-"""Reader of CK+: the official sequences, from which stills are taken, or copies that hold stills.
+"""Reader of CK+: the official sequences, of which single frames are used, or copies of such frames.
 
-Frames of one sequence are nearly equal, so splits go by subject; a copy that has lost the subjects refuses folds.
+Frames of one sequence are nearly identical, so splits are by subject; copies without subjects have no folds.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ def load(root: Path, *, frames: str | None = None, contempt: bool = True) -> FER
 
     Args:
         root: Folder of one of the layouts, or the folder above it.
-        frames: Stills to take: the `last` frame of each labelled sequence or the `last3`; `+neutral` adds the
-            first frame of these sequences, `+all-neutral` that of all 593. None: `last3`, or what a copy of
-            stills holds.
-        contempt: False leaves the 18 sequences of contempt out.
+        frames: Frames to use: the `last` frame of each labelled sequence or the `last3`; `+neutral` adds the
+            first frame of these sequences, `+all-neutral` that of all 593. None: `last3`, or what a copy
+            contains.
+        contempt: False excludes the 18 sequences of contempt.
 
     Raises:
-        FerError: Unknown layout or option, stills that a copy does not hold, or damaged data.
+        FerError: Unknown layout or option, frames that a copy does not contain, or damaged data.
     """
     if frames is not None and frames not in FRAMES:
         raise FerError(f"ckplus: there are no frames {frames!r}: {nearest(str(frames), FRAMES)}")
@@ -231,7 +231,7 @@ def _from_csv(root: Path, base: Path, frames: str | None, contempt: bool) -> FER
 
 
 def _offered(copy: str, frames: str | None, offers: tuple[str, ...]) -> _Stills:
-    """The stills asked for, or the first of `offers`, which is all that the copy holds."""
+    """The requested frames, or by default the first of `offers`, which are all that the copy contains."""
     if frames is not None and frames not in offers:
         have = " or ".join(f"frames={name}" for name in offers)
         raise FerError(f"ckplus: {copy} does not hold frames={frames}: use {have}, or the official tree")

@@ -1,4 +1,4 @@
-"""The official tree of CK+: folders of frames, and folders of label files of which many are empty."""
+"""The official tree of CK+: folders of frames, and folders of label files, many of them empty."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Sequence:
         subject: Such as `S005`.
         folder: Where its frames are.
         frames: File names by frame number, ascending. Numbers may have gaps.
-        label: 1..7, or None where there is no label file.
+        label: 1..7, or None without a label file.
     """
 
     subject: str
@@ -70,7 +70,7 @@ def read_sequences(images: Path, labels: Path) -> list[Sequence]:
 
 
 def frame_parts(stem: str) -> tuple[str, str, int] | None:
-    """Subject, sequence and number of a frame's name; None where it is no such name."""
+    """Subject, sequence and number of a frame's name; None if it does not match."""
     match = _FRAME.fullmatch(stem)
     return (match[1].upper(), match[2], int(match[3])) if match else None
 

@@ -1,4 +1,4 @@
-"""Images sorted into `<split>/<class>/`, as many copies of a dataset are."""
+"""Images sorted into `<split>/<class>/`, the layout of many copies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fer_datasets.labels import SYNONYMS
 from fer_datasets.listing import child, class_folders
 
 PARTS = {"train": ("train",), "val": ("valid", "val", "validation"), "test": ("test",)}
-"""Role of a split and the names that its folder may have, in any case."""
+"""Role of a split and the accepted names of its folder, in any case."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class FoundImages:
 
 
 def split_folders(base: Path) -> dict[str, Path]:
-    """Role -> folder, of the split folders below `base` that hold folders themselves."""
+    """Role -> folder, for the split folders below `base` that contain folders."""
     found = {role: child(base, *names) for role, names in PARTS.items()}
     return {role: folder for role, folder in found.items() if folder is not None and subfolders(folder)}
 
 
 def class_names(splits: Mapping[str, Path]) -> set[str]:
-    """Names of all class folders, lower case."""
+    """Names of all class folders, in lower case."""
     return {folder.name.strip().lower() for split in splits.values() for folder in subfolders(split)}
 
 
@@ -38,7 +38,7 @@ def list_images(root: Path, splits: Mapping[str, Path], spellings: Mapping[str, 
     """Every visible image in the class folders of each split, sorted by class and name; none is opened.
 
     Raises:
-        FerError: A folder is none of `spellings` (lower-case folder name -> class), or two are one class.
+        FerError: A folder is not in `spellings` (lower-case folder name -> class), or two are the same class.
     """
     found = FoundImages()
     for role, split in splits.items():
@@ -51,5 +51,5 @@ def list_images(root: Path, splits: Mapping[str, Path], spellings: Mapping[str, 
 
 
 def spellings_of(classes: Sequence[str]) -> dict[str, str]:
-    """Every spelling of these expressions and the expression it means."""
+    """Every spelling of these expressions, mapped to the expression."""
     return {name: canonical for name, canonical in SYNONYMS.items() if canonical in classes}

@@ -1,4 +1,4 @@
-"""Images that occur more than once, or that show nothing: left out only where a user asks for it."""
+"""Duplicate and constant images, which are removed only on request."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from fer_datasets.image_files import ImageFiles
 from fer_datasets.pixel_rows import PixelRows
 
 ORDER: tuple[Role, ...] = ("test", "val", "train")
-"""Which of several copies stays: the one that is evaluated on, so that training never sees it."""
+"""Priority of the copies: the one in an evaluation split is kept, so that training never sees it."""
 
 
 def leave_out(
     dataset: ImageFiles | PixelRows, roles: Mapping[str, Role], *, dedup: bool, drop_constant: bool
 ) -> None:
-    """Drop copies and constant images from a dataset, and say so in its `layout`; this reads every image.
+    """Drop duplicates and constant images from a dataset, and state it in its `layout`; this reads every image.
 
     Args:
         dataset: Changed in place.
-        roles: Of its splits; a sample without a split counts as training.
-        dedup: Of images with equal pixels keep one: that of the test part, else of the validation part, else the
-            first.
-        drop_constant: Drop images all of one value, such as the black ones of FER2013.
+        roles: Roles of its splits; a sample without a split counts as training.
+        dedup: Keep one of several identical images: that of the test split, otherwise of the validation split,
+            otherwise the first.
+        drop_constant: Drop constant images, such as the black ones of FER2013.
 
     Raises:
         FerError: An image cannot be read.
@@ -54,13 +54,13 @@ def leave_out(
     if not kept:
         raise FerError(f"{dataset.name}: every image is constant: the files are damaged, restore them")
     dataset.keep(np.sort(np.array(kept, dtype=np.int64)))
-    dataset.expected_counts = {}  # those published are of all images
+    dataset.expected_counts = {}  # published counts include all images
     parts = [f"{constant} constant images"] * drop_constant + [f"{copies} copies"] * dedup
     dataset.layout += f"; left out: {' and '.join(parts)}"
 
 
 def _examine(dataset: ImageFiles | PixelRows, row: int) -> tuple[bytes, bool]:
-    """Digest of the pixels and size of an image, and whether it is all of one value."""
+    """Digest of the pixels and size of an image, and whether it is constant."""
     image = dataset.read(row)
     digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16, key=str(image.shape).encode())
     return digest.digest(), bool((image == image[0, 0]).all())

@@ -1,6 +1,6 @@
-"""Reader of ExpW: boxes in whole pictures, or pictures of aligned faces.
+"""Reader of ExpW: boxes in photographs, or images of aligned faces.
 
-Labels belong to faces, not to pictures: a picture may show several people with different expressions.
+Labels belong to faces, not to photographs: one may show several people with different expressions.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ SHARED = ("drop", "keep")
 
 
 def load(root: Path, *, images: str | None = None, crop: float = 1.0, shared: str = "drop") -> FERDataset:
-    """Read ExpW. Only the label file is opened, no picture.
+    """Read ExpW. Only the label file is opened, no image.
 
     Args:
-        root: Folder that holds `label/label.lst` beside `image/origin` or `aligned_image`, or the one above it.
-        images: `origin`: faces are cut out of whole pictures. `aligned`: pictures of one face each, named like
-            the whole picture. None: `origin` where it is there.
-        crop: Side of a square about the box's centre, as a multiple of the box; 1 is the box itself.
-        shared: What to do where several faces share one aligned picture, which shows only one of them: `drop`
-            all of them, or `keep` the picture under each label, as some published readers do.
+        root: Folder with `label/label.lst` and `image/origin` or `aligned_image`, or its parent.
+        images: `origin`: faces are cropped from photographs. `aligned`: images of one face each, named like
+            the photograph. None: `origin` if present.
+        crop: Side of a square around the box's centre, as a multiple of the box; 1 is the box itself.
+        shared: What to do if several faces share one aligned image, which shows only one of them: `drop` all of
+            them, or `keep` the image with each label, as some published readers do.
 
     Raises:
         FerError: Unknown layout or option, or a damaged label file.
@@ -63,7 +63,7 @@ def load(root: Path, *, images: str | None = None, crop: float = 1.0, shared: st
         pictures = table["source"].nunique()
         layout = f"official ({len(table):,} faces in {pictures:,} pictures, crop {crop:g}, no official split)"
         dataset = FaceBoxes(SPEC.name, CLASSES, root, table, layout)
-        # At 1 the box itself is cut, which is not a square.
+        # At 1 the crop is the box itself, which is not square.
         dataset.alignment = None if crop == 1 else Alignment(kind="box", margin=round(crop - 1, 6))
         return dataset
     if crop != 1:
@@ -80,7 +80,7 @@ def _label_file(base: Path) -> Path | None:
 
 
 def _image_folders(base: Path) -> dict[str, Path]:
-    """Folder of each kind of images that is there."""
+    """Folder of each kind of images that exists."""
     inner = child(base, "image", "images")
     places = (base,) if inner is None else (inner, base)
     names = {"origin": ("origin", "original"), "aligned": ("aligned_image", "aligned_images", "aligned")}
@@ -105,12 +105,12 @@ def _missing(base: Path, wanted: str | None) -> str:
 
 
 def _read_labels(path: Path) -> pd.DataFrame:
-    """Columns `COLUMNS` without the confidence; the numbers checked."""
+    """Columns `COLUMNS` without the confidence, with validated numbers."""
     require_text(path)
     lines = pd.Series(path.read_bytes().decode("utf-8-sig", "replace").splitlines(), dtype=object)
     lines.index += 1
     lines = lines[lines.str.strip() != ""]
-    # From the right: a picture's name may hold blanks, numbers do not.
+    # From the right: file names may contain blanks, numbers do not.
     parts = [line.rsplit(None, len(COLUMNS) - 1) for line in lines]
     short = next((place for place, cells in enumerate(parts) if len(cells) != len(COLUMNS)), None)
     if short is not None:

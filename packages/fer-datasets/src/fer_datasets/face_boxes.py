@@ -1,4 +1,4 @@
-"""A dataset whose samples are boxes in pictures, several of which may lie in one picture."""
+"""A dataset whose samples are boxes in photographs, of which one may contain several."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from fer_datasets.files import hash_files
 
 BOX = ("box_left", "box_top", "box_right", "box_bottom")
-"""Columns of the table: whole pixels, right and bottom exclusive; a box may leave its picture."""
+"""Columns of the table: whole pixels, right and bottom exclusive; a box may extend beyond its photograph."""
 
 
 class FaceBoxes(FERDataset):
-    """A dataset whose `source` is an image file, and the columns `BOX` the face in it.
+    """A dataset whose `source` is an image file, and whose columns `BOX` are the face in it.
 
     Args:
         name: Name of the dataset.
@@ -44,10 +44,10 @@ class FaceBoxes(FERDataset):
         self._fingerprint: str | None = None
 
     def read(self, row: int) -> NDArray[np.uint8]:
-        """Decode a picture and cut out one face, clipped to the picture: uint8 [H, W, 3], or grey [H, W, 1].
+        """Decode a photograph and crop one face, clipped to it: uint8 [H, W, 3], or grey [H, W, 1].
 
         Raises:
-            FerError: The picture cannot be read, or the box lies outside it.
+            FerError: The image cannot be read, or the box is outside it.
         """
         image = decode_image(self.root / self._paths[row], keep_grey=True)
         height, width = image.shape[:2]
@@ -61,10 +61,10 @@ class FaceBoxes(FERDataset):
         return np.ascontiguousarray(face)
 
     def fingerprint(self) -> str:
-        """sha256 over ids, labels, file bytes and boxes; every picture is hashed once.
+        """sha256 over ids, labels, file bytes and boxes; every file is hashed once.
 
         Raises:
-            FerError: A picture is missing.
+            FerError: An image is missing.
         """
         if self._fingerprint is None:
             from fer_core.data.table import make_fingerprint
@@ -84,7 +84,7 @@ def enlarge(boxes: NDArray[np.float64], factor: float) -> NDArray[np.int64]:
 
     Args:
         boxes: [N, 4], left, top, right, bottom.
-        factor: 1: the boxes themselves, rounded. Otherwise squares about their centres, with `factor` times the
+        factor: 1: the boxes themselves, rounded. Otherwise squares around their centres, with `factor` times the
             longer side.
     """
     if factor != 1:

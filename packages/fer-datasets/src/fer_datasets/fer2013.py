@@ -26,7 +26,7 @@ FILES = (
     "fer2013_modified.csv",
     "train.csv",
 )
-"""Files of pixel rows; the first that is found is read."""
+"""Files of pixel rows; the first one found is read."""
 WITHOUT_USAGE = ("fer2013_modified.csv", "train.csv")
 OFFICIAL = ("Training", "PublicTest", "PrivateTest")
 
@@ -35,9 +35,9 @@ def load(root: Path, *, dedup: bool = False, drop_constant: bool = False) -> FER
     """Read FER2013. Pixels are located, not parsed: `read` parses them.
 
     Args:
-        root: Folder that holds one of `FILES`, or folders of images.
-        dedup: Keep one of several images with equal pixels (`fer_datasets.copies`).
-        drop_constant: Leave out images all of one value.
+        root: Folder with one of `FILES`, or with folders of images.
+        dedup: Keep one of several identical images (`fer_datasets.copies`).
+        drop_constant: Drop constant images.
 
     Raises:
         FerError: Unknown layout, or a damaged file.
@@ -68,7 +68,7 @@ def _from_rows(root: Path, name: str) -> PixelRows:
 
 
 def _splits_by_order(labels: NDArray[np.int64]) -> tuple[list[str], str]:
-    """Splits of rows without `Usage`: by their order, if each part then has the official counts of every class."""
+    """Splits of rows without `Usage`: by their order, if every split then has the official class counts."""
     sizes = [sum(SPEC.expected_counts[split].values()) for split in OFFICIAL]
     cuts = np.cumsum([0, *sizes])
     expected = [list(SPEC.expected_counts[split].values()) for split in OFFICIAL]
@@ -99,7 +99,7 @@ def _from_folders(root: Path) -> ImageFiles:
     if set(prefixes) <= set(OFFICIAL):
         layout = "class folders, split by the names of the files"
         return ImageFiles(SPEC.name, CLASSES, root, make_table(stems, labels, prefixes, found.paths), layout)
-    # The part that is not trained on is reported, as it would be the test part elsewhere.
+    # The split that is not trained on is reported, so its role is test.
     names = (
         CUSTOM if len(splits) == 3 else {"train": CUSTOM["train"], "val": CUSTOM["test"], "test": CUSTOM["test"]}
     )

@@ -1,6 +1,6 @@
-"""Reader of FERPlus: its two label files with their votes, and copies in which the votes are gone.
+"""Reader of FERPlus: its two label files with votes, and copies without votes.
 
-The two label files are not interchangeable: 1,602 images have other votes in `label.csv`. The figures that papers
+The two label files are not interchangeable: 1,602 images have other votes in `label.csv`. The counts that papers
 quote (25,045 / 3,191 / 3,137) come from `label.csv` and the rule `majority`, which are the defaults.
 """
 
@@ -39,15 +39,15 @@ def load(
 
     Args:
         root: Folder with one of the layouts of the spec.
-        mode: Rule from votes to targets of the training part, one of `fer_datasets.votes.RULES`. The other parts
+        mode: Rule from votes to targets of the training split, one of `fer_datasets.votes.RULES`. The other splits
             always follow `majority`, as in the reference reader.
-        labels: `label.csv` or `fer2013new.csv`; None takes `label.csv` where it is there.
-        dedup: Keep one of several images with equal pixels (`fer_datasets.copies`).
-        drop_constant: Leave out images all of one value.
+        labels: `label.csv` or `fer2013new.csv`; None: `label.csv` if present.
+        dedup: Keep one of several identical images (`fer_datasets.copies`).
+        drop_constant: Drop constant images.
 
     Returns:
         Dataset whose columns `votes_<class>`, divided by their sum, are the target of the mode. With the mode
-        `probability` it asks (`draw_labels`) that labels be drawn from them at every visit.
+        `probability`, labels are sampled from them at every access (`draw_labels`).
 
     Raises:
         FerError: Unknown option, unknown layout, or a damaged label file.
@@ -64,7 +64,7 @@ def load(
 
 
 def _find_votes(root: Path, labels: str | None) -> Voted | None:
-    """The samples of the label file that was asked for, or else of the first that is there."""
+    """The samples of the requested label file, or by default of the first that exists."""
     places = [place for place in (root, child(root, "data")) if place]
     base = next((place for place in places if child(place, *FOLDERS.values())), None)
     if base is not None:

@@ -1,4 +1,4 @@
-"""Copies of FERPlus that hold one label an image, made by a rule that they do not state."""
+"""Copies of FERPlus with one label per image, derived by an undocumented rule."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SPLITS = {"train": "train", "val": "valid", "test": "test"}
 
 
 def from_class_folders(root: Path) -> ImageFiles | None:
-    """`{train,valid,test}/<class>/`; None where there are no such folders.
+    """`{train,valid,test}/<class>/`; None if there are no such folders.
 
     Raises:
-        FerError: The folders are numbered: some copies count as FERPlus does, others as AffectNet does.
+        FerError: The folders are numbered: some copies use FERPlus's numbering, others AffectNet's.
     """
     base = find_base(root, lambda folder: "train" in split_folders(folder))
     if base is None:
@@ -44,10 +44,10 @@ def from_class_folders(root: Path) -> ImageFiles | None:
 
 
 def from_modified(root: Path) -> ImageFiles | None:
-    """`FERPlus_Image/` with `FERPlus_Label_modified.csv`; None where the file is not there. It has no split.
+    """`FERPlus_Image/` with `FERPlus_Label_modified.csv`; None if the file does not exist. It has no splits.
 
     Raises:
-        FerError: Damaged file, or labels that leave open whether they count from 0 or from 1.
+        FerError: Damaged file, or labels that do not show whether they start at 0 or at 1.
     """
     path, folder = root / MODIFIED, child(root, "ferplus_image")
     if not path.is_file() or folder is None:

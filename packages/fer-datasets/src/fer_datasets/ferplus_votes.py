@@ -1,4 +1,4 @@
-"""The label files of FERPlus: who voted for what, joined with where the images are."""
+"""The label files of FERPlus: the votes, joined with the images."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Voted:
     """Every row of a label file.
 
     Attributes:
-        source: `label.csv`, or `fer2013new.csv` with its rows or joined by names.
-        layout: The same in words.
+        source: `label.csv`, or `fer2013new.csv` joined by row or by name.
+        layout: The same as text for the user.
         ids: Unique names.
         splits: `train`, `valid` or `test`.
-        sources: Where the pixels come from.
+        sources: Source of the pixels.
         votes: int64 [N, 10], as in the file.
         usable: bool [N], false for rows that name no image.
-        pixels: The file of pixel rows, row i for row i; None where `sources` are image files.
+        pixels: The file of pixel rows, row i for row i; None if `sources` are image files.
     """
 
     source: str
@@ -74,7 +74,7 @@ def from_folders(root: Path, base: Path) -> Voted:
 
 
 def from_rows(root: Path, pixel_path: Path) -> Voted:
-    """`fer2013new.csv` with `fer2013.csv`: row i of one belongs to row i of the other."""
+    """`fer2013new.csv` with `fer2013.csv`: row i of one matches row i of the other."""
     path, cells = _read_new(root)
     pixels = open_pixel_file(pixel_path, ("Usage",))
     usages = cells["Usage"]
@@ -85,7 +85,7 @@ def from_rows(root: Path, pixel_path: Path) -> Voted:
     return Voted(
         "fer2013new.csv",
         "rows of fer2013.csv, votes of fer2013new.csv",
-        [f"row-{row:05d}" for row in range(len(usages))],  # names repeat in this file, rows do not
+        [f"row-{row:05d}" for row in range(len(usages))],  # names are not unique in this file, rows are
         [USAGES[usage] for usage in usages],
         [f"{below}#{row}" for row in range(len(usages))],
         _votes(cells, path),
@@ -97,7 +97,7 @@ def from_rows(root: Path, pixel_path: Path) -> Voted:
 def from_names(root: Path, base: Path) -> Voted:
     """`fer2013new.csv` with the generated images, joined by name.
 
-    Four names occur twice; the authors' generator let the later row overwrite the image, so that row counts.
+    Four names occur twice; in the authors' generator the later row overwrites the image, so it is used.
     """
     path, cells = _read_new(root)
     folders = {split: folder.relative_to(root).as_posix() for split, folder in _folders(base).items()}

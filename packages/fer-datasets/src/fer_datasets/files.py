@@ -1,4 +1,4 @@
-"""Paths, label files and digests: what every reader of files shares, with errors that name the file."""
+"""Paths, label files and digests, shared by all readers; errors name the file."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from fer_core.types import DatasetSpec
 
 MAX_TEXT = 2 * 10**9
-"""Bytes; the largest label files known have 0.1 GB."""
+"""Bytes; the largest known label files have 0.1 GB."""
 MAX_LINE = 65_536
-"""Bytes of a line; a row of FER2013 has at most 9,300."""
+"""Bytes per line; a row of FER2013 has at most 9,300."""
 
 
 def visible(folder: Path) -> list[Path]:
@@ -47,7 +47,7 @@ def safe_relative(text: str, where: str) -> str:
         The path with forward slashes.
 
     Raises:
-        FerError: Empty or absolute path, or one that climbs out by `..`.
+        FerError: The path is empty, absolute, or leaves the root through `..`.
     """
     path = PurePosixPath(text.replace("\\", "/"))
     if not text.strip() or "\0" in text:
@@ -58,10 +58,10 @@ def safe_relative(text: str, where: str) -> str:
 
 
 def require_text(path: Path) -> None:
-    """Refuse a label file that is none before it is read: too large, or its beginning is not lines of text.
+    """Reject files that cannot be label files, before reading them.
 
     Raises:
-        FerError: Says why.
+        FerError: The file is too large, or does not begin with lines of text.
     """
     try:
         size = path.stat().st_size
@@ -81,11 +81,11 @@ def require_text(path: Path) -> None:
 
 
 def layout_error(spec: DatasetSpec, root: Path, problem: str) -> FerError:
-    """An error about the folder of a dataset, with the expected tree and the way to the data below it.
+    """An error about the folder of a dataset, with the expected layout and the way to get the data.
 
     Args:
         spec: The dataset.
-        root: The folder that was given.
+        root: The given folder.
         problem: What is missing or wrong.
     """
     other = recognise(root)
@@ -97,7 +97,7 @@ def layout_error(spec: DatasetSpec, root: Path, problem: str) -> FerError:
 
 
 def require_folder(spec: DatasetSpec, root: Path) -> None:
-    """Raise the `FerError` that tells how to get the data unless `root` is a folder."""
+    """Raise a `FerError` that says how to get the data, unless `root` is a folder."""
     if root.is_dir():
         return
     what = "is a file, not a folder" if root.exists() else "does not exist"

@@ -17,7 +17,7 @@ from fer_datasets.specs.folder import SPEC
 from fer_datasets.tables import make_table, read_csv, require_columns
 
 ALIGNMENT = "alignment.json"
-"""How the images were cut out of photographs, beside them."""
+"""Name of the file that describes how the images were cropped."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ def load(
     """Read a folder of images.
 
     Args:
-        root: Folder with class folders, or with split folders that hold class folders; or a `.csv` file.
+        root: Folder with class folders, or with split folders that contain class folders; or a `.csv` file.
         csv: Label file relative to `root`, with the columns `path,label` and optionally `split` and `group`.
-        classes: None: the names found, sorted, as canonical expressions where all of them are spellings of
+        classes: None: the names found, sorted, as canonical expressions if all of them are spellings of
             one. A list: these names in this order. A mapping from the names found (`'1'`, `'2'`...) to class
             names, in class order.
 

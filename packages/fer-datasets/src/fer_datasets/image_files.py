@@ -41,7 +41,7 @@ class ImageFiles(FERDataset):
         """Decode one image: uint8 RGB [H, W, 3] or grey [H, W, 1].
 
         Raises:
-            FerError: The file is missing, empty, broken, oversized or no image.
+            FerError: The file is missing, empty, corrupt, too large or not an image.
         """
         return decode_image(self.root / self._paths[row], keep_grey=True)
 

@@ -1,4 +1,4 @@
-"""Reader of JAFFE, whose file names hold subject and expression."""
+"""Reader of JAFFE, whose file names contain subject and expression."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fer_datasets.tables import make_table
 
 CODES = dict(zip(("AN", "DI", "FE", "HA", "NE", "SA", "SU"), CLASSES, strict=True))
 DEPTH = 2
-"""Levels of folders below the root that are searched: copies are sorted by class or subject."""
+"""Depth of the search below the root: some copies are sorted into folders by class or subject."""
 
 _NAME = re.compile(r"([A-Z]{2})[._-]([A-Z]{2})(\d)[._-](\d+)", re.IGNORECASE)
 
@@ -24,10 +24,10 @@ def load(root: Path) -> FERDataset:
     """Read JAFFE. No image is opened.
 
     Args:
-        root: Folder of the pictures, or one above it; folders inside it (a class, a subject) do not matter.
+        root: Folder of the images, or its parent; subfolders (by class or subject) are ignored.
 
     Raises:
-        FerError: No picture of JAFFE, a picture that is named otherwise, or one that is there twice.
+        FerError: No image of JAFFE, an image with another form of name, or a duplicate.
     """
     require_folder(SPEC, root)
     paths = _images(root, DEPTH)

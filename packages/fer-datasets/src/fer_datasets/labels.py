@@ -1,4 +1,4 @@
-"""Names of expressions as people write them, and the canonical ones of `fer_core.types.EXPRESSIONS`."""
+"""Common spellings of expressions, and the canonical names of `fer_core.types.EXPRESSIONS`."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ SYNONYMS = {
 
 
 def canonical(names: list[str]) -> list[str]:
-    """Canonical names where every one of `names` is a spelling of an expression, else `names` as they are.
+    """Canonical names if all `names` are spellings of expressions, otherwise `names` unchanged.
 
-    All or none: in a set with a class of its own (`bored`), `happy` stays what its author called it.
+    All or none: in a dataset with another class (`bored`), `happy` is not renamed either.
     """
     known = [SYNONYMS.get(name.strip().lower()) for name in names]
     found = [name for name in known if name is not None]

@@ -43,7 +43,7 @@ def class_folders(split: Path, spellings: Mapping[str, str]) -> Iterator[tuple[s
         spellings: Lower-case folder name to class name.
 
     Raises:
-        FerError: A folder is no class, or two folders are the same one.
+        FerError: A folder is not a class, or two folders are the same class.
     """
     seen: dict[str, str] = {}
     for folder in subfolders(split):

@@ -1,4 +1,4 @@
-"""Files and folders by which a dataset is told from the others, for the error about a wrong folder."""
+"""Files and folders that identify a dataset, for the error about a wrong folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels that lie in one small `.npy` file each, read quickly and without unpickling."""
+"""Labels in one small `.npy` file each, read quickly and without unpickling."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from numpy.typing import NDArray
 
 MAGIC = b"\x93NUMPY"
 MAX_BYTES = 4096
-"""One value with its header takes some 130 bytes; more is another kind of file."""
+"""One value with its header takes about 130 bytes; a larger file is something else."""
 _THREADS = 8
 _AT_ONCE = 4096
 
 
 def read_npy_labels(folder: Path, names: Sequence[str]) -> NDArray[np.int64]:
-    """One whole number a file: int64 [N].
+    """One integer per file: int64 [N].
 
     Args:
-        folder: Where the files lie.
-        names: Their names. Each holds one value: text (`'3'`), a whole number, or a float without fraction.
+        folder: Folder of the files.
+        names: File names. Each file contains one value: text (`'3'`), an integer, or a float without fraction.
 
     Raises:
-        FerError: A file is missing, no `.npy` file of one number, or holds pickled objects; it names the file.
+        FerError: A file is missing, not an `.npy` file of one number, or contains pickled objects; it is named.
     """
     labels = np.empty(len(names), dtype=np.int64)
     with (
@@ -72,7 +72,7 @@ def _number(content: bytes) -> int:
 
 @lru_cache(maxsize=16)
 def _dtype(header: bytes) -> np.dtype[np.generic]:
-    """Type of the value; the headers of a dataset are nearly all the same."""
+    """Type of the value; cached, since most headers of a dataset are the same."""
     described = ast.literal_eval(header.decode("latin1").strip())
     dtype: np.dtype[np.generic] = np.dtype(described["descr"])
     if dtype.hasobject or dtype.kind not in "USiuf":

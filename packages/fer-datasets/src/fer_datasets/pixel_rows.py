@@ -20,17 +20,17 @@ from fer_datasets.files import MAX_LINE
 from fer_datasets.pixel_text import SIDE, VALUES, parse_pixels
 
 BLOCK = 8
-"""Rows parsed at once when the file is read in order: arrays as long as their text (67 kB) stay in the processor's
-cache, and below the size from which an allocator asks the system for fresh memory."""
+"""Rows parsed at once when the file is read in order: arrays as long as their text (67 kB) fit the CPU's cache,
+and are below the size from which an allocator requests new memory from the system."""
 BLOCKS = 16
-"""Blocks remembered: more than there are threads that read."""
+"""Blocks cached: more than the number of reading threads."""
 
-_READING = threading.Lock()  # of the module, so that datasets can be sent to other processes
+_READING = threading.Lock()  # of the module, so that datasets can be pickled
 
 
 @dataclass(frozen=True)
 class PixelFile:
-    """Where the pixels of each data row stand in the file, and the text of its other cells.
+    """Position of the pixels of each data row in the file, and the text of its other cells.
 
     Attributes:
         path: The file.
@@ -44,7 +44,7 @@ class PixelFile:
 
 
 def pixel_columns(path: Path) -> list[str]:
-    """Names in the header of a file of pixel rows, without the blanks around them that some releases have."""
+    """Names in the header of a file of pixel rows, without the surrounding blanks of some releases."""
     with path.open("rb") as file:
         header = file.readline(MAX_LINE)
     if b"\0" in header or len(header) == MAX_LINE:
@@ -107,7 +107,7 @@ def _locate(text: mmap.mmap, start: int, stop: int, place: int, columns: int) ->
         last -= 1
     while last > first and text[first : first + 1] in b' "\t':
         first += 1
-    # A line without any comma is empty, or not a row of this file.
+    # A line without commas is empty, or not a row of this file.
     return (first, last - first) if columns == 1 or start < first or last < stop else None
 
 
@@ -126,7 +126,7 @@ def _mapped(path: Path) -> Iterator[mmap.mmap]:
 
 
 class PixelRows(FERDataset):
-    """A dataset of chosen rows of a `PixelFile`.
+    """A dataset of selected rows of a `PixelFile`.
 
     Args:
         name: Name of the dataset.
@@ -157,14 +157,14 @@ class PixelRows(FERDataset):
         self._fingerprint: str | None = None
 
     def read(self, row: int) -> NDArray[np.uint8]:
-        """Parse one image, with its neighbours where rows are read in order: uint8 grey [48, 48, 1].
+        """Parse one image, and its neighbours if rows are read in order: uint8 grey [48, 48, 1].
 
         Raises:
-            FerError: The cell does not hold 2,304 numbers in 0..255.
+            FerError: The cell does not contain 2,304 numbers in 0..255.
         """
         number, place = divmod(row, BLOCK)
         with _READING:
-            if place == 0 and number not in self._blocks:  # the first of a block: the others are likely to follow
+            if place == 0 and number not in self._blocks:  # the first of a block: the others probably follow
                 self._blocks[number] = self._parse(row, min(row + BLOCK, len(self._rows)))
                 if len(self._blocks) > BLOCKS:
                     del self._blocks[next(iter(self._blocks))]

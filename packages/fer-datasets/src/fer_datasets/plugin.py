@@ -23,7 +23,7 @@ from fer_datasets.specs import (
 
 @hookimpl
 def fer_datasets() -> tuple[DatasetSpec, ...]:
-    """Specs of every dataset here."""
+    """Specs of all datasets of this package."""
     return (
         rafdb.SPEC,
         rafdb_compound.SPEC,

@@ -20,7 +20,7 @@ from fer_datasets.tables import make_table
 LABELS = ("list_patition_label.txt", "list_partition_label.txt")
 """Name of the label file; the authors' spelling comes first."""
 SUFFIXES = {"aligned": "_aligned.jpg", "original": ".jpg"}
-"""What stands behind the sample's name in each folder of images."""
+"""Suffix after the sample's name in each folder of images."""
 
 _NAME = re.compile(r"(train|test)_\d+\.jpg")
 
@@ -30,11 +30,11 @@ def load(root: Path, *, images: str = "aligned") -> FERDataset:
 
     Args:
         root: Folder with one of the layouts of the spec.
-        images: `aligned` (100 x 100 faces) or `original` (whole pictures); copies other than the official one have
-            one kind only.
+        images: `aligned` (100 x 100 faces) or `original` (whole photographs); copies other than the official one
+            have one kind only.
 
     Returns:
-        Dataset with the columns `gender`, `race` and `age` where `Annotation/manual` is there.
+        Dataset with the columns `gender`, `race` and `age` if `Annotation/manual` exists.
 
     Raises:
         FerError: Unknown layout or option, or a damaged label file.
@@ -55,7 +55,7 @@ def load_compound(root: Path, *, images: str = "aligned") -> FERDataset:
     """Read the compound set; arguments and result as in `load`.
 
     Raises:
-        FerError: Unknown layout or option, a damaged label file, or that of the basic set.
+        FerError: Unknown layout or option, a damaged label file, or the label file of the basic set.
     """
     _check(rafdb_compound.SPEC, root, images)
     dataset = _official(rafdb_compound.SPEC, root, "compound", images)
@@ -79,7 +79,7 @@ def _no_labels(spec: DatasetSpec, root: Path, more: str = "") -> FerError:
 
 
 def _official(spec: DatasetSpec, root: Path, part: str, images: str) -> ImageFiles | None:
-    """The layout with a label file; None where there is none."""
+    """The layout with a label file; None if it does not exist."""
     own = child(root, part)
     base = own if own and _label_file(own) else find_base(root, lambda folder: _label_file(folder) is not None)
     path = _label_file(base) if base else None
@@ -107,7 +107,7 @@ def _label_file(base: Path) -> Path | None:
 
 
 def _image_folder(spec: DatasetSpec, base: Path, images: str, first: str) -> tuple[Path, str, str]:
-    """Folder of the images, what follows the samples' names in it, and the layout in words."""
+    """Folder of the images, the suffix of the samples' names in it, and the layout as text."""
     above = child(base, "image")
     folder = child(above, images) if above else None
     if folder is not None:

@@ -1,4 +1,4 @@
-"""Gender, race and age of RAF-DB's faces, as the authors' annotators judged them."""
+"""Gender, race and age of RAF-DB's faces, as labelled by the authors' annotators."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ LINES = 8
 
 
 def read_attributes(base: Path, stems: Sequence[str]) -> dict[str, list[str]]:
-    """Columns `gender`, `race` and `age` from `Annotation/manual`; none where the folder is not there.
+    """Columns `gender`, `race` and `age` from `Annotation/manual`; no columns if the folder does not exist.
 
     Args:
-        base: Folder that holds `Annotation`.
+        base: Folder that contains `Annotation`.
         stems: Name of each sample.
 
     Returns:
-        The values in words, empty for samples without a file.
+        The values as text, empty for samples without a file.
 
     Raises:
         FerError: A file is damaged.

@@ -21,10 +21,10 @@ _OFFICIAL = re.compile(r"(train|test)_\d+(?:_aligned)?")
 
 
 def from_class_folders(root: Path) -> ImageFiles | None:
-    """Read a copy; None where there is no folder `train` with folders inside.
+    """Read a copy; None if there is no folder `train` that contains folders.
 
     Raises:
-        FerError: Folders that are no class, numbers of unclear meaning, or a list of labels that contradicts them.
+        FerError: Folders that are not classes, ambiguous numbers, or a label list that contradicts the folders.
     """
     base = find_base(root, lambda folder: "train" in split_folders(folder))
     if base is None:
@@ -49,7 +49,7 @@ def from_class_folders(root: Path) -> ImageFiles | None:
 
 
 def _list(root: Path, base: Path, splits: Mapping[str, Path]) -> tuple[FoundImages, str]:
-    """The images with the names of their classes, and what the numbers of the folders meant."""
+    """The images with their class names, and the numbering of the folders."""
     names = class_names(splits)
     if not all(name.isdecimal() for name in names):
         return list_images(root, splits, spellings_of(CLASSES)), ""
@@ -58,7 +58,7 @@ def _list(root: Path, base: Path, splits: Mapping[str, Path]) -> tuple[FoundImag
         return list_images(root, splits, spellings), " numbered from 1"
     found = list_images(root, splits, {str(number): str(number) for number in range(len(CLASSES))})
     counts = Counter(label for label, split in zip(found.labels, found.splits, strict=True) if split == "train")
-    # Some copies count as the label file does, others as AffectNet does; happiness is by far the largest class.
+    # Some copies use the label file's numbering, others AffectNet's; happiness is by far the largest class.
     largest = int(max(counts, key=counts.__getitem__, default="0"))
     orders = {CLASSES.index("happiness"): CLASSES, EXPRESSIONS.index("happiness"): EXPRESSIONS[: len(CLASSES)]}
     if largest not in orders:
@@ -72,7 +72,7 @@ def _list(root: Path, base: Path, splits: Mapping[str, Path]) -> tuple[FoundImag
 
 
 def _parts(stems: list[str], splits: list[str]) -> tuple[list[str], str]:
-    """Split of each image, by the official part in its name where all names have one, else by its folder."""
+    """Split of each image, by the official split in its name if all names have one, otherwise by its folder."""
     prefixes = [stem.partition("_")[0] if _OFFICIAL.fullmatch(stem) else "" for stem in stems]
     within = {role: {p for p, s in zip(prefixes, splits, strict=True) if s == role} for role in set(splits)}
     two = "test" not in within
@@ -89,10 +89,10 @@ def _parts(stems: list[str], splits: list[str]) -> tuple[list[str], str]:
 
 
 def _compare(base: Path, found: FoundImages, labels: list[int]) -> bool:
-    """Compare the folders with `train_labels.csv` and `test_labels.csv`; whether these are there.
+    """Compare the folders with `train_labels.csv` and `test_labels.csv`; returns whether these exist.
 
     Raises:
-        FerError: They list other images, or put one into another class.
+        FerError: They list other images, or another class for an image.
     """
     listed: dict[str, int] = {}
     sorted_in = {f"{split}/{path.rpartition('/')[2]}": label for path, split, label in _rows(found, labels)}

@@ -1,6 +1,6 @@
-"""Reader of SFEW 2.0: film frames, aligned faces, crops of one's own, or a copy with a label file.
+"""Reader of SFEW 2.0: film frames, aligned faces, custom crops, or a copy with a label file.
 
-The labels of the test part were never published. Val is reported by everybody, so it has the role of a test part.
+The labels of the test split were never published. By convention Val is reported, so its role is test.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ ALIGNED_SIZE = (143, 181)
 """Width and height of the organisers' crops."""
 
 _FRAME = re.compile(r"(.+)_\d+_\d+")
-"""Film, time and frame; what a cropper appended is tolerated."""
+"""Film, time and frame; a suffix added by a cropping tool is allowed."""
 _BESIDE = re.compile(r"aligned_faces|lpq|phog", re.IGNORECASE)
-"""The organisers' crops and features, which lie beside the class folders."""
+"""The organisers' crops and features, next to the class folders."""
 
 
 def load(root: Path, *, images: str | None = None) -> FERDataset:
-    """Read SFEW 2.0. Of the images only the header of the first one is read, to tell frames from crops.
+    """Read SFEW 2.0. Only the header of the first image is read, to distinguish frames from crops.
 
     Args:
-        root: Folder that holds `Train` and `Val`, or the label file of a copy, or the folder above it.
+        root: Folder with `Train` and `Val`, or with the label file of a copy, or its parent.
         images: `aligned`: the organisers' crops below `*_Aligned_Faces*`. `frames`: the class folders directly
-            below `Train` and `Val`. None: the crops where they are there.
+            below `Train` and `Val`. None: the crops if present.
 
     Raises:
-        FerError: Unknown layout or option, a folder that is no class, or a damaged label file.
+        FerError: Unknown layout or option, a folder that is not a class, or a damaged label file.
     """
     if images is not None and images not in IMAGES:
         raise FerError(f"sfew: there are no images {images!r}: {nearest(images, IMAGES)}")
@@ -62,10 +62,10 @@ def load(root: Path, *, images: str | None = None) -> FERDataset:
 
 
 def _parts(base: Path, split: str) -> dict[str, Path]:
-    """Where the class folders of a split stand: `aligned`, `frames` or both."""
+    """The class folders of a split: `aligned`, `frames` or both."""
     folder = child(base, split.lower())
     found: dict[str, Path] = {}
-    # The archives unpack into a folder of their own, and people leave it beside the split as well.
+    # The archives unpack into their own folder, which may also be next to the split.
     for place in (base,) if folder is None else (folder, base):
         for suffix in ("_aligned_faces_new", "_aligned_faces"):
             inner = child(place, split.lower() + suffix)
@@ -112,7 +112,7 @@ def _from_folders(
     known = any(films)
     table = make_table(ids, labels, splits, sources, films if known else None)
     size = image_size(root / sources[0])
-    whole = size[0] > 2 * ALIGNED_SIZE[0]  # crops of one's own stand where the frames stood
+    whole = size[0] > 2 * ALIGNED_SIZE[0]  # custom crops replace the frames
     what = "aligned faces" if kind == "aligned" else "official frames" if whole else "class folders"
     places = " and ".join(parts[split][kind].relative_to(base).as_posix() for split in SPEC.splits)
     layout = f"{what} ({places}, images of {size[0]} x {size[1]}{'' if known else ', films unknown'})"
@@ -120,7 +120,7 @@ def _from_folders(
     if what == "official frames":
         dataset.alignment = Alignment(kind="none")
     else:
-        dataset.expected_counts = {}  # detectors miss faces, each its own
+        dataset.expected_counts = {}  # every detector misses other faces
     if not known:
         dataset.refused = _refused("no image is named FILM_TIME_FRAME")
     return dataset

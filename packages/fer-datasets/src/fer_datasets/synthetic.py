@@ -1,4 +1,4 @@
-"""The synthetic dataset: faces drawn from action units, determined by a seed, stored nowhere."""
+"""The synthetic dataset: faces rendered from action units, determined by a seed."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from fer_datasets.synthetic_scene import draw_picture
 from fer_datasets.synthetic_units import sample_action
 
 VERSION = 3
-"""Goes up with every change of the drawing, so that packs and results of older drawings are not mixed up."""
+"""Incremented with every change of the rendering, so that packs and results of versions are not mixed."""
 
 SIZES = range(32, 513)
-"""Sides in pixels that can be drawn."""
+"""Supported sides in pixels."""
 
 _VAL_SHARE, _TEST_SHARE = 0.1, 0.2
 _PERSON, _PICTURE, _SPLIT = range(3)
@@ -31,7 +31,7 @@ def create(root: Path | None, **options: Any) -> Synthetic:
     """Factory of the dataset.
 
     Args:
-        root: Ignored, nothing is read.
+        root: Ignored.
         options: `size`, `samples`, `classes` and `seed` (see `Synthetic`).
 
     Raises:
@@ -45,16 +45,16 @@ def create(root: Path | None, **options: Any) -> Synthetic:
 
 
 class Synthetic(FERDataset):
-    """Drawn faces: person i shows every expression once, and persons do not cross splits.
+    """Rendered faces: person i shows every expression once, and is in one split only.
 
     Args:
-        size: Side of a picture in pixels, 32 to 512.
-        samples: Number of pictures; at least three persons are needed, one for each split.
+        size: Side of an image in pixels, 32 to 512.
+        samples: Number of images; at least three persons are needed, one for each split.
         classes: 7, or 8 with contempt.
-        seed: Another seed gives other persons and pictures.
+        seed: Another seed gives other persons and images.
 
     Raises:
-        FerError: A value is no integer or out of range.
+        FerError: A value is not an integer or out of range.
     """
 
     name = SPEC.name
@@ -70,7 +70,7 @@ class Synthetic(FERDataset):
         self.table = self._make_table(samples)
 
     def read(self, row: int) -> NDArray[np.uint8]:
-        """Draws the face of one row, uint8 RGB [size, size, 3]; the same bytes whenever it is asked for."""
+        """Draws the face of one row, uint8 RGB [size, size, 3]; deterministic."""
         if not 0 <= row < len(self.table):
             raise FerError(f"dataset synthetic: there is no row {row}; use 0 to {len(self.table) - 1}")
         person, label = divmod(row, len(self.classes))
@@ -85,14 +85,14 @@ class Synthetic(FERDataset):
         return make_fingerprint(self.table["id"], self.table["label"], hashes)
 
     def _person(self, index: int) -> Identity:
-        """The person, remembered for the rows that follow, which mostly show the same one."""
+        """The person, cached because consecutive rows mostly show the same one."""
         last = self._last
         if last is None or last[0] != index:
             last = self._last = (index, sample_identity(self._random(_PERSON, index)))
         return last[1]
 
     def _random(self, stream: int, index: int) -> np.random.Generator:
-        """Random numbers that depend on version, seed, stream and index alone, not on what was drawn before."""
+        """Random numbers that depend on version, seed, stream and index only, not on earlier draws."""
         counter = np.array([0, stream, index, len(self.classes)], dtype=np.uint64)
         key = np.array([self.seed, VERSION], dtype=np.uint64)
         return np.random.Generator(np.random.Philox(counter=counter, key=key))
@@ -101,7 +101,7 @@ class Synthetic(FERDataset):
         count = len(self.classes)
         persons, labels = np.divmod(np.arange(samples), count)
         whole = samples // count
-        # A last person who lacks some expressions is a training person: every split then has every class.
+        # An incomplete last person is in the training split, so that every split has every class.
         split_of = np.full(persons[-1] + 1, "train", dtype=object)
         order = np.argsort(self._random(_SPLIT, 0).random(whole))
         val, test = max(1, round(_VAL_SHARE * whole)), max(1, round(_TEST_SHARE * whole))

@@ -1,4 +1,4 @@
-"""Label files in, sample tables out."""
+"""Reading label files, and building sample tables."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_csv(path: Path, columns: Sequence[str] = ()) -> dict[str, list[str]]:
             names are removed.
 
     Returns:
-        The cells of each column by its name; blank lines are left out.
+        The cells of each column by its name; blank lines are ignored.
 
     Raises:
         FerError: Missing, empty or malformed file; a row with too few or too many cells.
@@ -62,17 +62,17 @@ def require_columns(table: Mapping[str, list[str]], names: Sequence[str], path: 
 
 
 def integers(values: Sequence[str], low: int, high: int, what: str, path: Path) -> NDArray[np.int64]:
-    """Whole numbers of a text column.
+    """Integers of a text column.
 
     Args:
-        values: Cells; one a data row.
+        values: Cells, one per data row.
         low: Smallest value allowed.
         high: Largest value allowed.
         what: Name of the column in messages.
         path: File, for messages.
 
     Raises:
-        FerError: A cell is no whole number or outside `low`..`high`; it names the data row, counted from 1.
+        FerError: A cell is not an integer or outside `low`..`high`; the message names the row, counted from 1.
     """
     result = np.empty(len(values), dtype=np.int64)
     for row, text in enumerate(values):

@@ -3,8 +3,8 @@
 Barsoum, Zhang, Canton Ferrer, Zhang: *Training deep networks for facial expression recognition with
 crowd-sourced label distribution*, ICMI 2016, arXiv:1608.01041, section 3.
 
-Every rule maps counts int64 [N, 10] to weights int64 [N, 8]: what an image's target is made of once the row is
-divided by its sum. A row of zeros is an image that the rule leaves out.
+Every rule maps counts int64 [N, 10] to weights int64 [N, 8]: divided by its sum, a row is the
+target of an image. A row of zeros is an image that the rule excludes.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 Counts = NDArray[np.int64]
 
 EMOTIONS = 8
-"""Columns that are emotions; the last two of the ten are `unknown` and `NF` (no face)."""
+"""Columns of emotions; the last two of the ten are `unknown` and `NF` (no face)."""
 MOST = 3
-"""Columns that `collected` takes at most."""
+"""Maximum number of columns in `collected`."""
 
 
 def remove_outliers(votes: Counts) -> Counts:
@@ -28,7 +28,7 @@ def remove_outliers(votes: Counts) -> Counts:
 
 
 def majority(votes: Counts) -> Counts:
-    """The column with more than half of the votes that are left after the removal of outliers."""
+    """The column with more than half of the votes that remain after the removal of outliers."""
     kept = remove_outliers(votes)
     return _only_largest(kept, 2 * kept.max(axis=1) > kept.sum(axis=1))
 
@@ -36,8 +36,8 @@ def majority(votes: Counts) -> Counts:
 def collected(votes: Counts) -> Counts:
     """The largest columns that together hold three quarters of the votes: target of the probabilistic modes.
 
-    Equal columns are taken together; `unknown` or `NF` ends the collection, and is not part of it unless it is the
-    first. Left out: half of the votes or fewer are collected, in more than three columns, or for no emotion.
+    Ties are added together; `unknown` or `NF` ends the selection, and is not part of it unless it is the first. An
+    image is excluded if the selection has half of the votes or fewer, more than three columns, or no emotion.
     """
     left = remove_outliers(votes)
     total = left.sum(axis=1)
@@ -47,7 +47,7 @@ def collected(votes: Counts) -> Counts:
     while active.any():
         largest = left.max(axis=1)
         equal = (left == largest[:, None]) & active[:, None]
-        # The reference reader goes through the columns in order and stops at the first that is no emotion.
+        # The reference reader goes through the columns in order and stops at the first that is not an emotion.
         equal[:, 9] &= ~equal[:, 8]
         no_face = equal[:, EMOTIONS:].any(axis=1)
         taken = np.where(equal, left, taken)
@@ -61,7 +61,7 @@ def collected(votes: Counts) -> Counts:
 
 
 def several(votes: Counts) -> Counts:
-    """Every column with at least 30 % of the votes, all alike: target of the multi-target mode."""
+    """Every column with at least 30 % of the votes, equally weighted: target of the multi-target mode."""
     kept = remove_outliers(votes)
     total = kept.sum(axis=1)
     taken = np.where(10 * kept >= 3 * total[:, None], kept, 0)
@@ -69,12 +69,12 @@ def several(votes: Counts) -> Counts:
 
 
 def largest(votes: Counts) -> Counts:
-    """The largest of the ten columns as they are; the first of equal ones."""
+    """The largest of the ten unmodified columns; the first in case of ties."""
     return _only_largest(votes, votes.max(axis=1) > 0)
 
 
 def largest_emotion(votes: Counts) -> Counts:
-    """The largest of the eight emotions, whatever `unknown` and `NF` hold; the first of equal ones."""
+    """The largest of the eight emotions, ignoring `unknown` and `NF`; the first in case of ties."""
     emotions = votes.copy()
     emotions[:, EMOTIONS:] = 0
     return largest(emotions)
@@ -88,11 +88,11 @@ RULES: Mapping[str, Callable[[Counts], Counts]] = {
     "argmax": largest,
     "argmax_emotions": largest_emotion,
 }
-"""Mode -> rule for the training part."""
+"""Mode -> rule for the training split."""
 
 
 def labels_of(votes: Counts, weights: Counts) -> NDArray[np.int64]:
-    """The class of most votes in the target, the first of equal ones: int64 [N], -1 for rows left out."""
+    """The most probable class of the target, the first in case of ties: int64 [N], -1 for excluded rows."""
     winner = np.where(weights > 0, votes[:, :EMOTIONS], -1).argmax(axis=1)
     return np.where(weights.any(axis=1), winner, -1).astype(np.int64)
 

@@ -11,7 +11,7 @@ _OWN = (
     ("affectnet", "accuracy", 62.09, 8, "README of the authors' code"),
     ("sfew", "accuracy", 53.18, None, "paper"),
 )
-"""Dataset, metric, per cent, classes, source: the authors' figures."""
+"""Dataset, metric, per cent, classes, source: the authors' results."""
 
 _CROSSVAL = {
     "rafdb": (86.7, 0.7, 78.0),
@@ -21,7 +21,7 @@ _CROSSVAL = {
     "sfew": (56.6, 3.3, 51.3),
     "ckplus": (99.3, 0.8, 99.0),
 }
-"""Dataset -> accuracy, its deviation, mean class accuracy, by StevenHSKim/FER-crossval."""
+"""Dataset -> accuracy, its standard deviation, mean class accuracy, as published by StevenHSKim/FER-crossval."""
 
 CLAIMS = (
     *(

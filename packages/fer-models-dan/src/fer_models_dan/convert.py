@@ -1,4 +1,4 @@
-"""The authors' checkpoints, and the ResNet-18 they start from, in our form."""
+"""Conversion of the authors' checkpoints and of the pretrained ResNet-18 to our state dict."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ PARTS = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", 
 def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
     """Turn a checkpoint of https://github.com/yaoing/DAN into the state dict of `DAN`.
 
-    The names are equal already; the work is to unwrap (`model_state_dict`, `state_dict`, `module.`) and to check
+    The names are the same; the conversion unwraps (`model_state_dict`, `state_dict`, `module.`) and to check
     every name and shape. The number of classes is the rows of `fc.weight`, the number of heads that of the
-    `cat_head*` found. The class order stays the file's own.
+    `cat_head*` found. The class order is that of the file.
 
     Raises:
-        FerError: Tensors are missing, surplus or of another shape; the first of each are named.
+        FerError: Keys are missing or unexpected, or shapes differ; the message names the first of each.
     """
     tensors = unwrap(state)
     heads = {match[1] for name in tensors if (match := re.match(r"cat_head(\d+)\.", name))}
@@ -35,28 +35,28 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
             f"this state dict has {len(tensors)} tensors but no {lacking}, so it is no DAN: give a checkpoint of "
             "https://github.com/yaoing/DAN"
         )
-    with torch.device("meta"):  # names and shapes alone
+    with torch.device("meta"):  # only names and shapes
         expected = DAN(tensors["fc.weight"].shape[0], len(heads)).state_dict()
     check_state(tensors, expected, f"this state dict is no DAN with {len(heads)} heads")
     return {name: tensors[name] for name in expected}
 
 
 def describe(state: Mapping[str, Tensor]) -> tuple[int, dict[str, Any]]:
-    """Number of classes and options of a state dict of ours."""
+    """Number of classes and options of our state dict."""
     heads = {name.partition(".")[0] for name in state if name.startswith("cat_head")}
     return state["fc.weight"].shape[0], {"num_heads": len(heads)}
 
 
 def load_backbone(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Turn a ResNet-18 with torchvision's names, such as `resnet18_msceleb.pth`, into the part of ours it fills.
+    """Convert a ResNet-18 with torchvision's names, such as `resnet18_msceleb.pth`, to our names.
 
-    Its classifier `fc` is left out. Files older than PyTorch 0.4.1 count no batches, which is accepted.
+    Its classifier `fc` is left out. Files written before PyTorch 0.4.1 have no batch counts, which is accepted.
 
     Raises:
         FerError: It is another network.
     """
     tensors = {name: tensor for name, tensor in unwrap(state).items() if not name.startswith("fc.")}
-    with torch.device("meta"):  # names and shapes alone
+    with torch.device("meta"):  # only names and shapes
         own = build_backbone().state_dict()
     ours = {}
     for name in own:

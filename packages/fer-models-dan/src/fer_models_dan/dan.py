@@ -98,16 +98,16 @@ class DAN(nn.Module):
         heads = torch.stack([self.get_submodule(f"cat_head{h}")(features) for h in range(self.num_heads)], dim=1)
         if self.num_heads > 1:
             heads = heads.log_softmax(dim=1)
-        with no_autocast(images.device):  # log-probabilities reach -1e4; the cost is nil
+        with no_autocast(images.device):  # log-probabilities reach -1e4; costs nothing
             logits = self.bn(self.fc(heads.sum(dim=1)))
         return {"logits": logits, "features": features, "heads": heads}
 
 
 def build_dan(info: TaskInfo, *, num_heads: int = 4) -> DAN:
-    """Make a DAN for `info`.
+    """Build a DAN for `info`.
 
     Args:
-        info: The task; only its number of classes matters, any input size works.
+        info: The task; only its number of classes matters, any input size is supported.
         num_heads: Number of attention heads; 4 in the paper.
 
     Raises:

@@ -1,4 +1,4 @@
-"""DAN for prediction: normalisations folded into convolutions, and three parallel convolutions into one."""
+"""DAN for prediction: normalisations fused into convolutions, and three parallel convolutions into one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class DANInference(nn.Module):
-    """A form of `model` that returns the same `logits`, and nothing else.
+    """The inference form of `model`, which returns the same `logits` only.
 
     Args:
         model: A trained DAN; it is not changed.
@@ -56,7 +56,7 @@ class FoldedAttention(nn.Module):
         self.squeeze = _folded(attention.conv1x1)
         self.excite = _folded(attention.conv_3x3)
         row, column = _folded(attention.conv_1x3), _folded(attention.conv_3x1)
-        # Padded as they are, the two are 3x3 kernels that are zero but for their middle row or column.
+        # With their padding, the two are 3x3 kernels that are zero except for the middle row or column.
         self.excite.weight[:, :, 1:2, :] += row.weight
         self.excite.weight[:, :, :, 1:2] += column.weight
         for branch in (row, column):
@@ -117,7 +117,7 @@ def _fold_backbone(backbone: nn.Sequential) -> nn.Sequential:
     blocks = [
         FoldedBlock(block) for stage in stages for block in stage.children() if isinstance(block, BasicBlock)
     ]
-    # The larger of two rectified numbers is the larger one, rectified; pooled first there are four times fewer.
+    # ReLU commutes with max pooling, after which there are four times fewer values.
     return nn.Sequential(fold_batch_norm(conv, norm), pool, relu, *blocks)
 
 

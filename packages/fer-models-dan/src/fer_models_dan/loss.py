@@ -22,12 +22,12 @@ EPSILON = torch.finfo(torch.float64).eps
 class DANLoss(Loss):
     """Cross-entropy + `affinity` x affinity loss + `partition` x partition loss (Wen et al., arXiv 2109.07270).
 
-    The centres are parameters: the optimizer trains them with the model, and a run's state keeps them.
+    The centres are parameters: the optimizer trains them with the model, and the state of a run contains them.
 
     Args:
         info: The task.
         centers: Number of class centres. None: one a class. The authors' RAF-DB script has 8 for its 7 classes,
-            so that one centre is never chosen and moves only through the spread of all.
+            so that no sample has the eighth centre as its own; it moves only through the spread of all.
         affinity: Weight of the affinity loss.
         partition: Weight of the partition loss.
     """
@@ -47,7 +47,7 @@ class DANLoss(Loss):
         self.partition = partition
 
     def from_output(self, output: Output, batch: Batch, progress: Progress) -> Losses:
-        """The sum as `loss`, its terms (unweighted) `cross_entropy`, `affinity`, `partition`; and `logits`."""
+        """The sum as `loss`, its unweighted terms `cross_entropy`, `affinity`, `partition`; and `logits`."""
         if not {"logits", "features", "heads"} <= output.keys() or output["features"].shape[1] != FEATURES:
             raise FerError(
                 f"loss dan needs a model that returns logits, features [N, {FEATURES}, h, w] and heads, and this "

@@ -1,4 +1,4 @@
-"""What this package brings: the model `dan` and its loss."""
+"""The plugin's hooks: the model `dan` and its loss."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ _DDAMFN_OWN = (
     ("affectnet", "accuracy", 64.25, 8, "listing of the paper's results"),
     ("ferplus", "accuracy", 90.74, None, "listing of the paper's results"),
 )
-"""Dataset, metric, per cent, classes, source: the authors' figures."""
+"""Dataset, metric, per cent, classes, source: the authors' results."""
 
 _DDAMFN_CROSSVAL = {
     "rafdb": (87.4, 0.6, 78.9),
@@ -21,7 +21,7 @@ _DDAMFN_CROSSVAL = {
     "sfew": (53.1, 4.2, 47.6),
     "ckplus": (99.6, 0.5, 99.3),
 }
-"""Dataset -> accuracy, its deviation, mean class accuracy, by StevenHSKim/FER-crossval."""
+"""Dataset -> accuracy, its standard deviation, mean class accuracy, as published by StevenHSKim/FER-crossval."""
 
 _DDAMFN_PP_OWN = (
     ("rafdb", "accuracy", 92.34, None, "listing of results"),
@@ -30,7 +30,7 @@ _DDAMFN_PP_OWN = (
     ("affectnet", "accuracy", 67.36, 7, "listing of results"),
     ("affectnet", "accuracy", 65.04, 8, "listing of results"),
 )
-"""Dataset, metric, per cent, classes, source: the authors' figures."""
+"""Dataset, metric, per cent, classes, source: the authors' results."""
 
 DDAMFN_CLAIMS = (
     *(

@@ -1,4 +1,4 @@
-"""The authors' checkpoints and their pretrained backbone, in our form."""
+"""Conversion of the authors' checkpoints and of their pretrained backbone to our state dict."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NEVER_USED = re.compile(
 """Tensors of the authors' files that their network never reads."""
 
 PARTS = ("conv1", "conv2_dw", "conv_23", "conv_3", "conv_34", "conv_4", "conv_45", "conv_5", "conv_6_sep")
-"""What the backbone's file calls features.0 ... features.8."""
+"""Names of features.0 ... features.8 in the backbone's file."""
 
 RECOGNITION = re.compile(r"(conv_6_dw|conv_6_flatten|linear|bn)\..+")
 """The end of the face recognition network in the backbone's file."""
@@ -30,12 +30,12 @@ RECOGNITION = re.compile(r"(conv_6_dw|conv_6_flatten|linear|bn)\..+")
 def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
     """Turn a checkpoint of https://github.com/SainingZhang/DDAMFN into the state dict of `DDAMFN`.
 
-    The names are equal already; the work is to unwrap (`model_state_dict`, `state_dict`, `module.`), to drop the
+    The names are the same; the conversion unwraps (`model_state_dict`, `state_dict`, `module.`), to drop the
     tensors that the authors' network never reads (`NEVER_USED`), and to check every other name and shape. The
     class order stays the file's own.
 
     Raises:
-        FerError: Tensors are missing, surplus or of another shape; the first of each are named.
+        FerError: Keys are missing or unexpected, or shapes differ; the message names the first of each.
     """
     tensors = {name: tensor for name, tensor in unwrap(state).items() if not NEVER_USED.fullmatch(name)}
     heads = _count_heads(tensors)
@@ -51,17 +51,17 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def describe(state: Mapping[str, Tensor]) -> tuple[int, dict[str, Any]]:
-    """Number of classes and the factory's options that a state dict of ours was made with."""
+    """Number of classes and the factory's options of our state dict."""
     return state["fc.weight"].shape[0], {"num_heads": _count_heads(state)}
 
 
 def backbone(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The part of our state dict that the authors' backbone file (`MFN_msceleb.pth`) fills, all of `features`.
+    """The part `features` of our state dict, from the authors' backbone file (`MFN_msceleb.pth`).
 
     The layers that only face recognition needs, and those that nothing reads, are left out.
 
     Raises:
-        FerError: Tensors are missing, surplus or of another shape.
+        FerError: Keys are missing or unexpected, or shapes differ.
     """
     found = {}
     for name, tensor in unwrap(state).items():
@@ -71,7 +71,7 @@ def backbone(state: Mapping[str, Any]) -> dict[str, Tensor]:
         found[f"features.{PARTS.index(part)}.{rest}" if part in PARTS else name] = tensor
     expected = {name: tensor for name, tensor in _expected(1, 1).items() if name.startswith("features.")}
     for name in expected:
-        if name.endswith("num_batches_tracked"):  # absent from files older than PyTorch 0.4.1
+        if name.endswith("num_batches_tracked"):  # absent from files written before PyTorch 0.4.1
             found.setdefault(name, torch.tensor(0))
     used = [name for name in expected if not name.endswith("num_batches_tracked")]
     fit = sum(name in found and found[name].shape == expected[name].shape for name in used)
@@ -86,5 +86,5 @@ def _count_heads(state: Mapping[str, Tensor]) -> int:
 
 
 def _expected(classes: int, heads: int) -> dict[str, Tensor]:
-    with torch.device("meta"):  # names and shapes alone
+    with torch.device("meta"):  # only names and shapes
         return DDAMFN(classes, heads).state_dict()

@@ -48,9 +48,9 @@ class Head(nn.Module):
 
 
 class DDAMFN(nn.Module):
-    """Mixed feature network, dual-direction attention heads, and a classifier of the weighed map.
+    """Mixed feature network, dual-direction attention heads, and a classifier of the weighted map.
 
-    In training a batch needs at least two images: the last batch normalisation sees one value an image.
+    In training a batch needs at least two images: the last batch normalisation sees one value per image.
 
     Args:
         num_classes: Number of logits.
@@ -87,7 +87,7 @@ class DDAMFN(nn.Module):
 
 
 def build_ddamfn(info: TaskInfo, *, num_heads: int = 2) -> DDAMFN:
-    """Make a DDAMFN, which is a DDAMFN++ as well, for `info`.
+    """Build a DDAMFN, which is also a DDAMFN++, for `info`.
 
     Args:
         info: The task; only its number of classes matters.
@@ -104,7 +104,7 @@ def build_ddamfn(info: TaskInfo, *, num_heads: int = 2) -> DDAMFN:
 
 
 def check_size(images: Tensor) -> None:
-    """Refuse images of another size than 112 x 112, for which the kernels of the heads do not fit.
+    """Reject images that are not 112 x 112, the only size that the kernels of the heads support.
 
     Raises:
         FerError: The images [N, 3, H, W] have another size.

@@ -1,8 +1,8 @@
-"""The form of DDAMFN that only predicts: the same logits in less time.
+"""The inference form of DDAMFN: the same logits in less time.
 
-Batch normalisations are folded into the convolutions. Maps lie channels-last, where a 1x1 convolution is one
-matrix product, and the mixed depthwise convolutions become one each, their kernels framed with zeros to the
-largest size: the additional products cost less than taking the map apart and joining it again.
+Batch normalisations are fused into the convolutions. Maps are channels-last, where a 1x1 convolution is one matrix
+product, and every mixed depthwise convolution becomes a single one, its kernels zero-padded to the largest size:
+the additional products cost less than splitting and concatenating the map.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fer_models_ddamfn.mixed_feature_net import MDW, AxisGates, ConvBN, ConvBNPR
 
 
 def inference(model: nn.Module) -> nn.Module:
-    """A module in eval mode that maps images [N, 3, 112, 112] to the `logits` of `model`, and to nothing else.
+    """A module in eval mode that maps images [N, 3, 112, 112] to only the `logits` of `model`.
 
     Args:
         model: A `DDAMFN`; it is not changed, and the result shares no tensor with it.
@@ -35,7 +35,7 @@ def inference(model: nn.Module) -> nn.Module:
 
 
 class InferenceDDAMFN(nn.Module):
-    """DDAMFN with folded normalisations; see the module."""
+    """DDAMFN with fused normalisations; see the module."""
 
     def __init__(self, model: DDAMFN) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class _MDW(nn.Module):
         y = self.depthwise(self.prelu(y))
         last = y.permute(0, 2, 3, 1)
         a_h, a_w = self.gates(last.mean(2), last.mean(1))
-        # Fresh memory costs more than the product, but with gradients the factors' own need the map as it was.
+        # New memory costs more than the product, but the gradients of the factors need the original map.
         y = y * a_w * a_h if torch.is_grad_enabled() else y.mul_(a_w).mul_(a_h)
         y = self.down(y.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         out: Tensor = y.add_(x) if self.residual else y
@@ -148,7 +148,7 @@ def _fold(block: ConvBN) -> nn.Conv2d:
 
 @torch.no_grad()
 def _merge(mixed: MixedDepthwise) -> nn.Conv2d:
-    """One depthwise convolution that equals several on consecutive channels."""
+    """One depthwise convolution, equivalent to several on consecutive channels."""
     parts = [conv for conv in mixed.mixed_depthwise_conv if isinstance(conv, nn.Conv2d)]
     size = max(conv.kernel_size[0] for conv in parts)
     framed = [F.pad(conv.weight, [(size - conv.kernel_size[0]) // 2] * 4) for conv in parts]

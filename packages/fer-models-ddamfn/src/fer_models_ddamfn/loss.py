@@ -38,7 +38,7 @@ class DDAMFNLoss(Loss):
         self.attention = attention
 
     def from_output(self, output: Output, batch: Batch, progress: Progress) -> Losses:
-        """The sum as `loss`, its terms (unweighted) `cross_entropy` and `attention`; and `logits`."""
+        """The sum as `loss`, its unweighted terms `cross_entropy` and `attention`; and `logits`."""
         if not {"logits", "heads"} <= output.keys() or output["heads"].ndim != 5:
             raise FerError(
                 "loss ddamfn needs a model that returns logits and heads [N, H, C, h, w], and this one returns "

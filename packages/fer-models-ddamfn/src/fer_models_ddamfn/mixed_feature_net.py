@@ -1,7 +1,7 @@
 """Mixed Feature Network, the backbone of DDAMFN: inverted bottlenecks with kernels of several sizes.
 
 Zhang et al., Electronics 12(17), 3595 (2023). The names in the state dict are the authors' own. Their mixed
-depthwise convolutions also own a batch normalisation and a PReLU that nothing calls; those are left out.
+depthwise convolutions also own a batch normalisation and a PReLU that nothing calls; those are omitted.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class MixedDepthwise(nn.Module):
 class AxisGates(nn.Module):
     """Gates for rows and for columns, from one descriptor of each row and column (Hou et al., arXiv 2103.02907).
 
-    The 1x1 convolutions act on sequences without a second axis, so they are carried out as matrix products.
+    The 1x1 convolutions act on sequences without a second axis, so they are computed as matrix products.
     """
 
     def __init__(self, channels: int) -> None:
@@ -95,7 +95,7 @@ class AxisGates(nn.Module):
 
 
 class CoordinateAttention(AxisGates):
-    """Weighs a map by the gates of its rows and columns, which see the map's means along the other axis."""
+    """Weights a map by the gates of its rows and columns, which see the map's means along the other axis."""
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, h, w] to the same shape."""

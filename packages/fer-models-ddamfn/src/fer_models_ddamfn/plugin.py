@@ -1,4 +1,4 @@
-"""What this package brings: the models `ddamfn` and `ddamfn_pp`, one network and two sets of recipes; its loss."""
+"""The plugin's hooks: the models `ddamfn` and `ddamfn_pp`, one network and two sets of recipes; its loss."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Where the five points of a face lie in the images of DDAMFN++: one template for each pose.
+"""Positions of the five facial points in the images of DDAMFN++: one template for each pose.
 
-Five templates, from left to right profile, keep a turned face from being squeezed into a frontal one. The authors'
-points come from RetinaFace with a MobileNet of 0.25, and are cut to whole pixels.
+Five templates, from left to right profile, keep a turned face from being warped to a frontal one. The authors'
+points come from RetinaFace with a MobileNet of width 0.25, and are truncated to whole pixels.
 """
 
 from __future__ import annotations

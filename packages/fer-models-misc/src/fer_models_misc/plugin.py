@@ -1,4 +1,4 @@
-"""What this package brings: one model, and the losses it trains with, for each family."""
+"""The plugin's hooks: the model of each family and its loss."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def fer_losses() -> Mapping[str, Ref]:
 
 @hookimpl
 def fer_fetch(uri: str, cache: Path) -> Path | None:
-    """Weights that timm has itself, as `timm://NAME`."""
+    """Weights published by timm, as `timm://NAME`."""
     if not uri.startswith("timm://"):
         return None
     from fer_models_misc.timm_backbone.fetch import fetch

@@ -1,6 +1,6 @@
-"""Where POSTER++ looks: what its class token attends to.
+"""Attention maps of POSTER++ for the diagnosis: the attention of its class token.
 
-POSTER has no such map, since its image tokens are no places.
+POSTER has no such map, since its image tokens are not positions.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from fer_models_poster.layers import split_heads
 from fer_models_poster.poster_pp import HEADS, POSTERPP, EncoderBlock
 
 SIDE = 7
-"""Places along a side of each scale."""
+"""Positions along a side of each scale."""
 
 
 def attention_maps(model: POSTERPP, images: Tensor) -> dict[str, Tensor]:
-    """Attention of the class token in the encoder's last block, the mean over its heads, of images [N, 3, H, W].
+    """Attention of the class token in the encoder's last block, averaged over its heads, for images [N, 3, H, W].
 
     Returns:
-        `large scale`, `medium scale` and `small scale`, by the maps that were fused: [N, 7, 7] each.
+        `large scale`, `medium scale` and `small scale`, named after the fused maps: [N, 7, 7] each.
     """
     *faces, _ = model.landmark_maps(images)
     *blocks, last = (cast("EncoderBlock", block) for block in model.VIT.blocks)

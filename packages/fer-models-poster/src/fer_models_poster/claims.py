@@ -11,7 +11,7 @@ _POSTER_OWN = (
     ("affectnet", "accuracy", 67.31, 7, "abstract"),
     ("affectnet", "accuracy", 63.34, 8, "abstract"),
 )
-"""Dataset, metric, per cent, classes, source: the authors' figures."""
+"""Dataset, metric, per cent, classes, source: the authors' results."""
 
 _POSTER_CROSSVAL = {
     "rafdb": (79.7, 1.1, 68.7),
@@ -21,7 +21,7 @@ _POSTER_CROSSVAL = {
     "sfew": (44.8, 3.1, 38.5),
     "ckplus": (98.4, 1.1, 97.5),
 }
-"""Dataset -> accuracy, its deviation, mean class accuracy, by StevenHSKim/FER-crossval."""
+"""Dataset -> accuracy, its standard deviation, mean class accuracy, as published by StevenHSKim/FER-crossval."""
 
 _POSTER_PP_OWN = (
     ("rafdb", "accuracy", 92.21, None, "README of the authors' code"),
@@ -29,7 +29,7 @@ _POSTER_PP_OWN = (
     ("affectnet", "accuracy", 63.77, 8, "README of the authors' code"),
     ("caers", "accuracy", 93.00, None, "README of the authors' code"),
 )
-"""Dataset, metric, per cent, classes, source: the authors' figures."""
+"""Dataset, metric, per cent, classes, source: the authors' results."""
 
 _POSTER_PP_CROSSVAL = {
     "rafdb": (75.6, 0.9, 62.4),
@@ -39,7 +39,7 @@ _POSTER_PP_CROSSVAL = {
     "sfew": (29.1, 3.8, 24.7),
     "ckplus": (96.0, 1.3, 94.4),
 }
-"""Dataset -> accuracy, its deviation, mean class accuracy, by StevenHSKim/FER-crossval."""
+"""Dataset -> accuracy, its standard deviation, mean class accuracy, as published by StevenHSKim/FER-crossval."""
 
 POSTER_CLAIMS = (
     *(

@@ -1,4 +1,4 @@
-"""The authors' checkpoints and backbone files, in our form."""
+"""Conversion of the authors' checkpoints and backbone files to our state dict."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNUSED = re.compile(r"ir_back\.output_layer\.|pyramid_fuse\.cls_token$")
 UNUSED_PP = re.compile(
     r"ir_back\.output_layer\.|VIT\.(patch_embed|eca_block|CON1|IRLinear1|IRLinear2|blocks\.\d+\.conv)\."
 )
-"""The same of POSTER++: the face embedding, and what is left of other designs in the encoder."""
+"""The same for POSTER++: the face embedding, and remains of other designs in the encoder."""
 _LAST_BLOCK = re.compile(r"pyramid_fuse\.blocks\.(\d+)\.")
 _IR50_UNIT = re.compile(r"body([1-4]?)\.(\d+)\.(.+)")
 
@@ -33,7 +33,7 @@ def convert_poster(state: Mapping[str, Any]) -> dict[str, Tensor]:
     file's own.
 
     Raises:
-        FerError: Tensors are missing, surplus or of another shape; the first of each are named.
+        FerError: Keys are missing or unexpected, or shapes differ; the message names the first of each.
     """
     tensors = {name: tensor for name, tensor in unwrap(state).items() if not UNUSED.match(name)}
     classes, options = describe_poster(tensors)
@@ -72,7 +72,7 @@ def convert_poster_pp(state: Mapping[str, Any]) -> dict[str, Tensor]:
     file's own.
 
     Raises:
-        FerError: Tensors are missing, surplus or of another shape; the first of each are named.
+        FerError: Keys are missing or unexpected, or shapes differ; the message names the first of each.
     """
     tensors = {name: tensor for name, tensor in unwrap(state).items() if not UNUSED_PP.match(name)}
     classes, _ = describe_poster_pp(tensors)
@@ -103,7 +103,7 @@ def _classes(state: Mapping[str, Tensor], name: str, family: str, home: str) -> 
 
 
 def _checked(tensors: Mapping[str, Tensor], build: Callable[[], nn.Module], what: str) -> dict[str, Tensor]:
-    with torch.device("meta"):  # names and shapes alone
+    with torch.device("meta"):  # only names and shapes
         expected = build().state_dict()
     check_state(tensors, expected, what)
     return {name: tensors[name] for name in expected}
@@ -126,7 +126,7 @@ def _backbone(
 def _ir50(tensors: Mapping[str, Tensor], rename: Callable[[int, int, str], str]) -> dict[str, Tensor]:
     """The stem and the first three stages, without the fourth and the embedding.
 
-    Files number the units throughout (`body.7`) or stage by stage (`body3.0`); both are understood.
+    Files number the units consecutively (`body.7`) or by stage (`body3.0`); both are supported.
     """
     found = {}
     for name, tensor in tensors.items():
@@ -165,7 +165,7 @@ def _fill(
         expected = build().state_dict()
     counters = {
         name: torch.zeros((), dtype=torch.int64) for name in expected if name.endswith("num_batches_tracked")
-    }  # absent from files older than PyTorch 0.4.1
+    }  # absent from files written before PyTorch 0.4.1
     given = counters | dict(tensors)
     fit = sum(name in tensors and tensors[name].shape == tensor.shape for name, tensor in expected.items())
     check_state(given, expected, f"{fit} of the {len(expected)} tensors that POSTER uses of {what} fit this file")

@@ -1,4 +1,4 @@
-"""The networks without what only training needs."""
+"""The inference forms of the networks, without the parts that only training needs."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def poster_pp_for_inference(model: POSTERPP) -> nn.Module:
 
 
 class Inference(nn.Module):
-    """Runs a network up to its logits, past the landmark outputs."""
+    """Runs a network up to its logits, without the landmark outputs."""
 
     def __init__(self, network: POSTER | POSTERPP) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class ImageToken(nn.Module):
 
 
 class BiasedAttention(nn.Module):
-    """Fusion attention whose bias is at hand."""
+    """Fusion attention with a precomputed bias."""
 
     bias: Tensor
 
@@ -102,7 +102,7 @@ class BiasedAttention(nn.Module):
 
 
 class ClassTokenBlock(nn.Module):
-    """The class token of an encoder block: keys and values of all tokens, everything else of the first alone."""
+    """The class token of an encoder block: keys and values of all tokens, everything else for the first only."""
 
     def __init__(self, block: EncoderBlock) -> None:
         super().__init__()

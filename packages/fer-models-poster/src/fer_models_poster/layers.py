@@ -40,7 +40,7 @@ class StochasticDepth(nn.Module):
 
 
 class SEBlock(nn.Module):
-    """Gate every feature by all of them."""
+    """Gate every feature by a function of all features."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, bias: Tensor |
     """Multi-head attention of tokens [N, Q, d] to [N, K, d], without any projection.
 
     Scores are scaled by the square root of a head's width and `bias` [1, heads, Q, K] is added to them. The heads
-    lie one after the other in the features.
+    are concatenated along the features.
     """
     q, k, v = (split_heads(tensor, heads) for tensor in (query, key, value))
     mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)

@@ -1,4 +1,4 @@
-"""POSTER's loss: cross-entropy and twice label-smoothed cross-entropy. POSTER++ has plain cross-entropy."""
+"""POSTER's loss: cross-entropy plus two times label-smoothed cross-entropy. POSTER++ uses plain cross-entropy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class POSTERLoss(Loss):
 
     Args:
         info: The task.
-        smoothing: Share of the target that is spread over all classes, from 0 to below 1.
+        smoothing: Probability that is distributed over all classes, in [0, 1).
         weight: Weight of the smoothed term, 0 or more.
     """
 
@@ -34,7 +34,7 @@ class POSTERLoss(Loss):
         self.weight = weight
 
     def from_output(self, output: Output, batch: Batch, progress: Progress) -> Losses:
-        """The sum as `loss`, its terms (unweighted) `cross_entropy` and `smoothed_cross_entropy`; and `logits`."""
+        """The sum as `loss`, its unweighted terms `cross_entropy` and `smoothed_cross_entropy`; and `logits`."""
         scores = at_least_float32(output["logits"])
         cross_entropy = F.cross_entropy(scores, batch["label"])
         smoothed = F.cross_entropy(scores, batch["label"], label_smoothing=self.smoothing)

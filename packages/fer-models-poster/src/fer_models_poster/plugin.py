@@ -1,4 +1,4 @@
-"""What this package brings: the models `poster` and `poster_pp`, and POSTER's loss."""
+"""The plugin's hooks: the models `poster` and `poster_pp`, and POSTER's loss."""
 
 from __future__ import annotations
 

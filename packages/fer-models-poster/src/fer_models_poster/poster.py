@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 DEPTHS = {"small": 4, "base": 6, "large": 8}
 """Pyramid blocks of each type."""
 WIDTH = 512
-"""Length of a token of the largest scale; each further scale has half of the one before."""
+"""Length of a token of the largest scale; each further scale has half the length."""
 TOKENS = 50
 """Tokens of one stream: 49 and their mean."""
 HEADS = 8
 EPS = 1e-6
-"""Of every layer normalisation."""
+"""Epsilon of every layer normalisation."""
 DROP = 0.1
 """Probability of stochastic depth in the last block; it rises linearly from 0 in the first."""
 
 
 class CrossAttention(nn.Module):
-    """One stream asks, without a projection of its own, and the other one answers."""
+    """Cross-attention: queries from one stream, without a projection, and keys and values from the other."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class CrossAttention(nn.Module):
 
 
 class CrossFusionBlock(nn.Module):
-    """Image and landmark tokens of one scale, each updated by what it answers to the other's queries.
+    """Image and landmark tokens of one scale, each updated by its answers to the queries of the other.
 
     The i-th landmark query's result is added to the i-th image token, and the other way round.
     With `token_mixing`, every token of the result is a learned combination of all 100.
@@ -104,7 +104,7 @@ class PyramidBlock(nn.Module):
         self.upsample_s = nn.ConvTranspose1d(2 * TOKENS, 2 * TOKENS, 2, 2)
 
     def lower(self, medium: Tensor, small: Tensor) -> tuple[Tensor, Tensor]:
-        """The medium and the small scale alone, which do not depend on the large one."""
+        """Only the medium and the small scale, which do not depend on the large one."""
         small = self.block_s(small)
         return self.block_m(medium) + self.upsample_s(small), small
 
@@ -129,7 +129,7 @@ class PyramidFusion(nn.Module):
     def scales(self, image: Tensor, landmarks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Tokens of both streams [N, 49, 512] to the three scales [N, 100, 512], [N, 100, 256], [N, 100, 128].
 
-        Each stream is led by the mean of its tokens; only the image has a position embedding.
+        Each stream begins with the mean of its tokens; only the image has a position embedding.
         """
         image = torch.cat([image.mean(1, keepdim=True), image], dim=1) + self.pos_embed
         large = torch.cat([image, landmarks.mean(1, keepdim=True), landmarks], dim=1)
@@ -168,14 +168,14 @@ class POSTER(nn.Module):
     def image_tokens(self, images: Tensor) -> Tensor:
         """Images [N, 3, 112, 112] to tokens [N, 49, 512].
 
-        The map [N, 256, 14, 14] is cut into 49 parts in the order of memory, as the authors do it: a token is
-        about five whole channels, not a place in the image.
+        The map [N, 256, 14, 14] is reshaped without transposition, as in the authors' code: a token is about five
+        channels, not a position in the image.
         """
         y: Tensor = self.ir_layer(self.ir_back(images).reshape(-1, TOKENS - 1, 1024))
         return y
 
     def landmark_maps(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Images [N, 3, H, W] to what `MobileFaceNet` gives for them; in training, SAM's two passes share it."""
+        """Images [N, 3, H, W] to the outputs of `MobileFaceNet`; in training, SAM's two passes share them."""
         found: tuple[Tensor, Tensor, Tensor, Tensor] = self.face_landback(shrink(images))
         return found
 
@@ -192,7 +192,7 @@ class POSTER(nn.Module):
             `logits` [N, C]; `features` [N, 512], what they are computed from; `landmarks` [N, 136], the frozen
             network's own output, which the method does not use.
         """
-        # without gradients there is no second pass, and inference tensors cannot be told apart
+        # without gradients there is no second pass, and inference tensors cannot be distinguished
         read = self.remembered if self.training and torch.is_grad_enabled() else self.landmark_maps
         *faces, landmarks = read(images)
         logits, features = self.classify(shrink(images), faces)
@@ -200,16 +200,16 @@ class POSTER(nn.Module):
 
 
 def build_poster(info: TaskInfo, *, type: str = "large", token_mixing: bool = True) -> POSTER:
-    """Make a POSTER for `info`.
+    """Build a POSTER for `info`.
 
     Args:
-        info: The task; only its number of classes matters, since images of any size are brought to 112 pixels.
+        info: The task; only its number of classes matters, since images of any size are resized to 112 pixels.
         type: `small`, `base` or `large`: 4, 6 or 8 pyramid blocks.
         token_mixing: Whether blocks mix their tokens, as the authors' RAF-DB network does and the AffectNet one
             does not.
 
     Raises:
-        FerError: There is no such type.
+        FerError: Unknown type.
     """
     if type not in DEPTHS:
         raise FerError(f"model.type is {type!r}, which does not exist: {nearest(type, DEPTHS)}")

@@ -27,15 +27,15 @@ HEAD_WIDTH = 32
 WIDTH = 768
 """Length of an encoder token."""
 HEADS = 8
-"""Of the encoder."""
+"""Attention heads of the encoder."""
 LENGTH = 148
-"""Encoder tokens: one of the class and 49 of each scale."""
+"""Encoder tokens: one class token and 49 of each scale."""
 EPS = 1e-6
-"""Of the encoder's layer normalisations; those before it have 1e-5."""
+"""Epsilon of the encoder's layer normalisations; those before it have 1e-5."""
 
 
 class FusionAttention(nn.Module):
-    """Landmark queries over image tokens, with a learned bias for every offset between two places."""
+    """Landmark queries over image tokens, with a learned bias for every offset between two positions."""
 
     relative_position_index: Tensor
 
@@ -49,7 +49,7 @@ class FusionAttention(nn.Module):
         self.proj = nn.Linear(width, width)
 
     def bias(self) -> Tensor:
-        """What is added to the scores, [1, heads, tokens, tokens]."""
+        """Bias of the scores, [1, heads, tokens, tokens]."""
         return self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)[None]
 
     def forward(self, query: Tensor, source: Tensor) -> Tensor:
@@ -141,7 +141,7 @@ class Encoder(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def embed(self, *scales: Tensor) -> Tensor:
-        """Tokens [N, 49, 768] of each scale to [N, 148, 768], led by the class token."""
+        """Tokens [N, 49, 768] of each scale to [N, 148, 768], beginning with the class token."""
         lead = self.cls_token.expand(scales[0].shape[0], -1, -1)
         return torch.cat([lead, *scales], dim=1) + self.pos_embed
 
@@ -152,7 +152,7 @@ class Encoder(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """Map to tokens, one for each place."""
+    """Map to tokens, one per position."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -196,7 +196,7 @@ class POSTERPP(nn.Module):
         return to_tokens(self.embed_q(a)), to_tokens(self.embed_k(b)), self.embed_v(c)
 
     def landmark_maps(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Images [N, 3, H, W] to what `MobileFaceNet` gives for them; in training, SAM's two passes share it."""
+        """Images [N, 3, H, W] to the outputs of `MobileFaceNet`; in training, SAM's two passes share them."""
         found: tuple[Tensor, Tensor, Tensor, Tensor] = self.face_landback(shrink(images))
         return found
 
@@ -212,7 +212,7 @@ class POSTERPP(nn.Module):
             `logits` [N, C]; `features` [N, 768], what they are computed from; `landmarks` [N, 136], the frozen
             network's own output, which the method does not use.
         """
-        # without gradients there is no second pass, and inference tensors cannot be told apart
+        # without gradients there is no second pass, and inference tensors cannot be distinguished
         read = self.remembered if self.training and torch.is_grad_enabled() else self.landmark_maps
         *faces, landmarks = read(images)
         logits, features = self.classify(shrink(images), faces)
@@ -220,15 +220,15 @@ class POSTERPP(nn.Module):
 
 
 def build_poster_pp(info: TaskInfo) -> POSTERPP:
-    """Make a POSTER++ for `info`.
+    """Build a POSTER++ for `info`.
 
-    Only its number of classes matters, since images of any size are brought to 112 pixels.
+    Only its number of classes matters, since images of any size are resized to 112 pixels.
     """
     return POSTERPP(info.num_classes)
 
 
 def _fuse(image: Tensor, landmarks: Tensor, window: nn.Module, attn: nn.Module, ffn: nn.Module) -> Tensor:
-    """Maps [N, d, side, side] of both streams to one. What is added to is the *normalised* image map."""
+    """Maps [N, d, side, side] of both streams to one. The residual is the *normalised* image map."""
     shortcut = window(image)
     fused: Tensor = ffn(attn(to_tokens(landmarks), shortcut), shortcut)
     return fused.transpose(1, 2).unflatten(2, image.shape[2:])  # type: ignore[no-untyped-call, no-any-return]
@@ -240,7 +240,7 @@ def to_tokens(x: Tensor) -> Tensor:
 
 
 def _offsets(side: int) -> Tensor:
-    """For each pair of places [tokens, tokens], the row of the bias table that their offset has."""
+    """For each pair of positions [tokens, tokens], the row of the bias table for their offset."""
     place = torch.arange(side * side)
     rows, columns = place // side, place % side
     down = rows[:, None] - rows + side - 1

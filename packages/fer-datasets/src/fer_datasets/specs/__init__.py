@@ -1,1 +1,1 @@
-"""What each dataset is, as data: no numpy and no pandas here."""
+"""The specs of the datasets, as plain data without numpy and pandas."""

@@ -3,7 +3,7 @@
 from fer_core.types import EXPRESSIONS, DatasetSpec
 
 CLASSES = EXPRESSIONS
-"""In the order of AffectNet's numbers, which count from 0."""
+"""In the order of AffectNet's numbers, which start at 0."""
 
 
 def _counts(*counts: int) -> dict[str, int]:

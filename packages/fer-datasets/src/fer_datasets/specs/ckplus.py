@@ -14,7 +14,7 @@ ALL_SEQUENCES = 593
 
 
 def expected(peaks: int, neutral: int, classes: tuple[str, ...]) -> Mapping[str, Mapping[str, int]]:
-    """Counts of a still set: `peaks` frames of every labelled sequence, and `neutral` first frames."""
+    """Counts of a set of frames: `peaks` frames of every labelled sequence, and `neutral` first frames."""
     return {"": {name: neutral if name == "neutral" else peaks * SEQUENCES[name] for name in classes}}
 
 

@@ -1,9 +1,9 @@
-"""ExpW: 91,793 faces in pictures from the web, with a box for each."""
+"""ExpW: 91,793 faces in photographs from the web, each with a box."""
 
 from fer_core.types import DatasetSpec
 
 CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
-"""In the order of the file's numbers, which count from 0."""
+"""In the order of the file's numbers, which start at 0."""
 
 SPEC = DatasetSpec(
     name="expw",

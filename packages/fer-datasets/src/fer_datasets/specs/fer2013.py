@@ -3,9 +3,9 @@
 from fer_core.types import DatasetSpec
 
 CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
-"""In the order of the file's numbers, which count from 0."""
+"""In the order of the file's numbers, which start at 0."""
 CUSTOM = {"train": "custom-train", "val": "custom-val", "test": "custom-test"}
-"""Names of the parts of a copy that was divided anew."""
+"""Split names of a copy with other splits."""
 
 
 def _counts(*counts: int) -> dict[str, int]:

@@ -42,11 +42,11 @@ _TRAINING = {
         "fer2013new.csv": _counts(10388, 7539, 3588, 3549, 2478, 194, 656, 167),
     },
 }
-"""Training images of each mode other than majority, by the class of most votes; counted in the label files."""
+"""Training images of each mode other than majority, by the most probable class; counted in the label files."""
 
 
 def counts_of(source: str, mode: str) -> dict[str, dict[str, int]]:
-    """Samples per split and class of a label file under a mode; empty where nobody has counted."""
+    """Samples per split and class of a label file under a mode; empty if unknown."""
     parts = _MAJORITY.get(source, {})
     return parts if mode == "majority" or not parts else {**parts, "train": _TRAINING[mode][source]}
 

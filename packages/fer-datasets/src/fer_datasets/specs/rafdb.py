@@ -3,9 +3,9 @@
 from fer_core.types import DatasetSpec
 
 CLASSES = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
-"""In the order of the label file, which counts from 1."""
+"""In the order of the label file, which starts at 1."""
 CUSTOM = {"train": "custom-train", "val": "custom-val", "test": "custom-test"}
-"""Names of the parts of a copy that was divided anew."""
+"""Split names of a copy with other splits."""
 
 SPEC = DatasetSpec(
     name="rafdb",

@@ -15,7 +15,7 @@ CLASSES = (
     "angrily_disgusted",
     "disgustedly_surprised",
 )
-"""In the order of the label file, which counts from 1."""
+"""In the order of the label file, which starts at 1."""
 
 SPEC = DatasetSpec(
     name="rafdb_compound",

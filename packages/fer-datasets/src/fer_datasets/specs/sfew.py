@@ -9,7 +9,7 @@ SPEC = DatasetSpec(
     name="sfew",
     factory="fer_datasets.sfew:load",
     classes=CLASSES,
-    # The labels of Test are withheld, so Val is what everybody reports.
+    # The labels of Test are withheld, so Val is reported by convention.
     splits={"Train": "train", "Val": "test"},
     layouts={
         "official": """\

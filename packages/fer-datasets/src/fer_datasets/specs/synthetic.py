@@ -1,4 +1,4 @@
-"""The synthetic dataset as data."""
+"""Spec of the synthetic dataset."""
 
 from __future__ import annotations
 

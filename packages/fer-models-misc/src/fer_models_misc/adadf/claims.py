@@ -10,7 +10,7 @@ _OWN = (
     ("affectnet", "accuracy", 65.34, 7, "README of the authors' code"),
     ("sfew", "accuracy", 60.46, None, "README of the authors' code"),
 )
-"""Dataset, metric, per cent, classes, source: the authors' figures."""
+"""Dataset, metric, per cent, classes, source: the authors' results."""
 
 _CROSSVAL = {
     "rafdb": (79.7, 0.8, 68.6),
@@ -20,7 +20,7 @@ _CROSSVAL = {
     "sfew": (57.4, 0.3, 51.4),
     "ckplus": (99.2, 0.5, 98.7),
 }
-"""Dataset -> accuracy, its deviation, mean class accuracy, by StevenHSKim/FER-crossval."""
+"""Dataset -> accuracy, its standard deviation, mean class accuracy, as published by StevenHSKim/FER-crossval."""
 
 CLAIMS = (
     *(

@@ -23,11 +23,11 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
     """Turn a checkpoint of https://github.com/taylor-xy0827/Ada-DF into the state dict of `AdaDF`.
 
     The file holds every tensor of a branch twice, as `branch_1.0.*` and as `branch_1_feature.0.*` (`branch_1.4.*`
-    and `branch_1_classifier.*`). The second name is kept; it is the one that counts where the file is loaded by
-    the authors' code. The class order stays the file's own.
+    and `branch_1_classifier.*`). The second name is kept, since it takes effect when the authors' code loads
+    the file. The class order is that of the file.
 
     Raises:
-        FerError: Tensors are missing, surplus or of another shape, or the two names of one differ; they are named.
+        FerError: Keys are missing or unexpected, shapes differ, or the two copies of a tensor differ.
     """
     tensors = unwrap(state)
     if "branch_2_classifier.weight" not in tensors:
@@ -35,7 +35,7 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
             f"this state dict has {len(tensors)} tensors but no branch_2_classifier.weight, so it is no Ada-DF: "
             "give a checkpoint of https://github.com/taylor-xy0827/Ada-DF"
         )
-    with torch.device("meta"):  # names and shapes alone
+    with torch.device("meta"):  # only names and shapes
         expected = AdaDF(len(tensors["branch_2_classifier.weight"])).state_dict()
     aliases = {name: canonical for name in tensors if (canonical := _canonical(name)) in expected}
     kept = {name: tensor for name, tensor in tensors.items() if name not in aliases}
@@ -50,7 +50,7 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def describe(state: Mapping[str, Tensor]) -> tuple[int, dict[str, Any]]:
-    """Number of classes of a state dict of ours, and the options it was made with: none."""
+    """Number of classes of our state dict; there are no options."""
     return len(state["branch_2_classifier.weight"]), {}
 
 
@@ -60,7 +60,7 @@ def backbone(state: Mapping[str, Any]) -> dict[str, Tensor]:
     Its classifier `fc` is left out.
 
     Raises:
-        FerError: It is no ResNet-18; says how many tensors fit and names some that do not.
+        FerError: It is not a ResNet-18; the message says how many tensors match and names some that do not.
     """
     found = {name: tensor for name, tensor in unwrap(state).items() if not name.startswith("fc.")}
     with torch.device("meta"):
@@ -68,7 +68,7 @@ def backbone(state: Mapping[str, Any]) -> dict[str, Tensor]:
     places = {name: _theirs(name) for name in ours}
     expected = {theirs: ours[name] for name, theirs in places.items() if theirs is not None}
     for name in expected:
-        if name.endswith("num_batches_tracked"):  # absent from files older than PyTorch 0.4.1
+        if name.endswith("num_batches_tracked"):  # absent from files written before PyTorch 0.4.1
             found.setdefault(name, torch.tensor(0))
     fitting = sum(name in found and found[name].shape == tensor.shape for name, tensor in expected.items())
     what = f"model.backbone_weights: {fitting} of {len(expected)} tensors fit, so it is no ResNet-18"
@@ -85,7 +85,7 @@ def _canonical(name: str) -> str | None:
 
 
 def _theirs(name: str) -> str | None:
-    """The name in torchvision's ResNet-18 of our tensor, None where it has none."""
+    """The name of our tensor in torchvision's ResNet-18, or None."""
     match = re.fullmatch(r"(feature|branch_[12]_feature)\.(\d)\.(.+)", name)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""Ada-DF as it predicts: the stem and the target branch alone."""
+"""The inference form of Ada-DF: the stem and the target branch only."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class AdaDFInference(nn.Module):
-    """Stem, target branch and its attention, with folded batch normalisations and channels-last weights.
+    """Stem, target branch and its attention, with fused batch normalisations and channels-last weights.
 
     Args:
-        model: Is not changed.
+        model: The network; it is not changed.
     """
 
     def __init__(self, model: AdaDF) -> None:
@@ -49,8 +49,8 @@ def inference(model: nn.Module) -> nn.Module:
 def fold_resnet(network: nn.Module) -> nn.Module:
     """A copy of a ResNet, or of a part of it, in which every convolution contains its batch normalisation.
 
-    In such a network each batch normalisation follows, in the order of registration, the convolution whose output
-    it reads; its place is taken by an identity.
+    In such a network each batch normalisation is registered directly after the convolution whose output it reads;
+    it is replaced by an identity.
     """
     folded = copy.deepcopy(network).eval()
     _fold_children(folded)

@@ -18,29 +18,29 @@ if TYPE_CHECKING:
 
 NEEDED = {"logits", "auxiliary", "attention"}
 FALLBACK_REST = 0.4
-"""What the other classes of a fallback row share in the authors' code, whatever the threshold."""
+"""Total of the other classes in a fallback row of the authors' code, independent of the threshold."""
 
 
 class AdaDFLoss(Loss):
     """Three terms, two of them weighted by the epoch (Liu et al., ICASSP 2023, arXiv 2404.15714).
 
-    The target of a face is mixed, by its attention, from what the auxiliary branch says of it and from the
-    distribution of its class. The buffer `class_distributions` [C, C] holds the latter, one row a class; it is
-    rebuilt after every epoch from what the auxiliary branch says of the training faces.
+    The target of a face interpolates, by its attention, between the auxiliary branch's prediction and the
+    distribution of its class. The buffer `class_distributions` [C, C] holds the latter, one row per class; it is
+    recomputed after every epoch from the auxiliary branch's predictions on the training faces.
 
     Args:
-        info: The task. Its `batch_size` divides the divergence and says how many attentions are ranked, also where
-            every image is seen in several views; 0 takes the rows of the batch.
-        threshold: A class's mean distribution counts if it gives that class at least this much.
+        info: The task. Its `batch_size` divides the divergence and sets how many attentions are ranked, even if
+            every image has several views; 0 uses the number of rows of the batch.
+        threshold: A class's mean distribution is used if its probability of that class is at least this.
         beta: Epoch, counted from 1, in which both branches have the weight 1.
         alpha: Weight of the divergence in every epoch, 1 - alpha that of the cross-entropy; None: by the epoch.
-        max_weight: Share of the class's distribution in the target where the batch's attention is largest.
-        min_weight: The same where it is smallest.
-        rank_share: Share of the batch in the group of large attentions.
-        rank_margin: By how much the means of the two groups should differ.
+        max_weight: Weight of the class's distribution in the target for the largest attention of the batch.
+        min_weight: The same for the smallest attention.
+        rank_share: Fraction of the batch in the group of large attentions.
+        rank_margin: Margin between the means of the two groups.
         label_smoothing: Weight of the uniform distribution in the target of the cross-entropy.
-        fallback: Row of a class whose mean does not count. `upstream`: the threshold, and 0.4 shared by the other
-            classes, as the authors' code has it. `normalised`: the others share 1 - threshold.
+        fallback: Row of a class whose mean is not used. `upstream`: the threshold for the class, and 0.4 in total
+            for the others, as in the authors' code. `normalised`: 1 - threshold in total for the others.
     """
 
     class_distributions: Tensor
@@ -91,14 +91,14 @@ class AdaDFLoss(Loss):
         attention = at_least_float32(output["attention"])
         images, views = len(batch["label"]), len(logits) // len(batch["label"])
         labels = batch["label"].repeat_interleave(views)
-        # What does not fill a batch (a remainder, a part of an accumulated one) counts as a smaller batch.
+        # An incomplete batch (the last one, or a part under accumulation) counts as a smaller batch.
         size = min(self.batch_size, images) if self.batch_size else len(labels)
         cross_entropy = F.cross_entropy(auxiliary, labels, label_smoothing=self.label_smoothing)
         share = rescale(attention, self.min_weight, self.max_weight)
         target = torch.lerp(auxiliary.softmax(1), self.class_distributions.to(auxiliary.dtype)[labels], share)
         divergence = F.kl_div(logits.log_softmax(1), target, reduction="sum") / size
         rank = rank_loss(attention[:, 0], size, self.rank_share, self.rank_margin)
-        # The epoch as a tensor: a compiled loss is one graph for all epochs.
+        # The epoch is a tensor, so that a compiled loss has one graph for all epochs.
         epoch = torch.as_tensor(progress.epoch + 1, dtype=logits.dtype)
         divergence_weight, cross_entropy_weight = self.weights(epoch)
         return {
@@ -112,8 +112,8 @@ class AdaDFLoss(Loss):
     def weights(self, epoch: Tensor) -> tuple[Tensor, Tensor] | tuple[float, float]:
         """Weights of the divergence and of the cross-entropy in `epoch`, counted from 1.
 
-        At first the auxiliary branch leads, and the target branch follows it from far; after `beta` epochs the
-        target branch leads.
+        At first the cross-entropy of the auxiliary branch dominates; after `beta` epochs the divergence of the
+        target branch does.
         """
         if self.alpha is not None:
             return self.alpha, 1 - self.alpha
@@ -123,8 +123,8 @@ class AdaDFLoss(Loss):
     def after_epoch(self, scan: Scan, progress: Progress) -> None:
         """Rebuild `class_distributions` from the auxiliary branch's softmax over the augmented training faces."""
         known = self.class_distributions
-        # In double precision the order of the faces, hence the number of processes, is lost in rounding. The last
-        # column says how many rows were added.
+        # In double precision the order of the faces, hence the number of processes, makes no difference. The last
+        # column counts the rows that were added.
         sums = torch.zeros(len(known), len(known) + 1, dtype=torch.float64)
         for batch, output in scan():
             said = at_least_float32(output["auxiliary"]).softmax(1).cpu().double()
@@ -138,14 +138,14 @@ class AdaDFLoss(Loss):
 
 
 def peaked_rows(classes: int, own: float, rest: float) -> Tensor:
-    """A matrix [C, C] with `own` on the diagonal and `rest` shared by the other entries of every row."""
+    """A matrix [C, C] with `own` on the diagonal and `rest` divided among the other entries of every row."""
     return torch.full((classes, classes), rest / (classes - 1)).fill_diagonal_(own)
 
 
 def rescale(attention: Tensor, low: float, high: float) -> Tensor:
-    """Attention [R, 1] moved linearly, so that the batch's least is `low` and its largest `high`.
+    """Attention [R, 1] rescaled linearly, so that its minimum is `low` and its maximum `high`.
 
-    Where all are equal, which has the authors' code divide 0 by 0, they become `low`.
+    If all are equal, where the authors' code divides 0 by 0, they become `low`.
     """
     least, largest = attention.aminmax()
     span = (largest - least).clamp(min=torch.finfo(attention.dtype).tiny)
@@ -153,17 +153,17 @@ def rescale(attention: Tensor, low: float, high: float) -> Tensor:
 
 
 def rank_loss(attention: Tensor, size: int, share: float, margin: float) -> Tensor:
-    """How much less than `margin` the mean of large attentions exceeds that of small ones.
+    """Hinge loss: `margin` minus the difference between the means of large and of small attentions, at least 0.
 
     Args:
-        attention: One number a row [R].
+        attention: One value per row [R].
         size: Images in a batch, at most R; the groups are the int(share x size) largest rows and the remaining
-            number of smallest ones. With several views a row these leave out what lies between.
-        share: Of the group of large attentions.
-        margin: What the means should differ by.
+            number of smallest ones. With several views these exclude the rows in between.
+        share: Fraction of the group of large attentions.
+        margin: Margin between the means.
     """
     large = int(share * size)
-    if large == 0:  # a single image: there is nothing to rank
+    if large == 0:  # a single image cannot be ranked
         return attention.sum() * 0
     ordered = attention.sort(descending=True).values
     return F.relu(ordered[large - size :].mean() - ordered[:large].mean() + margin)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fer_core.types import Output, TaskInfo
 
 FEATURES = 512
-"""Length of the vector that each branch ends in."""
+"""Length of each branch's feature vector."""
 
 
 class AdaDF(nn.Module):
@@ -27,7 +27,7 @@ class AdaDF(nn.Module):
 
     Args:
         num_classes: Number of logits.
-        freeze_stem: Whether the stem's weights stay as they are. Its batch normalisations adapt either way.
+        freeze_stem: Whether the stem's weights are frozen. Its batch normalisations adapt either way.
         drop_rate: Dropout of the stem's map, in training only.
     """
 
@@ -57,7 +57,7 @@ class AdaDF(nn.Module):
         """
         if images.dim() == 5:
             images = images.flatten(0, 1)
-        # A frozen stem needs no gradient, unless somebody asks for that of the pixels.
+        # A frozen stem needs no gradient, unless that of the pixels is requested.
         with torch.no_grad() if self.freeze_stem and not images.requires_grad else nullcontext():
             stem = self.feature(images)
         stem = F.dropout(stem, self.drop_rate, self.training)
@@ -70,22 +70,22 @@ class AdaDF(nn.Module):
 
 def weighted_logits(pooled: Tensor, classifier: nn.Linear, alpha: nn.Module) -> tuple[Tensor, Tensor]:
     """Logits [N, C] times the attention [N, 1], and that attention, of a pooled map [N, 512, 1, 1]."""
-    with no_autocast(pooled.device):  # the cost is nil, and the loss ranks attentions that differ by little
+    with no_autocast(pooled.device):  # costs nothing, and the loss ranks attentions that differ by little
         vectors = pooled.flatten(1).to(classifier.weight.dtype)
         attention: Tensor = alpha(vectors)
         return attention * classifier(vectors), attention
 
 
 def build_adadf(info: TaskInfo, *, freeze_stem: bool = True, drop_rate: float = 0.0) -> AdaDF:
-    """Make an Ada-DF for `info`.
+    """Build an Ada-DF for `info`.
 
     Args:
-        info: The task; only its number of classes matters, any input size works.
-        freeze_stem: Whether the stem's weights stay as they are, as in the paper, where they are trained already.
-        drop_rate: Dropout of the stem's map; 0 in the paper. The authors' code would drop in prediction too.
+        info: The task; only its number of classes matters, any input size is supported.
+        freeze_stem: Whether the stem's weights are frozen, as in the paper, where they are pretrained.
+        drop_rate: Dropout of the stem's map; 0 in the paper. The authors' code would also drop in prediction.
 
     Raises:
-        FerError: `drop_rate` is none.
+        FerError: `drop_rate` is not in [0, 1).
     """
     if not 0 <= drop_rate < 1:
         raise FerError(f"model.drop_rate is {drop_rate}, which is no rate: use 0 or more and less than 1")

@@ -1,4 +1,4 @@
-"""What this package declares for Ada-DF."""
+"""Declarations of Ada-DF."""
 
 from __future__ import annotations
 

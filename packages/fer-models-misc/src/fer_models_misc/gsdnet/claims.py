@@ -1,4 +1,4 @@
-"""Figures that others published for GSDNet; its authors' code states none."""
+"""Results that others published for GSDNet; its authors' code states none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CROSSVAL = {
     "sfew": (33.5, 8.9, 28.0),
     "ckplus": (99.3, 0.6, 99.0),
 }
-"""Dataset -> accuracy, its deviation, mean class accuracy, by StevenHSKim/FER-crossval."""
+"""Dataset -> accuracy, its standard deviation, mean class accuracy, as published by StevenHSKim/FER-crossval."""
 
 CLAIMS = (
     *(

@@ -1,4 +1,4 @@
-"""Weights of others, in our form: the authors' checkpoints, and the faces that the backbone starts from."""
+"""Conversion of the authors' checkpoints and of the pretrained backbone to our state dict."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from fer_models_misc.gsdnet.network import GSDNet
 
 CLASSIFIER = "resnet.fc_4_4.weight"
 AUXILIARY = re.compile(r"resnet\.(cm|fc_)[123](\.|_[123]\.)")
-"""Names of the exits 1 to 3."""
+"""Key prefixes of the exits 1 to 3."""
 TRAINING_ONLY = re.compile(r"resnet\.fc_4\.")
-"""What is of no use without the exits 1 to 3, besides them."""
+"""Other keys that are used only with the exits 1 to 3."""
 BACKBONE = re.compile(r"(conv1|bn1|layer[1-4])\.")
 IDENTITIES = 8631
-"""Identities of VGGFace2, which the pretrained file's own classifier tells apart."""
+"""Number of identities of VGGFace2, the classes of the pretrained file's classifier."""
 
 
 def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
     """Turn a checkpoint of https://github.com/Emy-cv/GSDNet into the state dict of `GSDNet`.
 
-    The names are equal already; the work is to unwrap (`model_state_dict`, `module.`) and to check every name and
-    shape. A file that has nothing of the exits 1 to 3 becomes the state of a network with `exits=False`; `fc_4`,
-    where such a file has it, is dropped. The class order stays the file's own.
+    The names are the same; the conversion unwraps (`model_state_dict`, `module.`) and to check every name and
+    shape. A file without the exits 1 to 3 becomes the state of a network with `exits=False`; its `fc_4`, if any,
+    is dropped. The class order is that of the file.
 
     Raises:
-        FerError: Tensors are missing, surplus or of another shape; the first of each are named.
+        FerError: Keys are missing or unexpected, or shapes differ; the message names the first of each.
     """
     tensors = unwrap(state)
     if CLASSIFIER not in tensors:
@@ -42,7 +42,7 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
     exits = _has_exits(tensors)
     if not exits:
         tensors = {name: tensor for name, tensor in tensors.items() if not TRAINING_ONLY.match(name)}
-    with torch.device("meta"):  # names and shapes alone
+    with torch.device("meta"):  # only names and shapes
         expected = GSDNet(tensors[CLASSIFIER].shape[0], exits=exits).state_dict()
     check_state(
         tensors, expected, f"this state dict is no GSDNet {'with' if exits else 'without'} auxiliary exits"
@@ -51,17 +51,17 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def describe(state: Mapping[str, Tensor]) -> tuple[int, dict[str, Any]]:
-    """Number of classes of a converted state dict, and the option `exits` it was made with."""
+    """Number of classes and the option `exits` of a converted state dict."""
     return state[CLASSIFIER].shape[0], {"exits": _has_exits(state)}
 
 
 def load_backbone(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Turn a ResNet-50 trained on VGGFace2 (Caffe's, Oxford) into the part of a `GSDNet` that it fills.
+    """Convert a ResNet-50 trained on VGGFace2 (Caffe's, Oxford) to the backbone of a `GSDNet`.
 
     Its classifier `fc` is dropped, and so are batch counts, which the original file lacks.
 
     Raises:
-        FerError: The file holds another network; the message says how many tensors fit.
+        FerError: The file contains another network; the message says how many tensors match.
     """
     tensors = unwrap(state)
     classifier = tensors.pop("fc.weight", None)

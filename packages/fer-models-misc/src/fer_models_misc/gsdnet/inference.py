@@ -1,4 +1,4 @@
-"""GSDNet for prediction: exit 4 alone, batch normalisation folded into the convolutions."""
+"""GSDNet for prediction: exit 4 alone, batch normalisation fused into the convolutions."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class FoldedBottleneck(nn.Module):
 
 
 class GSDNetInference(nn.Module):
-    """What `logits` needs of a `GSDNet`: stages, gate 4 and its classifier."""
+    """The parts of a `GSDNet` that compute `logits`: stages, gate 4 and its classifier."""
 
     def __init__(self, model: GSDNet) -> None:
         super().__init__()
@@ -57,5 +57,5 @@ class GSDNetInference(nn.Module):
 
 
 def build_inference(model: nn.Module) -> nn.Module:
-    """A copy of `model`, a `GSDNet` with or without exits, that returns its `logits` alone, in eval mode."""
+    """A copy of `model`, a `GSDNet` with or without exits, that returns only its `logits`, in eval mode."""
     return GSDNetInference(cast("GSDNet", model)).eval().requires_grad_(False)

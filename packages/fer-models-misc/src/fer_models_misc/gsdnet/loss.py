@@ -1,4 +1,4 @@
-"""GSDNet's loss: cross-entropy of the last exit, every other exit learns from its neighbour."""
+"""GSDNet's loss: cross-entropy of the last exit, and distillation from each exit to the one before it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ FEATURES = ("features_1", "features_2", "features_3", "features_4")
 class GSDNetLoss(Loss):
     """CE(z4, y) + sum over s = 3, 2, 1 of `distance` |f_s - f_t| + `soft` H(softmax(z_t / T), softmax(z_s / T)).
 
-    Teacher of exit s is its deeper neighbour t = s + 1, without gradient (Zhang et al. 2024). |.| is the norm of
-    the batch's whole difference [N, 128], which no mean is taken of: it grows with the root of the batch size.
+    The teacher of exit s is the next deeper exit t = s + 1, without gradient (Zhang et al. 2024). |.| is the norm
+    of the difference [N, 128] over the whole batch, not a mean: it grows with the square root of the batch size.
     H is the mean cross-entropy, without a factor T^2.
 
     Args:
@@ -30,9 +30,9 @@ class GSDNetLoss(Loss):
         distance: Weight of the distance between features.
         soft: Weight of the cross-entropy between softened probabilities.
         temperature: T.
-        aliased: Put the sums over all four exits in the place of z_1 and f_1, as the authors' code does by adding
-            in place. Then this pair's gradient reaches all exits. False: each exit learns from its neighbour
-            alone, as the paper describes it, and `fc_4` gets no gradient at all.
+        aliased: Replace z_1 and f_1 by the sums over all four exits, as the authors' code does by adding in place.
+            Then this pair's gradient reaches all exits. False: each exit learns from the next one only, as
+            described in the paper, and `fc_4` gets no gradient.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class GSDNetLoss(Loss):
         self.aliased = aliased
 
     def from_output(self, output: Output, batch: Batch, progress: Progress) -> Losses:
-        """The sum as `loss`, its terms (unweighted) and `logits`.
+        """The sum as `loss`, its unweighted terms and `logits`.
 
         The terms are `cross_entropy` and, for the students s = 1, 2, 3, `distance_s` and `soft_s`.
         """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 CHANNELS = (256, 512, 1024, 2048)
 """Channels of the maps after the four stages."""
 FEATURES = 2048
-"""Length of the vector that every exit classifies."""
+"""Length of the vector before the classifier of every exit."""
 EMBEDDING = 128
 """Length of the features by which the exits are compared."""
 
@@ -32,7 +32,7 @@ class Bottleneck(nn.Module):
         self.conv3 = nn.Conv2d(width, out, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(out)
         shortcut = (nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out)) if project else ()
-        self.downsample = nn.Sequential(*shortcut)  # empty, it hands its input on
+        self.downsample = nn.Sequential(*shortcut)  # empty: the identity
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, channels, h, w] to [N, 4 width, h / stride, w / stride]."""
@@ -42,7 +42,7 @@ class Bottleneck(nn.Module):
 
 
 class ChannelGate(nn.Module):
-    """A gate per channel from the mean and the maximum of the map, which each sample weighs by itself."""
+    """A gate per channel from the mean and the maximum of the map, weighted per sample."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -53,12 +53,12 @@ class ChannelGate(nn.Module):
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Gate [N, C] in 0..1 of a map [N, C, h, w], and the map's mean [N, C]."""
         mean, peak = features.mean((2, 3)), features.amax((2, 3))
-        of_mean, of_peak = self.mlp(torch.cat((mean, peak))).chunk(2)  # the one perceptron that both share
+        of_mean, of_peak = self.mlp(torch.cat((mean, peak))).chunk(2)  # the perceptron is shared by both
         return torch.sigmoid(of_mean * self.mean_weight(mean) + of_peak * self.max_weight(peak)), mean
 
 
 class Attention(nn.Module):
-    """The level that the authors' names have above the gate."""
+    """A wrapper of the gate, for the authors' key names."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class Attention(nn.Module):
 
 
 class Exit(nn.Sequential):
-    """What an auxiliary classifier sees (`cm1` to `cm3`): gated map, 1x1 convolution, normalisation, mean."""
+    """Input of an auxiliary classifier (`cm1` to `cm3`): gated map, 1x1 convolution, normalisation, mean."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(Attention(channels), nn.Conv2d(channels, FEATURES, 1), nn.BatchNorm2d(FEATURES))
@@ -83,7 +83,7 @@ class Exit(nn.Sequential):
 
 
 class LastExit(nn.Sequential):
-    """What the main classifier sees (`cm4`): the gated map's mean."""
+    """Input of the main classifier (`cm4`): the mean of the gated map."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(Attention(channels))
@@ -91,7 +91,7 @@ class LastExit(nn.Sequential):
     def forward(self, features: Tensor) -> Tensor:
         """Map [N, C, h, w] to a vector [N, C]."""
         gate, mean = self[0](features)
-        return cast("Tensor", gate * mean)  # a factor per channel may as well follow the mean
+        return cast("Tensor", gate * mean)  # a factor per channel commutes with the mean
 
 
 class ExitResNet(nn.Module):
@@ -132,7 +132,7 @@ class ExitResNet(nn.Module):
 
 
 class GSDNet(nn.Module):
-    """ResNet-50 with a classifier ("exit") after each stage; the last one predicts, the others only train it.
+    """ResNet-50 with a classifier ("exit") after each stage; the last one predicts, the others serve training.
 
     The names in the state dict are the authors' own.
 
@@ -151,28 +151,28 @@ class GSDNet(nn.Module):
 
         Returns:
             `logits` [N, C] of exit 4; with `exits` also `logits_1`, `logits_2`, `logits_3` [N, C] and
-            `features_1` to `features_4` [N, 128]. Each is its own tensor: the authors' code returns the sum over
-            the four exits in the place of the first one, which here is the loss's affair.
+            `features_1` to `features_4` [N, 128]. Each is a separate tensor: the authors' code returns the
+            sum over the four exits instead of the first one; here the loss does that.
         """
         return cast("Output", self.resnet(images))
 
 
 def build_gsdnet(info: TaskInfo, *, exits: bool = True) -> GSDNet:
-    """Make a GSDNet for `info`.
+    """Build a GSDNet for `info`.
 
     Args:
-        info: The task; only its number of classes matters, any input size works.
-        exits: Build what only training needs; false for weights that lack it.
+        info: The task; only its number of classes matters, any input size is supported.
+        exits: Build the parts that only training needs; false for weights without them.
     """
     return GSDNet(info.num_classes, exits=exits)
 
 
 def _perceptron(channels: int, out: int) -> nn.Sequential:
     hidden = channels // 16
-    # The identity only keeps the authors' numbering, who flatten here what is flat already.
+    # The identity keeps the authors' numbering, whose flatten here has no effect.
     return nn.Sequential(nn.Identity(), nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, out))
 
 
 def _init(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d):  # biases and linear layers keep PyTorch's own
+    if isinstance(module, nn.Conv2d):  # biases and linear layers keep PyTorch's initialisation
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -1,4 +1,4 @@
-"""GSDNet as data."""
+"""Declarations of GSDNet."""
 
 from __future__ import annotations
 

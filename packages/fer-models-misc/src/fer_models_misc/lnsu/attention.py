@@ -1,4 +1,4 @@
-"""Where LNSU-Net looks: its class maps."""
+"""Attention maps of LNSU-Net for the diagnosis: its class maps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fer_models_misc.lnsu.network import LNSU
 
 
 def attention_maps(model: LNSU, images: Tensor) -> dict[str, Tensor]:
-    """The map [N, 7, 7] of the predicted class: each place's share in its logit, of images [N, 3, 112, 112]."""
+    """Contribution of each position to the predicted class's logit, [N, 7, 7], for images [N, 3, 112, 112]."""
     output = model(images)
     predicted = output["logits"].argmax(1)
     return {"class map": output["maps"][range(len(images)), predicted]}

@@ -10,7 +10,7 @@ _OWN = (
     ("rafdb", "accuracy", 92.86, None, "training log, best step"),
     ("rafdb", "mean_class_accuracy", 87.71, None, "README of the authors' code"),
 )
-"""Dataset, metric, per cent, classes, source: the authors' figures."""
+"""Dataset, metric, per cent, classes, source: the authors' results."""
 
 _CROSSVAL = {
     "rafdb": (88.9, 0.6, 81.5),
@@ -20,7 +20,7 @@ _CROSSVAL = {
     "sfew": (49.6, 3.3, 44.8),
     "ckplus": (98.7, 0.8, 98.4),
 }
-"""Dataset -> accuracy, its deviation, mean class accuracy, by StevenHSKim/FER-crossval."""
+"""Dataset -> accuracy, its standard deviation, mean class accuracy, as published by StevenHSKim/FER-crossval."""
 
 CLAIMS = (
     *(

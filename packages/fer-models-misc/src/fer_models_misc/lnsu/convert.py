@@ -1,4 +1,4 @@
-"""The authors' checkpoints, and the face recognition weights they start from, in our form."""
+"""Conversion of the authors' checkpoints and of their pretrained weights to our state dict."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from fer_models_misc.lnsu.network import LNSU, Encoder
 CONSTANT = re.compile(r"\.(attn_mask|relative_position_index)$")
 """Buffers that follow from the architecture."""
 UNUSED = re.compile(r"(norm|feature)\.")
-"""What the encoder's last block feeds in face recognition, and nothing here."""
+"""Layers after the encoder that only face recognition uses."""
 
 
 def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
     """Turn a checkpoint of https://github.com/zyh-uaiaaaa/Mine-Extra-Knowledge into the state dict of `LNSU`.
 
     The weights are taken out of `state_dict_model`; constant buffers, `encoder.norm.*` and `encoder.feature.*` are
-    left out, every other name and shape has to fit. The class order stays the file's own.
+    left out, every other name and shape must match. The class order is that of the file.
 
     Raises:
-        FerError: Tensors are missing, surplus or of another shape; the first of each are named.
+        FerError: Keys are missing or unexpected, or shapes differ; the message names the first of each.
     """
     tensors = {name: tensor for name, tensor in _open(state, "state_dict_model").items() if not _dropped(name)}
     if "head.weight" not in tensors or "encoder.patch_embed.proj.weight" not in tensors:
@@ -35,22 +35,22 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
             "and head.weight: give a checkpoint of https://github.com/zyh-uaiaaaa/Mine-Extra-Knowledge (its face "
             "recognition weights start_0.pt go into model.backbone_weights)"
         )
-    with torch.device("meta"):  # names and shapes alone
+    with torch.device("meta"):  # only names and shapes
         expected = LNSU(tensors["head.weight"].shape[0]).state_dict()
     check_state(tensors, expected, "this state dict is no LNSU-Net")
     return {name: tensors[name] for name in expected}
 
 
 def describe(state: Mapping[str, Tensor]) -> tuple[int, dict[str, Any]]:
-    """Number of classes and options of a state dict of ours; stochastic depth leaves no trace in it."""
+    """Number of classes and options of our state dict, which does not contain the rate of stochastic depth."""
     return state["head.weight"].shape[0], {}
 
 
 def load_backbone(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Turn the authors' `start_0.pt` (Swin-T trained to recognise faces) into the part of our state it fills.
+    """Turn the authors' `start_0.pt` (Swin-T trained to recognise faces) into the matching part of our state dict.
 
     Raises:
-        FerError: It is no Swin-T with patches of 2 x 2 pixels and the authors' names.
+        FerError: It is not a Swin-T with patches of 2 x 2 pixels and the authors' names.
     """
     with torch.device("meta"):
         expected = Encoder(0.0).state_dict()

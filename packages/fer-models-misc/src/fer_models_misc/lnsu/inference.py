@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class CachedAttention(WindowAttention):
-    """Attention whose bias table is looked up and added to the mask once, when it is made."""
+    """Attention whose bias is looked up and added to the mask once, at construction."""
 
     cached: Tensor
 
@@ -27,12 +27,12 @@ class CachedAttention(WindowAttention):
         self.register_buffer("cached", attention.bias(mask).contiguous())
 
     def bias(self, mask: Tensor | None) -> Tensor:
-        """The bias with the mask it was made with."""
+        """The bias, including the mask."""
         return self.cached
 
 
 class LNSUInference(nn.Module):
-    """A copy of `model` that returns the same `logits`, and nothing else."""
+    """A copy of `model` that returns the same `logits` only."""
 
     def __init__(self, model: LNSU) -> None:
         super().__init__()

@@ -23,7 +23,7 @@ class LNSULoss(Loss):
 
     Args:
         info: The task, with its `class_counts`.
-        smoothing: Probability that the target gives to the wrong classes together.
+        smoothing: Total probability of the wrong classes in the target.
         consistency: Weight of the attention consistency.
         joined: Run both views as one batch of twice the size, which gives the same result (without batch
             normalisation in the model) with half the launches on a GPU.
@@ -44,13 +44,13 @@ class LNSULoss(Loss):
         if consistency < 0:
             raise FerError(f"loss.consistency is {consistency}, but a loss cannot be rewarded: use 0 or more")
         weights = class_weights(info)
-        self.register_buffer("weights", weights, persistent=False)  # both follow from the data set
+        self.register_buffer("weights", weights, persistent=False)  # both follow from the dataset
         self.register_buffer("targets", smooth_targets(weights, smoothing), persistent=False)
         self.consistency = consistency
         self.joined = joined
 
     def forward(self, model: nn.Module, batch: Batch, progress: Progress) -> Losses:
-        """The sum as `loss`, its terms (unweighted) `smooth_labels` and `consistency`; and `logits`."""
+        """The sum as `loss`, its unweighted terms `smooth_labels` and `consistency`; and `logits`."""
         images = batch["image"]
         if self.joined:
             logits, both = self._run(model, torch.cat((images, images.flip(-1))))
@@ -79,7 +79,7 @@ class LNSULoss(Loss):
 
 
 def class_weights(info: TaskInfo) -> Tensor:
-    """N / (10 n_c) for each class c, of whose N training samples n_c are its own: [C], in torch's default dtype.
+    """N / (10 n_c) for each class c with n_c of the N training samples: [C], in torch's default dtype.
 
     The 10 is the authors'. It sets the scale of the attention consistency and has no effect on the smooth labels.
 
@@ -102,7 +102,7 @@ def class_weights(info: TaskInfo) -> Tensor:
 
 
 def smooth_targets(weights: Tensor, smoothing: float) -> Tensor:
-    """Target of each class [C, C]: 1 - smoothing for itself, the rest shared in proportion to the weights."""
+    """Target of each class [C, C]: 1 - smoothing for itself, the rest divided in proportion to the weights."""
     exact = weights.double()
     others = exact.repeat(len(exact), 1).fill_diagonal_(0)
     shared = smoothing * others / others.sum(1, keepdim=True)
@@ -118,4 +118,4 @@ def attention_consistency(maps: Tensor, mirrored: Tensor, weights: Tensor) -> Te
         weights: Weight of each class [C]; their absolute size matters.
     """
     difference = (maps - mirrored.flip(-1)).square().mean((2, 3))
-    return (difference * weights).sum(1).mean()  # autocast would take a matrix product in half precision
+    return (difference * weights).sum(1).mean()  # autocast would compute a matrix product in half precision

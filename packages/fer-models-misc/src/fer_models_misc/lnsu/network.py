@@ -68,7 +68,7 @@ class WindowAttention(nn.Module):
         self.proj = nn.Linear(channels, channels)
 
     def bias(self, mask: Tensor | None) -> Tensor:
-        """What is added to the scores: [1, heads, 49, 49], or with a mask [windows, heads, 49, 49]."""
+        """The bias of the scores: [1, heads, 49, 49], or with a mask [windows, heads, 49, 49]."""
         bias = self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
         return bias[None] if mask is None else bias + mask[:, None]
 
@@ -77,7 +77,7 @@ class WindowAttention(nn.Module):
         batch, length, channels = tokens.shape
         qkv = self.qkv(tokens).view(-1, TOKENS, 3, self.heads, channels // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        if bias.shape[0] > 1:  # the fused kernels cannot repeat a bias over the batch by themselves
+        if bias.shape[0] > 1:  # the fused kernels cannot broadcast the bias over the batch
             bias = bias.repeat(batch, 1, 1, 1)
         mixed = F.scaled_dot_product_attention(query, key, value, bias)
         projected: Tensor = self.proj(mixed.transpose(1, 2).reshape(batch, length, channels))
@@ -99,7 +99,7 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and MLP, each after a norm and beside a residual path that stochastic depth may leave alone."""
+    """Attention and MLP, each after a norm, with a residual connection and stochastic depth."""
 
     def __init__(self, channels: int, heads: int, drop_path: float) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ class PatchMerging(nn.Module):
         self.norm = nn.LayerNorm(4 * channels)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens [N, L, 4 C], already side by side, to tokens [N, L, 2 C]."""
+        """Tokens [N, L, 4 C], already concatenated, to tokens [N, L, 2 C]."""
         merged: Tensor = self.reduction(self.norm(tokens))
         return merged
 
@@ -142,7 +142,7 @@ class Stage(nn.Module):
         side: Tokens along a side of the grid. A grid of one window is not shifted.
         channels: Channels of a token.
         heads: Attention heads.
-        drop_paths: Probability of each block to be left out in training.
+        drop_paths: Probability of dropping each block in training.
     """
 
     to_shifted: Tensor
@@ -163,7 +163,7 @@ class Stage(nn.Module):
             self.downsample = PatchMerging(channels)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens [N, L, C] in the order of plain windows; out the same, for the next stage [N, L/4, 2 C]."""
+        """Tokens [N, L, C] in the order of unshifted windows to the same, or [N, L/4, 2 C] for the next stage."""
         for i, block in enumerate(self.blocks):
             shifted = self.shifts and i % 2 == 1
             if self.shifts and i > 0:
@@ -226,7 +226,7 @@ class LNSU(nn.Module):
         """
         check_size(images)
         tokens = self.encoder(images)
-        with no_autocast(images.device):  # as the authors' code; the cost is nil
+        with no_autocast(images.device):  # as in the authors' code; costs nothing
             tokens = self.norm(tokens.to(self.norm.weight.dtype))
             logits = self.head(tokens.mean(1))
             maps = self.head.weight.detach() @ tokens.transpose(1, 2)
@@ -234,14 +234,14 @@ class LNSU(nn.Module):
 
 
 def build_lnsu(info: TaskInfo, *, drop_path: float = 0.1) -> LNSU:
-    """Make an LNSU-Net for `info`.
+    """Build an LNSU-Net for `info`.
 
     Args:
         info: The task; only its number of classes matters, the images always have to be 112 x 112.
         drop_path: Probability that training leaves out the last block's branches; it rises linearly from 0.
 
     Raises:
-        FerError: `drop_path` is no probability below 1.
+        FerError: `drop_path` is not in [0, 1).
     """
     if not 0 <= drop_path < 1:
         raise FerError(f"model.drop_path is {drop_path}, but it is a probability below 1: the authors use 0.1")

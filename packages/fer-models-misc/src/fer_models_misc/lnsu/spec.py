@@ -1,4 +1,4 @@
-"""What LNSU-Net brings: the model `lnsu` and its loss."""
+"""Declarations of LNSU-Net: the model `lnsu` and its loss."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Which token is where: the orders in which attention windows see a square grid of tokens.
+"""Token orders of the attention windows on a square grid of tokens.
 
-Between two blocks the tokens lie in window order, the windows row by row and the tokens of a window row by row.
-Everything but attention and merging acts on each token alone, so no block has to restore the rows of the grid: one
-gather leads from the windows of a block to those of the next.
+Between two blocks the tokens are in window order, the windows row by row and the tokens of a window row by row.
+Everything except attention and merging acts on each token separately, so no block has to restore the row-major
+order: one gather leads from the windows of a block to those of the next.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SHIFT = 3
 """By how many tokens every second block moves its windows, along both axes."""
 TOKENS = WINDOW * WINDOW
 MASKED = -100.0
-"""Added to the scores of tokens that only the cyclic shift brought into one window."""
+"""Added to the scores of tokens that share a window only because of the cyclic shift."""
 
 
 def split_windows(grid: Tensor) -> Tensor:
@@ -32,12 +32,12 @@ def window_order(side: int, shift: int) -> Tensor:
 
 
 def transition(before: Tensor, after: Tensor) -> Tensor:
-    """Positions to gather from tokens in the order `before`, so that they lie in the order `after` (any shape)."""
+    """Indices that gather tokens from the order `before` into the order `after` (any shape)."""
     return before.argsort()[after]
 
 
 def merge_order(side: int) -> Tensor:
-    """Row-major token numbers [S/2 * S/2, 4] that merge into each token of the halved grid, that in window order.
+    """Row-major token numbers [S/2 * S/2, 4] that merge into each token of the halved grid, in window order.
 
     The four are those of even row and column, odd row, odd column, and both odd.
     """
@@ -48,7 +48,7 @@ def merge_order(side: int) -> Tensor:
 
 
 def shift_mask(side: int) -> Tensor:
-    """What the shifted windows add to their scores: 0 within a region, -100 across [windows, 49, 49]."""
+    """Mask of the shifted windows' scores: 0 within a region, -100 across [windows, 49, 49]."""
     position = torch.arange(side)
     band = (position >= side - WINDOW).long() + (position >= side - SHIFT).long()
     region = split_windows(3 * band[:, None] + band).view(-1, TOKENS)

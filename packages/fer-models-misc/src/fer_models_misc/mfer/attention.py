@@ -1,4 +1,4 @@
-"""Where MFER looks: the weights of the attention blocks that end its last two stages."""
+"""Attention maps of MFER for the diagnosis: the weights of its two attention blocks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fer_models_misc.mfer.network import MFER, DSAttention
 
 
 def attention_maps(model: MFER, images: Tensor) -> dict[str, Tensor]:
-    """Softmax weights over the places, the mean over channels, of images [N, 3, H, W].
+    """Softmax weights over the positions, averaged over channels, for images [N, 3, H, W].
 
     Returns:
         `stage 3` [N, H/16, W/16] and `stage 4` [N, H/32, W/32].

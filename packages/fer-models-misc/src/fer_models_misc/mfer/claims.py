@@ -11,7 +11,7 @@ _OWN = (
     ("affectnet", "accuracy", 63.15, 8, "abstract, README"),
     ("ferplus", "accuracy", 91.09, None, "abstract, README"),
 )
-"""Dataset, metric, per cent, classes, source: the authors' figures."""
+"""Dataset, metric, per cent, classes, source: the authors' results."""
 
 CLAIMS = (
     *(

@@ -1,4 +1,4 @@
-"""Checkpoints of the authors' script, and the ConvNeXt-Base files that the network can start from."""
+"""Conversion of the authors' checkpoints and of ConvNeXt-Base weights to our state dict."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from torch import Tensor
 from fer_models_misc.mfer.network import ATTENTIVE, DEPTHS, MFER
 
 HEAD = re.compile(r"(?:msc\.)?([012])\.(fc[12]\.\w+)")
-"""A head's tensor: the three classifiers may have been saved with the network or as a list of their own."""
+"""Key of a head: the three classifiers may be saved with the network or as a separate list."""
 ATTENTION = tuple(f"stages.{i}.{DEPTHS[i]}." for i in ATTENTIVE)
 
 
 def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
     """Turn a checkpoint made with https://github.com/XuJ1E/MFER into the state dict of `MFER`.
 
-    The names are equal already; the work is to unwrap (`model_state_dict`, `state_dict`, `model`, `module.`), to
-    name the heads `msc.0` to `msc.2` and to check every name and shape. The class order stays the file's own.
+    The names are the same; the conversion unwraps (`model_state_dict`, `state_dict`, `model`, `module.`), to
+    name the heads `msc.0` to `msc.2` and to check every name and shape. The class order is that of the file.
 
     Raises:
-        FerError: There are no heads, as in what the authors' script saves; or tensors are missing, surplus or of
-            another shape, of which the first are named.
+        FerError: There are no heads, as in the files of the authors' script; or keys are missing or unexpected, or
+            shapes differ, of which the first are named.
     """
     tensors = {_head(name) or name: tensor for name, tensor in unwrap(state).items()}
     last = tensors.get("msc.2.fc2.weight")
@@ -40,25 +40,25 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
             f"this state dict has {len(tensors)} tensors but no msc.2.fc2.weight, so it is no MFER: give a "
             "checkpoint made with https://github.com/XuJ1E/MFER that holds backbone and heads"
         )
-    with torch.device("meta"):  # names and shapes alone
+    with torch.device("meta"):  # only names and shapes
         expected = MFER(last.shape[0]).state_dict()
     check_state(tensors, expected, "this state dict is no MFER")
     return {name: tensors[name] for name in expected}
 
 
 def describe(state: Mapping[str, Tensor]) -> tuple[int, dict[str, Any]]:
-    """Number of classes, and no options: the drop-path rate leaves no trace in the weights."""
+    """Number of classes, and no options: the weights do not contain the drop-path rate."""
     return state["msc.2.fc2.weight"].shape[0], {}
 
 
 def map_backbone(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Turn ConvNeXt-Base with Meta's or timm's names, or an MFER backbone, into that part of `MFER`'s state dict.
+    """Convert ConvNeXt-Base with Meta's or timm's names, or an MFER backbone, to part of `MFER`'s state dict.
 
-    Classifiers (`head.*`, `msc.*`) are left out. A plain ConvNeXt has no attention blocks, and then the result has
-    none.
+    Classifiers (`head.*`, `msc.*`) are left out. The result has no attention blocks if the file, such as a plain
+    ConvNeXt, has none.
 
     Raises:
-        FerError: The file holds another network; says how many of the tensors needed fit.
+        FerError: The file contains another network; the message says how many tensors match.
     """
     tensors = unwrap(state)
     if "stem.0.weight" in tensors:

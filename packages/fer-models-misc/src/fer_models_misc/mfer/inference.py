@@ -18,19 +18,19 @@ Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 
 class PlainNorm(nn.Module):
-    """LayerNorm over the last dimension whose scale and shift are part of the next layer."""
+    """LayerNorm over the last dimension, whose scale and shift are fused into the next layer."""
 
     def __init__(self, norm: nn.LayerNorm) -> None:
         super().__init__()
         self.eps = norm.eps
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any shape; each vector of the last dimension to mean 0 and variance 1."""
+        """Normalise each vector of the last dimension to mean 0 and variance 1; any shape."""
         return F.layer_norm(x, x.shape[-1:], eps=self.eps)
 
 
 class InferenceBlock(nn.Module):
-    """`Block` with its layer scale in the last linear layer, without drop path."""
+    """`Block` with its layer scale fused into the last linear layer, without drop path."""
 
     def __init__(self, block: Block) -> None:
         super().__init__()
@@ -50,11 +50,11 @@ class InferenceBlock(nn.Module):
 
 
 class InferenceMFER(nn.Module):
-    """`MFER` that returns its `logits` alone, from two linear layers in place of three heads.
+    """`MFER` that returns only its `logits`, from two linear layers instead of three heads.
 
-    Layer scales, and the scale and shift of every norm that a linear layer or an unpadded convolution follows, are
-    part of those layers. The shift of the attention's norm is left out: it is the same at all positions, over
-    which the softmax goes.
+    Layer scales, and the scale and shift of every norm before a linear layer or an unpadded convolution, are fused
+    into those layers. The shift of the attention's norm is omitted: it is the same at all positions, and the
+    softmax over them cancels it.
     """
 
     def __init__(self, model: MFER) -> None:
@@ -79,7 +79,7 @@ class InferenceMFER(nn.Module):
 
 
 def make_inference(model: MFER) -> InferenceMFER:
-    """A new model that computes the same logits as `model` in eval mode; `model` is left as it is."""
+    """A new model that computes the same logits as `model` in eval mode; `model` is not changed."""
     with torch.no_grad():
         return InferenceMFER(model)
 
@@ -112,14 +112,14 @@ def _prepare(layer: nn.Module) -> nn.Module:
 
 
 def _stack_first(heads: list[Head]) -> nn.Linear:
-    """The heads' first layers side by side; a head that reads a prefix has zeros for the other features."""
+    """The heads' first layers, concatenated; a head that reads a prefix has zeros for the other features."""
     width = heads[-1].fc1.in_features
     rows = [F.pad(head.fc1.weight, (0, width - head.fc1.in_features)) for head in heads]
     return _replace(heads[-1].fc1, torch.cat(rows), torch.cat([head.fc1.bias for head in heads]))
 
 
 def _stack_last(heads: list[Head]) -> nn.Linear:
-    """The sum of the heads' second layers, as one layer on their hidden units side by side."""
+    """The sum of the heads' second layers, as one layer on their concatenated hidden units."""
     bias = torch.stack([head.fc2.bias.double() for head in heads]).sum(0)
     return _replace(heads[-1].fc2, torch.cat([head.fc2.weight for head in heads], 1), bias)
 

@@ -24,11 +24,11 @@ class MFERLoss(Loss):
 
     The paper's feature loss is published neither as a formula nor as code, and this is not it: the centre loss is
     a substitute, the one that the same authors' FAER code builds with the same arguments, and off by default.
-    The centres are parameters: the optimizer trains them with the model, and a run's state keeps them.
+    The centres are parameters: the optimizer trains them with the model, and the state of a run contains them.
 
     Args:
         info: The task.
-        smoothing: Share of each target that is spread evenly over the classes.
+        smoothing: Probability of each target that is distributed evenly over the classes.
         center: Weight of the centre loss, 0.001 in that code; with 0 there are no centres.
     """
 
@@ -73,11 +73,11 @@ def head_losses(stage_logits: Tensor, labels: Tensor, smoothing: float) -> Tenso
 
 
 def center_loss(features: Tensor, labels: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
-    """Half the mean squared distance of features to their classes' centres, and what moves the centres.
+    """Half the mean squared distance of features to their classes' centres, and the term that updates the centres.
 
-    The first has a gradient for the features alone. The centres have a rule of their own in that code: the
+    The first has a gradient for the features only. In that code the centres have a separate update rule: the
     gradient of centre c is the sum over its class of (c - f) / ((1 + n) N), n being the images of the class in the
-    batch, and the weight of the loss does not scale it. The second has that gradient; its value means nothing.
+    batch, and the weight of the loss does not scale it. The second has that gradient; its value is meaningless.
 
     Args:
         features: Features [N, D].

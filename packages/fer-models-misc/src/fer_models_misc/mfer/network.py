@@ -1,7 +1,7 @@
 """MFER (Xu et al., doi 10.1109/TAFFC.2024.3458464), the network.
 
-Maps are [N, H, W, C] between the layers, so that linear layers and norms read them as they lie; a convolution
-gets a view of them, which is channels-last memory, and needs no copy either.
+Maps are [N, H, W, C] between the layers, so that linear layers and norms need no copy; a convolution gets
+a view of them in channels-last memory format, without a copy either.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WIDTHS = (128, 256, 512, 1024)
 ATTENTIVE = (2, 3)
 """Stages that end in an attention block."""
 EPS = 1e-6
-"""Of every LayerNorm but the attention's, which has PyTorch's 1e-5."""
+"""Epsilon of every LayerNorm except the attention's, which has PyTorch's 1e-5."""
 
 
 class Block(nn.Module):
@@ -68,7 +68,7 @@ class DSAttention(nn.Module):
         return torch.addcmul(x, self.weights(x), self.value(x))
 
     def weights(self, x: Tensor) -> Tensor:
-        """Weights of the places of a map [N, H, W, C], which sum to 1 over them: the same shape."""
+        """Weights of the positions of a map [N, H, W, C], which sum to 1 over them: the same shape."""
         query = self.norm(F.gelu(convolve(self.attn, x)))
         return torch.addcmul(query, self.key(x), x).flatten(1, 2).softmax(1).view_as(x)
 
@@ -80,7 +80,7 @@ class Stem(nn.Sequential):
         super().__init__(nn.Conv2d(3, channels, 4, stride=4), nn.LayerNorm(channels, eps=EPS))
 
     def forward(self, images: Tensor) -> Tensor:  # noqa: D102
-        images = images.contiguous(memory_format=torch.channels_last)  # three channels are cheaper than the map
+        images = images.contiguous(memory_format=torch.channels_last)  # cheaper than copying the map
         x: Tensor = self[1](self[0](images).permute(0, 2, 3, 1))
         return x
 
@@ -116,7 +116,7 @@ class MFER(nn.Module):
 
     Args:
         num_classes: Number of logits.
-        drop_path_rate: Rate of the last block; it grows linearly from 0 in the first.
+        drop_path_rate: Drop-path rate of the last block; it grows linearly from 0 in the first.
         depths: Blocks of each stage.
         widths: Channels of each stage.
     """
@@ -161,14 +161,14 @@ class MFER(nn.Module):
 
 
 def build_mfer(info: TaskInfo, *, drop_path_rate: float = 0.25) -> MFER:
-    """Make an MFER for `info`.
+    """Build an MFER for `info`.
 
     Args:
         info: The task: its number of classes, and its input size, which has to be 32 pixels or more.
         drop_path_rate: Rate of the last block; it grows linearly from 0 in the first.
 
     Raises:
-        FerError: The rate is no rate, or the input is too small.
+        FerError: `drop_path_rate` is not in [0, 1), or the input is smaller than 32 pixels.
     """
     if not 0 <= drop_path_rate < 1:
         raise FerError(
@@ -191,6 +191,6 @@ def convolve(layer: nn.Module, x: Tensor) -> Tensor:
 
 def _init_backbone(module: nn.Module) -> None:
     if isinstance(module, (nn.Conv2d, nn.Linear)):
-        nn.init.normal_(module.weight, std=0.02)  # the authors cut it at +-2, which is 100 standard deviations
+        nn.init.normal_(module.weight, std=0.02)  # the authors truncate at +-2, which is 100 standard deviations
         assert module.bias is not None
         nn.init.zeros_(module.bias)

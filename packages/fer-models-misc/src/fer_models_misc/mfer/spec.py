@@ -1,4 +1,4 @@
-"""What this family brings: the model `mfer` and its loss."""
+"""Declarations of MFER: the model `mfer` and its loss."""
 
 from __future__ import annotations
 

@@ -13,17 +13,17 @@ SCHEME = "timm://"
 
 
 def fetch(uri: str, cache: Path) -> Path:
-    """Write the weights that timm has for a network, downloaded by timm itself, to a file of the cache.
+    """Download timm's weights of a network, through timm, to a file in the cache.
 
     Args:
         uri: `timm://` and timm's name, with or without the tag of the weights.
         cache: Folder of downloaded files.
 
     Returns:
-        A safetensors file with timm's names, classifier included; equal weights give equal bytes.
+        A safetensors file with timm's names, including the classifier; equal weights give equal bytes.
 
     Raises:
-        FerError: timm knows no such name, has no weights for it, or cannot download them.
+        FerError: timm does not know the name, has no weights for it, or cannot download them.
     """
     import timm
     from safetensors.torch import save_file

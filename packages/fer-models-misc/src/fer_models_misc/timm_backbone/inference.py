@@ -1,4 +1,4 @@
-"""A network of timm as it predicts: batch normalisations folded into the convolutions before them."""
+"""The inference form of timm's networks: batch normalisations fused into the convolutions before them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from fer_models_misc.timm_backbone.network import TimmClassifier
 
 
 def inference(model: nn.Module) -> nn.Module:
-    """A copy in eval mode, in which what timm itself can merge is merged, and batch normalisations are folded.
+    """A copy in eval mode, reparameterised by timm where it can, with fused batch normalisations.
 
-    A network that does not show its graph to `torch.fx` keeps its batch normalisations; most of these have none.
+    A network that `torch.fx` cannot trace keeps its batch normalisations; most of these have none.
     """
     if not isinstance(model, TimmClassifier):
         raise FerError(f"this is a {type(model).__name__}, no network of timm: make it by create_model('timm')")
@@ -34,17 +34,17 @@ def inference(model: nn.Module) -> nn.Module:
 
 
 class _Tracer(torch.fx.Tracer):
-    """Takes a batch normalisation of timm, which contains the activation, for one step."""
+    """Treats timm's batch normalisation, which contains the activation, as a leaf."""
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
         return isinstance(module, nn.BatchNorm2d) or super().is_leaf_module(module, name)
 
 
 def _pairs(network: nn.Module) -> list[tuple[str, str]]:
-    """Names of each convolution whose output goes into a batch normalisation alone, and of the latter."""
+    """Names of each convolution whose only consumer is a batch normalisation, and of the latter."""
     try:
         nodes = list(_Tracer().trace(network).nodes)
-    except Exception:  # tracing runs the network's own code, whose branches may depend on what is not known yet
+    except Exception:  # tracing runs the network's own code, whose branches may depend on values
         return []
     calls = Counter(node.target for node in nodes if node.op == "call_module")
     pairs = []
@@ -54,12 +54,12 @@ def _pairs(network: nn.Module) -> list[tuple[str, str]]:
             continue
         layer, norm = network.get_submodule(str(source.target)), network.get_submodule(str(node.target))
         once = calls[source.target] == calls[node.target] == len(source.users) == 1
-        # Only what computes as nn.Conv2d does: some of timm's own normalise their weights on the way.
+        # Only modules that compute as nn.Conv2d does: some of timm's standardise their weights.
         if once and type(layer) is nn.Conv2d and isinstance(norm, nn.BatchNorm2d) and norm.track_running_stats:
             pairs.append((str(source.target), str(node.target)))
     return pairs
 
 
 def _what_remains(norm: nn.BatchNorm2d) -> nn.Module:
-    """Dropout and activation of timm's BatchNormAct2d; nothing of a plain one."""
+    """Dropout and activation of timm's BatchNormAct2d; the identity for a plain batch normalisation."""
     return nn.Sequential(*(getattr(norm, name) for name in ("drop", "act") if hasattr(norm, name)))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fer_core.types import Output, TaskInfo
 
 PREFIX = "network."
-"""Of every name in the state dict; what follows is timm's."""
+"""Prefix of every key of the state dict; timm's name follows."""
 
 
 class TimmClassifier(nn.Module):
@@ -36,13 +36,13 @@ def build_timm(
     drop_rate: float = 0.0,
     drop_path_rate: float = 0.0,
 ) -> TimmClassifier:
-    """Make a network of timm with a fresh classifier for `info`.
+    """Build a network of timm with a new classifier for `info`.
 
     Args:
         info: The task. Networks of a fixed input size are made for its `input_size`.
         backbone: timm's name, with or without the tag of its weights: `resnet18`, `convnext_tiny.fb_in1k`.
         drop_rate: Dropout in front of the classifier.
-        drop_path_rate: Stochastic depth: how often the last residual branch is left out, earlier ones less often.
+        drop_path_rate: Stochastic depth: probability of dropping the last residual branch; lower for earlier ones.
 
     Raises:
         FerError: An unknown backbone, or an option that it does not take.
@@ -53,7 +53,7 @@ def build_timm(
         if not 0 <= rate < 1:
             raise FerError(f"model.{option} is {rate}, which is no rate: use 0 or more and less than 1")
     check_name(backbone, "model.backbone")
-    # Not every network takes every option, so each is passed only where it has something to say.
+    # Not every network takes every option, so each is passed only if it differs from its default.
     given: dict[str, Any] = {"drop_rate": drop_rate or None, "drop_path_rate": drop_path_rate or None}
     configured = timm.get_pretrained_cfg(backbone)
     if configured is not None and configured.fixed_input_size and configured.input_size[-1] != info.input_size:
@@ -71,11 +71,11 @@ def build_timm(
 def backbone(state: Mapping[str, Any]) -> dict[str, Tensor]:
     """Turn a state dict with timm's names, which for ResNets are torchvision's, into a part of ours.
 
-    Whatever timm calls a classifier in any of its networks is left out. The rest is not compared here, since the
-    state does not say which network it is of; who fills the model with it refuses what does not fit.
+    The classifier, under any name that timm uses for it, is left out. The other keys are not checked here, since
+    the state does not name its network; loading them into the model does that.
 
     Raises:
-        FerError: There is no tensor but a classifier's.
+        FerError: The state contains only a classifier.
     """
     tensors = unwrap(state)
     classifiers = _classifiers()
@@ -89,14 +89,14 @@ def backbone(state: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def check_name(name: str, key: str) -> None:
-    """Refuse a name that timm does not know, as the value of `key`. Raises FerError that says the nearest."""
+    """Reject a name that timm does not know, given as `key`. Raises FerError with the closest match."""
     import timm
     from timm.models import get_arch_pretrained_cfgs
 
     architecture, _, tag = name.partition(".")
     known = timm.list_models()
     if not timm.is_model(architecture):
-        # The nearest of 1300, however far: nobody wants to read all of them.
+        # The closest match of 1300 names, however distant, instead of all of them.
         near = get_close_matches(architecture, known, n=3, cutoff=0)
         raise FerError(
             f"{key} is {name}, which timm {timm.__version__} does not know: "
@@ -121,5 +121,5 @@ def _names(classifier: str | tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error, or what kind it is."""
+    """The first line of an error's message, or its type."""
     return str(error).strip().partition("\n")[0] or type(error).__name__

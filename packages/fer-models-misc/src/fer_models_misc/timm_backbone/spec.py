@@ -1,4 +1,4 @@
-"""What this package declares for the backbones of timm."""
+"""Declarations of the backbones of timm."""
 
 from __future__ import annotations
 

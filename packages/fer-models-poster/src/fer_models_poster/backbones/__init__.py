@@ -6,14 +6,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 SIDE = 112
-"""Height and width of what both backbones read."""
+"""Input height and width of both backbones."""
 
 
 def shrink(images: Tensor) -> Tensor:
     """Images [N, 3, H, W] to [N, 3, 112, 112] by nearest neighbour.
 
-    Pixel i is the former floor(i * H / 112): of 224 pixels the even ones. Images of 112 pixels are returned as
-    they are, so whoever prepares them that way saves three quarters of the transfer.
+    Output pixel i is input pixel floor(i * H / 112): of 224 pixels, the even ones. Images of 112 pixels are
+    returned unchanged, so preparing them at that size saves three quarters of the transfer.
     """
     if images.shape[-2:] == (SIDE, SIDE):
         return images

@@ -1,4 +1,4 @@
-"""The first three stages of IR-50, trained to recognise faces: the image stream.
+"""The first three stages of IR-50, pretrained on face recognition: the image stream.
 
 Deng et al., "ArcFace: Additive Angular Margin Loss for Deep Face Recognition", arXiv 1801.07698. The fourth stage
 and the embedding are not part of POSTER.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 STAGES = ((64, 64, 3), (64, 128, 4), (128, 256, 14))
-"""Channels before, channels after and units of each stage; the first unit of each halves the map."""
+"""Input channels, output channels and number of units of each stage; the first unit of each halves the map."""
 
 
 class Unit(nn.Module):

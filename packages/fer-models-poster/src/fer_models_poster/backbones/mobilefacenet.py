@@ -55,7 +55,7 @@ class Bottleneck(nn.Module):
 
 
 class Residual(nn.Module):
-    """`number` residual bottlenecks of equal size."""
+    """`number` residual bottlenecks of the same size."""
 
     def __init__(self, channels: int, width: int, number: int) -> None:
         super().__init__()
@@ -84,10 +84,10 @@ class LandmarkHead(nn.Module):
 
 
 class MobileFaceNet(nn.Module):
-    """Frozen: no parameter takes a gradient.
+    """Frozen: no parameter has a gradient.
 
-    As with the authors, frozen means no more than that. In training mode the batch normalisations use the
-    statistics of the batch and their running statistics move, at each of the two passes of a SAM step.
+    As in the authors' code, the batch normalisations are not frozen. In training mode they use the
+    statistics of the batch and update their running statistics, in each of the two passes of a SAM step.
     """
 
     def __init__(self) -> None:

@@ -1,1 +1,1 @@
-"""Recipes as YAML: the authors' RAF-DB script, our default, and one for the drawn faces."""
+"""Recipes as YAML: the authors' RAF-DB script, our default, and one for the synthetic faces."""
