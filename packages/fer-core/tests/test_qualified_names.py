@@ -160,6 +160,10 @@ def test_a_run_of_a_qualified_model_from_training_to_prediction(both, tmp_path):
     (folder,) = (tmp_path / "runs" / "net@a-plugin-bars").iterdir()
     assert "name: own@a-plugin" in (folder / "config.yaml").read_text()
     assert json.loads((folder / "result.json").read_text())["model"]["name"] == "net@a-plugin"
+    components = json.loads((folder / "env.json").read_text())["components"]
+    homes = {(of["kind"], of["name"]): of["distribution"] for of in components}
+    assert homes["transforms", "blur"] == homes["optimizers", "climber"] == homes["models", "net"] == "a-plugin"
+    assert homes["transforms", "resize"] == homes["trainers", "standard"] == "fer-core"
     weights = str(folder / "best.safetensors")
     done = run("evaluate", weights, "bars", "--device", "cpu")
     assert done.exit_code == 0, done.output

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+from fer_core.config.schema import Config, plain
 from fer_core.config.yaml_text import Tree, Yaml
 from fer_core.plugins import load_plugins
 
@@ -42,6 +43,18 @@ def shorten_names(values: Yaml, distribution: str = "") -> Yaml:
     """
     plugins = load_plugins()
     return _renamed(values, _PLACES, lambda kind, name: plugins.canonical(kind, name, distribution))
+
+
+def component_names(config: Config) -> set[tuple[str, str]]:
+    """(kind, name) of what a configuration names, nested components too; not of its model, dataset and device."""
+    found: set[tuple[str, str]] = set()
+
+    def note(kind: str, name: str) -> str:
+        found.add((kind, name))
+        return name
+
+    _renamed(plain(config), _PLACES, note)
+    return found
 
 
 def _renamed(value: Yaml, place: Place, rename: Rename) -> Yaml:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fer_core import registry
+from fer_core.config.names import component_names
 from fer_core.data.union import UnionSpec, find_dataset
 from fer_core.errors import one_line
 from fer_core.hookspecs import HOOK_API
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fer_core.config import Config
-    from fer_core.config.schema import TransformItem
     from fer_core.provenance import Start
     from fer_core.training.build import Data
 
@@ -28,19 +28,9 @@ def list_components(config: Config) -> tuple[Component, ...]:
     Raises:
         FerError: A component does not exist.
     """
-    data = config.data
-    spec = find_dataset(data.name)
-    named = {
-        ("models", config.model.name),
-        ("losses", config.loss.name),
-        ("optimizers", config.optimizer.name),
-        ("schedulers", config.scheduler.name),
-        ("samplers", data.sampler.name),
-        ("trainers", config.train.trainer),
-        *(("datasets", part.name) for part in (spec.parts if isinstance(spec, UnionSpec) else (spec,))),
-        *(("transforms", _name(item)) for item in (*data.train_transforms, *data.eval_transforms)),
-        *(("callbacks", callback.name) for callback in config.callbacks),
-    }
+    spec = find_dataset(config.data.name)
+    parts = spec.parts if isinstance(spec, UnionSpec) else (spec,)
+    named = component_names(config) | {("datasets", part.name) for part in parts} | {("models", config.model.name)}
     return tuple(sorted({component_of(*each) for each in named}, key=lambda of: (of.kind, of.name)))
 
 
@@ -49,10 +39,6 @@ def component_of(kind: str, name: str) -> Component:
     found = registry.entry(kind, name)
     home = found.plugin
     return Component(kind=kind, name=found.name, distribution=home.distribution, version=home.version)
-
-
-def _name(item: TransformItem) -> str:
-    return item if isinstance(item, str) else next(iter(item))
 
 
 def make_header(config: Config, data: Data, start: Start, components: Sequence[Component] = ()) -> Header:
