@@ -119,7 +119,7 @@ def test_a_run_folder_that_cannot_be_made(tiny) -> None:
 
 
 def test_resume_needs_a_run_and_takes_nothing_else(tiny) -> None:
-    assert "no run folder" in refused("train", "--resume", "nowhere")
+    assert "not a run folder" in refused("train", "--resume", "nowhere")
     assert "alone" in refused("train", "tiny", "bars", "--resume", "nowhere")
 
 

@@ -55,10 +55,7 @@ def _is_of_a_plugin(command: str | None) -> bool:
 
 
 def _help_line(name: str) -> str:
-    try:
-        line: str = registry.find("commands", name).help
-    except FerError:  # running it explains the clash
-        return "(claimed by several plugins)"
+    line: str = registry.find("commands", name).help
     return line
 
 
