@@ -84,6 +84,8 @@ def load_config(path: str | Path) -> Config:
         FerError: One line that names the key, the value, the file and what is expected.
     """
     layer = one_line(str(path))
+    if Path(path).exists() and not Path(path).is_file():  # a named pipe would never end
+        raise FerError(f"{layer} is not a regular file: restore the configuration of the run")
     return _complete(read_yaml(Path(path), layer), layer)
 
 
