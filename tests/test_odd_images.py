@@ -100,7 +100,7 @@ def test_odd_images_have_the_same_pixels_everywhere(faces) -> None:
         assert np.array_equal(pixels, decode_image(path, keep_grey=True))
 
     weights = faces.parent / "run" / "best.safetensors"
-    result = fer_run("predict", weights, *odd, "--json", "--device", "cpu")
+    result = fer_run("predict", *odd, "-m", weights, "--json", "--device", "cpu")
     assert (result.exit_code, result.stderr) == (0, "")
     predictor = Predictor(weights, device="cpu")
     for face, path in zip(json.loads(result.stdout), odd, strict=True):
@@ -145,7 +145,7 @@ def test_bad_files_are_the_same_line_everywhere(faces, words, make) -> None:
     make(bad)
     (bad.parent / "._bad.png").touch()  # hidden files are not images
     results = {
-        "predict": fer_run("predict", faces.parent / "run" / "best.safetensors", bad.parent, "--device", "cpu"),
+        "predict": fer_run("predict", bad.parent, "-m", faces.parent / "run", "--device", "cpu"),
         "train": train(faces, "another"),
     }
     for command, result in results.items():
