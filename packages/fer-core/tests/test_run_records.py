@@ -162,7 +162,7 @@ RECORDS: dict[str, Record] = {
         start=Start(description="random weights"),
         position=SavedPosition(epoch=2, batch=0, step=8),
         history=ROWS,
-        layout={"task": "dict"},
+        layout={"task": "mapping"},
     ),
 }
 VALUES = {

@@ -44,6 +44,14 @@ def test_unusable_table_is_refused_in_one_line(columns, words):
     assert all(word in text for word in words), text
 
 
+@pytest.mark.parametrize("name", ["", "a\nb", "\x1b[31m", "\udce9", "a" * 201])
+def test_a_class_that_cannot_stand_on_a_line_is_refused(name):
+    toy = Toy()
+    toy.classes = ("a", name, "c")
+    with pytest.raises(FerError, match="is not a short name on one line"):
+        check_table(toy)
+
+
 def test_filtered_table_without_new_index_is_refused():
     dataset = Toy()
     dataset.table = dataset.table.iloc[1:]

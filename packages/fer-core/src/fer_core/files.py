@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from fer_core.errors import FerError
 
@@ -44,9 +42,9 @@ def _write_utf8(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", errors="backslashreplace")  # ids may be file names of any bytes
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write sorted, indented JSON atomically, so that equal contents are equal bytes."""
-    write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
+def as_stored(text: str) -> str:
+    """Text as files hold it: an id may be a file name of any bytes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _os_reason(error: BaseException) -> str | None:

@@ -72,7 +72,8 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
 MAX_COUNT = 1 << 53
 Text = Annotated[str, AfterValidator(_printable)]
 """Text on one line, as terminals can show it."""
-Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
+MAX_NAME = 200
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_printable)]
 Sha256 = Annotated[str, AfterValidator(_sha256)]
 Classes = Annotated[tuple[Name, ...], Field(min_length=2, max_length=10_000), AfterValidator(_distinct)]
 """Names of the classes of a task; a label is an index into them."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from fer_core.errors import FerError
+from fer_core.records import MAX_NAME
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +22,7 @@ def check_table(dataset: FERDataset) -> None:
 
     Raises:
         FerError: A column is missing, the table is empty, a value is absent, an id is not unique, or a label is
-            not an index into `dataset.classes`.
+            not an index into `dataset.classes`, or the name of a class cannot stand on a line.
     """
     import numpy as np
     import pandas as pd
@@ -46,6 +47,9 @@ def check_table(dataset: FERDataset) -> None:
             raise FerError(
                 f"{name}: {int(absent.sum())} samples have no {column}, first {where}; fill in or leave out"
             )
+    unfit = [known for known in dataset.classes if not (known.isprintable() and 0 < len(known) <= MAX_NAME)]
+    if unfit:
+        raise FerError(f"{name}: the class {unfit[0]!r:.60} is not a short name on one line: rename it")
     repeated = table["id"].duplicated()
     if repeated.any():
         row = int(np.flatnonzero(repeated)[0])

@@ -12,6 +12,7 @@ import numpy as np
 
 from fer_core.errors import FerError
 from fer_core.evaluation.evaluate import Evaluation
+from fer_core.files import as_stored
 from fer_core.runs.predictions import GROUP
 
 if TYPE_CHECKING:
@@ -66,11 +67,6 @@ class Faces:
                 "data and the options that the runs were made with"
             )
         return np.array([self.row_of[name] for name in ids], dtype=np.int64)
-
-
-def as_stored(name: str) -> str:
-    """An id as files hold it: it may be a file name of any bytes."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def predictions_of(found: Evaluation) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fer_core.config import dump_config
 from fer_core.errors import FerError
 from fer_core.metrics import compute_metrics
 from fer_core.reports import charts, tables
@@ -25,7 +26,6 @@ from fer_core.reports.cost import Cost, comparable, measure_cost, speeds
 from fer_core.reports.diagnoses import Budget, ShownDiagnosis, find_diagnoses, read_diagnosis
 from fer_core.reports.drawing import Drawing, theme
 from fer_core.reports.elsewhere import Elsewhere, find_evaluations
-from fer_core.runs.folder import CONFIG
 from fer_core.runs.predictions import label_numbers, probabilities_of
 from fer_core.runs.reading import PART, Collection, RunRecord, collect
 from fer_core.statistics import bootstrap_interval, friedman_nemenyi, proportion_interval, reliability
@@ -246,12 +246,11 @@ def _cost_pictures(column: Column, points: dict[str, Cost], pictures: Pictures) 
 
 def _cell(row: str, cell: Cell, dataset: str, pictures: Pictures) -> dict[str, Any]:
     title = f"{row} on {dataset}"
-    path = cell.runs[0].folder / CONFIG
     return {
         **_figures(row, cell, dataset, pictures),
         "cost": measure_cost(cell.runs[0]),
         "runs": [_run(run, title, pictures) for run in cell.runs],
-        "config": path.read_text(encoding="utf-8") if path.is_file() else "",
+        "config": dump_config(cell.runs[0].config),
     }
 
 

@@ -240,6 +240,7 @@ def _check_agreement(folder: Path, result: Result, config: Config) -> None:
         "model.name": (result.model.name, config.model.name),
         "model.options": (result.model.options, plain(config.model.options)),
         "dataset.name": (result.dataset.name, config.data.name),
+        "preprocessing.input_size": (result.preprocessing.input_size, config.data.input_size),
         "protocol.seed": (result.protocol.seed, config.train.seed),
         "protocol.select": (result.protocol.select, config.train.select),
         "protocol.metric": (result.protocol.metric, config.train.metric),

@@ -55,6 +55,15 @@ class Environment(Machine):
     evaluated_per_second: Positive | None = None
 
 
+class NonFinite(Record):
+    """`nonfinite.json`: where a loss that is not finite ended a training, and the ids of the images of that step."""
+
+    step: Count
+    epoch: Count
+    loss: Text
+    ids: tuple[str, ...]
+
+
 class Membership(Record):
     """`experiment.json`: the experiment that a run belongs to.
 

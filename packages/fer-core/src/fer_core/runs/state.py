@@ -230,7 +230,7 @@ def describe(content: StateDict, largest: int | None = None) -> Iterator[tuple[s
         if isinstance(value, dict | list | tuple):
             items = value.items() if isinstance(value, dict) else enumerate(value)
             waiting += [(f"{place}.{key}" if place else str(key), inner, depth + 1) for key, inner in items]
-            yield place, type(value).__name__
+            yield place, "mapping" if isinstance(value, dict) else "list"
         elif isinstance(value, Tensor):
             if largest is not None and value.nbytes > largest:
                 raise ValueError(f"{place} is a tensor that is larger than the file")

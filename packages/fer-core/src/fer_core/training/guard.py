@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from fer_core import distributed, files
+from fer_core import distributed
 from fer_core.errors import FerError
+from fer_core.files import as_stored, write_text
+from fer_core.runs.records import NonFinite
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,7 +63,8 @@ class LossGuard:
         trainer = self.trainer
         ids = trainer.setup.data.dataset.table["id"].to_numpy()[rows.cpu().numpy()].tolist()
         place = trainer.folder / FILE
-        files.write_json(place, {"step": step, "epoch": trainer.position.epoch, "loss": str(value), "ids": ids})
+        found = NonFinite(step=step, epoch=trainer.position.epoch, loss=str(value), ids=tuple(map(as_stored, ids)))
+        write_text(place, found.text())
         raise FerError(
             f"the loss is {value} at step {step}, so training diverged: lower optimizer.lr, set train.clip_norm, "
             f"or leave such steps out with train.on_nonfinite=skip (its {len(ids)} faces are listed in {place}; "

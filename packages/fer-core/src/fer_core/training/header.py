@@ -62,7 +62,7 @@ def make_header(config: Config, data: Data, start: Start, components: Sequence[C
             counts={role: data.counts(role) for role in ROLES if len(data.rows(role))},
         ),
         split=Split(
-            protocol=data.split.protocol,
+            protocol=one_line(data.split.protocol),
             holdout=section.holdout,
             seed=section.split_seed,
             digest=data.split.digest,
