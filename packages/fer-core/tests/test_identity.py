@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import fer_core
@@ -13,6 +14,7 @@ from fer_core.config import load_config, settings
 from fer_core.config.identity import WITHOUT_EFFECT
 from fer_core.config.schema import Config, json_schema, schema_keys
 from fer_core.runs.reading import read_history
+from fer_core.runs.state import read_state, save_state
 from fer_core.training import trainer
 
 PRODUCTS = ("best.safetensors", "last.safetensors", "result.json", "predictions-test.csv", "metrics.jsonl")
@@ -210,4 +212,16 @@ def test_what_cannot_be_extended_says_why(tiny, quick, sections, epochs, says) -
     run = fer_core.train("tiny", "bars", device="cpu", show=silent, **quick | sections, run={"dir": "runs/a"})
     with pytest.raises(FerError, match=says):
         api.extend(run.folder, epochs=epochs, show=silent)
+    assert [path.name for path in Path("runs").iterdir()] == ["a"]
+
+
+def test_a_run_whose_data_changed_is_not_extended(tiny, quick) -> None:
+    run = fer_core.train("tiny", "bars", device="cpu", show=silent, **quick, run={"dir": "runs/a"})
+    state = read_state(run.folder / "last.state.pt")
+    data = state.envelope.identity.data.model_copy(update={"fingerprint": "0" * 64})
+    identity = state.envelope.identity.model_copy(update={"data": data})
+    envelope = state.envelope.model_copy(update={"identity": identity})
+    save_state(run.folder / "last.state.pt", replace(state, envelope=envelope))
+    with pytest.raises(FerError, match="the data or their split are not those"):
+        api.extend(run.folder, epochs=8, show=silent)
     assert [path.name for path in Path("runs").iterdir()] == ["a"]

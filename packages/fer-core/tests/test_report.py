@@ -343,6 +343,16 @@ def test_other_settings_of_a_model_are_another_row(tmp_path):
     }
 
 
+def test_an_extended_run_repeats_no_whole_one(tmp_path):
+    make_run(tmp_path / "whole", "alpha", seed=0)
+    make_run(tmp_path / "longer", "alpha", seed=1)
+    path = tmp_path / "longer/result.json"
+    extended = {"config_sha256": "a" * 64, "epochs": 1, "epoch": 1, "step": 2}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"extended": extended}))
+    column = make_tables(collect([tmp_path]).runs)[0].columns[0]
+    assert set(column.cells) == {"alpha (extended=no)", "alpha (extended=after epoch 1 of 1)"}
+
+
 def test_a_copied_run_counts_once(tmp_path):
     for name in "abc":
         make_run(tmp_path / name, "alpha")

@@ -137,8 +137,13 @@ class RunRecord:
 
     @property
     def settings(self) -> dict[str, JsonValue]:
-        """The configuration, flat, without what differs between repetitions: seeds, split number, places."""
-        return settings(self.config, REPETITION)
+        """The configuration, flat, without what differs between repetitions: seeds, split number, places.
+
+        A run that was extended followed the schedule of another length at first, so it repeats no run that was not.
+        """
+        before = self.result.extended
+        extended = {"extended": "no" if before is None else f"after epoch {before.epoch} of {before.epochs}"}
+        return settings(self.config, REPETITION) | extended
 
     @property
     def variant(self) -> str:

@@ -67,6 +67,13 @@ class Identity(Record):
                 "fer-run train --extend RUN --epochs N trains longer"
             )
 
+    def check_data(self, now: DataIdentity) -> None:
+        """Raise FerError where the data are not those that the run began with."""
+        if now != self.data:
+            raise FerError(
+                "the data or their split are not those that this run began with: restore them, or start a new run"
+            )
+
     def changed_versions(self, now: Mapping[str, str]) -> list[tuple[str, str, str]]:
         """Name, version in the run, and version now of every distribution whose version is another one."""
         return [(name, was, now[name]) for name, was in self.versions.items() if now.get(name, was) != was]

@@ -46,7 +46,7 @@ def lengthen(config: Config, epochs: int, overrides: Sequence[str]) -> Config:
 
 
 def check_length(state: State, config: Config, longer: Config) -> None:
-    """Raise FerError where a run would not become longer, or ended within an epoch."""
+    """Raise FerError where a run would not become longer."""
     done, planned, wanted = state.envelope.position.epoch, config.train.epochs, longer.train.epochs
     if wanted <= max(done, planned):
         raise FerError(f"--epochs is {wanted}, but {planned} epochs are planned and {done} done: give more")

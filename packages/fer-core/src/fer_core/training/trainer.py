@@ -306,10 +306,7 @@ class Trainer:
             FerError: The data are not those of the run, or the state is not one of this training.
         """
         envelope = state.envelope
-        if envelope.identity.data != self.setup.identity.data:
-            raise FerError(
-                "the data or their split are not those that this run began with: restore them, or start a new run"
-            )
+        envelope.identity.check_data(self.setup.identity.data)
         self._check_position(envelope)
         self.position = Position(**dict(envelope.position))
         self.history, self.best, self.stop = list(envelope.history), envelope.best, envelope.stop

@@ -133,6 +133,7 @@ def _extend(stored: _Stored, epochs: int, device: str, overrides: Sequence[str],
         data = open_data(config, log)
     components = list_components(config)
     setup = build_setup(config, data, engine, log, before.envelope.start, components)
+    before.envelope.identity.check_data(setup.identity.data)
     state = extend_state(before, setup, stored.config)
 
     def add(made: Path) -> None:
