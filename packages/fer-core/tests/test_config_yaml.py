@@ -124,6 +124,7 @@ def test_any_text_is_read_or_refused_in_one_line(text):
         ("a: " + "9" * 5000, "the number is too long"),
         ("[" * 33 + "]" * 33, "nested deeper than 32 levels"),
         ("[" * 500, "nested deeper than 32 levels"),
+        ("- a\n" * 20_000, "line 20000: more than 20,000 values"),
         ("a: " + "x" * MAX_BYTES, "larger than 1 MiB"),
     ],
 )

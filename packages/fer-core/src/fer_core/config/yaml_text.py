@@ -21,6 +21,8 @@ Tree: TypeAlias = dict[str, Yaml]
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
+MAX_NODES = 20_000
+"""Keys and values of a document: PyYAML reads about 50,000 a second."""
 MAX_KEY = 100
 
 _TAG = "tag:yaml.org,2002:"
@@ -42,6 +44,7 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
     where = ""
     depth = 0
+    nodes = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
@@ -50,6 +53,9 @@ class _Loader(yaml.SafeLoader):
             raise FerError(f"{self.where}, line {line}: anchors and aliases are not allowed: write the value out")
         if event.tag is not None:
             raise FerError(f"{self.where}, line {line}: the tag {event.tag} is not allowed: use plain values")
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise FerError(f"{self.where}, line {line}: more than {MAX_NODES:,} values: shorten it")
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise FerError(f"{self.where}, line {line}: nested deeper than {MAX_DEPTH} levels: flatten it")
@@ -113,7 +119,8 @@ def parse_yaml(text: str, where: str) -> Yaml:
     """Value of a YAML document: None, bool, int, float, str, list, or dict with text keys.
 
     Raises:
-        FerError: Not YAML, too large, too deep, a duplicate key, an alias, a tag; the line starts with `where`.
+        FerError: Not YAML, too large, too many values, too deep, a duplicate key, an alias, a tag; the line starts
+            with `where`.
     """
     _check_size(len(text), where)
     try:
