@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import EntryPoints, distributions, entry_points
 from pathlib import Path
@@ -148,20 +149,35 @@ BARS = DatasetSpec(
 )
 
 
-@pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """`tiny` and `bars` are known names, caches and runs go to a folder of the test."""
+@contextmanager
+def tiny_and_bars() -> Iterator[pytest.MonkeyPatch]:
+    """`tiny` and `bars` are known names; torch computes in one thread."""
     plugin = Plugin("tests", "fer-tests", "0")
     entries = load_plugins().entries
-    monkeypatch.setitem(entries["models"], "tiny", [Entry("tiny", TINY, plugin)])
-    monkeypatch.setitem(entries["datasets"], "bars", [Entry("bars", BARS, plugin)])
-    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield tmp_path
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(entries["models"], "tiny", [Entry("tiny", TINY, plugin)])
+        patch.setitem(entries["datasets"], "bars", [Entry("bars", BARS, plugin)])
+        yield patch
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Iterator[Path]:
+    """`tiny` and `bars` are known names, caches and runs go to a folder of the test."""
+    with tiny_and_bars() as patch:
+        patch.setenv("FER_CACHE", str(tmp_path / "cache"))
+        patch.chdir(tmp_path)
+        yield tmp_path
+
+
+@pytest.fixture(scope="module")
+def tiny_everywhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """`tiny` for all tests of a module."""
+    with tiny_and_bars():
+        yield tmp_path_factory.mktemp("tiny")
 
 
 QUICK = {
