@@ -17,6 +17,7 @@ from pathlib import Path
 import fer_core
 import numpy as np
 import pytest
+import torch
 from fer_core import Loss
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.runs.state import read_state
@@ -216,6 +217,30 @@ def test_a_loss_that_is_no_number_ends_the_run_with_its_faces_named(breaking) ->
     state = read_state(Path("run/last.state.pt"))
     assert state.envelope.position.step <= 6
     assert all(value.isfinite().all() for value in state.task.values())
+
+
+class Remark(Loss):
+    """Cross-entropy with a term for the log that is never a number."""
+
+    def __init__(self, info) -> None:
+        super().__init__()
+
+    def from_output(self, output, batch, progress):
+        loss = torch.nn.functional.cross_entropy(output["logits"], batch["label"])
+        return {"loss": loss, "remark": torch.full_like(loss, torch.nan), "logits": output["logits"]}
+
+
+def test_a_term_that_is_no_number_is_left_out_and_said(tiny, quick, monkeypatch) -> None:
+    losses = load_plugins().entries["losses"]
+    monkeypatch.setitem(losses, "remark", [Entry("remark", Remark, Plugin("tests", "fer-tests", "0"))])
+    quick["train"] = {"epochs": 2}
+    lines: list[str] = []
+    fer_core.train(
+        "tiny", "bars", device="cpu", show=lines.append, **quick, run={"dir": "run"}, loss={"name": "remark"}
+    )
+    assert sum("remark: not finite at step" in line for line in lines) == 2
+    rows = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    assert [set(row["train"]) for row in rows] == [{"accuracy", "loss"}] * 2
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sam"])

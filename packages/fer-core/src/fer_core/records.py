@@ -75,7 +75,8 @@ Text = Annotated[str, AfterValidator(_printable)]
 MAX_NAME = 200
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_printable)]
 Sha256 = Annotated[str, AfterValidator(_sha256)]
-Classes = Annotated[tuple[Name, ...], Field(min_length=2, max_length=10_000), AfterValidator(_distinct)]
+MAX_CLASSES = 1000
+Classes = Annotated[tuple[Name, ...], Field(min_length=2, max_length=MAX_CLASSES), AfterValidator(_distinct)]
 """Names of the classes of a task; a label is an index into them."""
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Fraction = Annotated[float, Field(ge=0, le=1)]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from fer_core.errors import FerError
-from fer_core.records import MAX_NAME
+from fer_core.records import MAX_CLASSES, MAX_NAME
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,6 +47,8 @@ def check_table(dataset: FERDataset) -> None:
             raise FerError(
                 f"{name}: {int(absent.sum())} samples have no {column}, first {where}; fill in or leave out"
             )
+    if len(dataset.classes) > MAX_CLASSES:
+        raise FerError(f"{name} has {len(dataset.classes):,} classes, more than {MAX_CLASSES:,}: leave some out")
     unfit = [known for known in dataset.classes if not (known.isprintable() and 0 < len(known) <= MAX_NAME)]
     if unfit:
         raise FerError(f"{name}: the class {unfit[0]!r:.60} is not a short name on one line: rename it")

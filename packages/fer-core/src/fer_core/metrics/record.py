@@ -8,6 +8,10 @@ from pydantic import Field, model_validator
 
 from fer_core.records import Count, Fraction, Name, Number, Record, misfit
 
+LARGEST = 1e100
+"""Largest figure, so that none overflows where it is drawn."""
+Figure = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
+
 
 class Metrics(Record):
     """What `compute_metrics` gives; see there.
@@ -26,11 +30,11 @@ class Metrics(Record):
     accuracy: Fraction
     mean_class_accuracy: Fraction
     macro_f1: Fraction
-    cross_entropy: Annotated[float, Field(ge=0)]
+    cross_entropy: Annotated[float, Field(ge=0, le=LARGEST)]
     recall: dict[Name, Fraction | None]
     confusion: tuple[tuple[Count, ...], ...]
     count: Annotated[Count, Field(ge=1)]
-    others: dict[Name, float] = {}
+    others: dict[Name, Figure] = {}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -67,9 +71,9 @@ class MetricsRow(Record):
     epoch: Number
     step: Count
     lr: float
-    train: dict[Name, float] = {}
-    val: dict[Name, float] = {}
-    test: dict[Name, float] = {}
+    train: dict[Name, Figure] = {}
+    val: dict[Name, Figure] = {}
+    test: dict[Name, Figure] = {}
 
     def part(self, name: str) -> dict[str, float]:
         """`train`, `val` or `test`."""

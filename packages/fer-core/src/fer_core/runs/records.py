@@ -51,8 +51,8 @@ class Environment(Machine):
     versions: dict[Name, Text]
     components: tuple[Component, ...] = ()
     finished: Text = ""
-    training_seconds: tuple[Annotated[float, Field(ge=0)], ...] = ()
-    evaluated_per_second: Positive | None = None
+    training_seconds: tuple[Annotated[float, Field(ge=0, le=1e12)], ...] = ()
+    evaluated_per_second: Annotated[float, Field(gt=0, le=1e12)] | None = None
 
 
 class NonFinite(Record):

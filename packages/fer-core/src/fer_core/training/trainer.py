@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from fer_core import distributed, files
 from fer_core.data.random import derive_seed
 from fer_core.errors import FerError
 from fer_core.metrics import MetricsRow, compute_metrics
+from fer_core.metrics.record import LARGEST
 from fer_core.runs import folder as run_folder
 from fer_core.runs.records import FORMAT, Best
 from fer_core.runs.state import ADVICE, Envelope, SavedPosition, State, save_state
@@ -243,9 +243,9 @@ class Trainer:
         self.sums = {}
         seen, skipped = sums.pop("samples"), sums.pop("skipped", 0.0)
         means = {name: total / max(seen, 1) for name, total in sums.items()}
-        if unknown := [name for name, mean in means.items() if not math.isfinite(mean)]:
+        if unknown := [name for name, mean in means.items() if not abs(mean) <= LARGEST]:
             self.say(f"warning  {', '.join(unknown)}: not finite at step {self.position.step}, so left out")
-        means = {name: mean for name, mean in means.items() if math.isfinite(mean)}
+        means = {name: mean for name, mean in means.items() if abs(mean) <= LARGEST}
         return means | ({"skipped_steps": skipped / distributed.size()} if skipped else {})
 
     def _measure(self, role: Role) -> dict[str, float]:

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from fer_core import registry
 from fer_core.preprocessing import Preprocessing
 from fer_core.provenance import Calibration, Component, Dataset, Model, Split, Start
-from fer_core.records import Classes, Count, Name, Number, Record, Sha256, Text, misfit
+from fer_core.records import MAX_CLASSES, Classes, Count, Name, Number, Record, Sha256, Text, misfit
 from fer_core.types import Role
 
 FORMAT: Literal[2] = 2
@@ -51,7 +51,7 @@ class Head(Record):
     """
 
     kind: Literal["classes", "values"]
-    names: Annotated[tuple[Name, ...], Field(min_length=1, max_length=10_000)]
+    names: Annotated[tuple[Name, ...], Field(min_length=1, max_length=MAX_CLASSES)]
     target: Name
 
 
@@ -111,6 +111,7 @@ class Header(Record):
         heads: Further outputs by name; `logits` are the classes'.
         card: What a user has to know.
         digests: sha256 of the bytes of tensors by name; those that are there are checked when the file is read.
+            Imports write them. A training does not: they would take half as long as saving the weights does.
     """
 
     format: Literal[2]
