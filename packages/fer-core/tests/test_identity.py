@@ -16,6 +16,7 @@ from fer_core.config.schema import Config, json_schema, schema_keys
 from fer_core.runs.reading import read_history
 from fer_core.runs.state import read_state, save_state
 from fer_core.training import trainer
+from fer_core.weights.checkpoint import load_weights, save_weights
 
 PRODUCTS = ("best.safetensors", "last.safetensors", "result.json", "predictions-test.csv", "metrics.jsonl")
 NAMES = {"model.name": "other", "data.name": "other", "train.trainer": "other"}
@@ -149,8 +150,10 @@ def test_other_versions_are_said(killed, monkeypatch) -> None:
 
     monkeypatch.setattr(versions, "version", lambda name: "0.0.1" if name == "torch" else "1")
     lines: list[str] = []
+    began = read_state(killed / "last.state.pt").envelope.identity.versions
     api.resume(killed, show=lines.append)
     assert any(line.startswith("warning  torch was ") and "is 0.0.1" in line for line in lines)
+    assert read_state(killed / "last.state.pt").envelope.identity.versions == began
 
 
 def test_an_extended_run_is_the_long_run_where_the_schedule_does_not_depend_on_the_length(tiny, quick) -> None:
@@ -223,5 +226,16 @@ def test_a_run_whose_data_changed_is_not_extended(tiny, quick) -> None:
     envelope = state.envelope.model_copy(update={"identity": identity})
     save_state(run.folder / "last.state.pt", replace(state, envelope=envelope))
     with pytest.raises(FerError, match="the data or their split are not those"):
+        api.extend(run.folder, epochs=8, show=silent)
+    assert [path.name for path in Path("runs").iterdir()] == ["a"]
+
+
+def test_best_weights_that_are_newer_than_the_state_are_not_extended(tiny, quick) -> None:
+    """As a kill between saving the two leaves them; resuming repairs it."""
+    run = fer_core.train("tiny", "bars", device="cpu", show=silent, **quick, run={"dir": "runs/a"})
+    weights, header = load_weights(run.checkpoint)
+    selection = header.selection.model_copy(update={"step": 99})
+    save_weights(run.checkpoint, weights, header.model_copy(update={"selection": selection}))
+    with pytest.raises(FerError, match="resume it first"):
         api.extend(run.folder, epochs=8, show=silent)
     assert [path.name for path in Path("runs").iterdir()] == ["a"]

@@ -51,7 +51,7 @@ class Identity(Record):
         config: The configuration that the run began with, in YAML.
         config_sha256: Its hash.
         data: What is trained on.
-        versions: Of the distributions that equal bytes depend on.
+        versions: Of the distributions that equal bytes depend on, at the run's beginning.
     """
 
     config: str

@@ -28,7 +28,7 @@ from fer_core.errors import FerError
 from fer_core.preprocessing import Preprocessing
 from fer_core.runs.state import DataIdentity, Identity
 from fer_core.runs.versions import decisive_versions
-from fer_core.training.header import list_components, make_header
+from fer_core.training.header import make_header
 from fer_core.training.start import load_backbones
 from fer_core.training.task import Task
 from fer_core.types import EVALUATED, TaskInfo
@@ -241,7 +241,7 @@ def build_setup(
             data=DataIdentity(
                 fingerprint=data.fingerprint, split=data.split.digest, alignment=data.dataset.alignment
             ),
-            versions=decisive_versions(list_components(config)),
+            versions=decisive_versions(components),
         ),
         start=start,
         say=say,

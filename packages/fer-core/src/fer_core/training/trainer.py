@@ -53,6 +53,7 @@ class Trainer:
         history: The rows of `metrics.jsonl`.
         stop: Set to a reason, it ends the run after the current evaluation.
         extended: The run that this one was extended from.
+        versions: Of what computes, at the run's beginning.
     """
 
     def __init__(self, setup: Setup, folder: Path) -> None:
@@ -76,6 +77,7 @@ class Trainer:
         self.best: Best | None = None
         self.stop: str | None = None
         self.extended: Extension | None = None
+        self.versions = setup.identity.versions
         self.sums: dict[str, Tensor] = {}
         self.learning_rate = 0.0
         self.ema = EMA(self.task.model) if self.config.train.ema is not None else None
@@ -279,7 +281,7 @@ class Trainer:
             return
         envelope = Envelope(
             format=FORMAT,
-            identity=self.setup.identity,
+            identity=self.setup.identity.model_copy(update={"versions": self.versions}),
             extended=self.extended,
             start=self.setup.start,
             position=SavedPosition(**asdict(self.position)),
@@ -310,7 +312,7 @@ class Trainer:
         self._check_position(envelope)
         self.position = Position(**dict(envelope.position))
         self.history, self.best, self.stop = list(envelope.history), envelope.best, envelope.stop
-        self.extended = envelope.extended
+        self.extended, self.versions = envelope.extended, envelope.identity.versions
         share = 1.0 if distributed.is_main() else 0.0
         try:
             self.sums = {name: value.to(self.engine.device) * share for name, value in state.sums.items()}

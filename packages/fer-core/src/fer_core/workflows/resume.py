@@ -31,10 +31,13 @@ from fer_core.workflows.train import (
 )
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from fer_core.config import Config
     from fer_core.engine import Engine
     from fer_core.runs.state import State
     from fer_core.training.trainer import Trainer
+    from fer_core.weights.header import Header
     from fer_core.workflows.train import Say
 
 
@@ -136,11 +139,12 @@ def _extend(stored: _Stored, epochs: int, device: str, overrides: Sequence[str],
     before.envelope.identity.check_data(setup.identity.data)
     state = extend_state(before, setup, stored.config)
 
+    best = _best_weights(folder, state)
+
     def add(made: Path) -> None:
         save_state(made / run_folder.STATE, state)
-        if state.envelope.best is not None:
-            weights, header = load_weights(folder / run_folder.BEST)
-            save_weights(made / run_folder.BEST, weights, header.model_copy(update={"calibration": None}))
+        if best is not None:
+            save_weights(made / run_folder.BEST, *best)
 
     made = begin_folder(config, engine, components, add)
     log.open(made)
@@ -151,6 +155,19 @@ def _extend(stored: _Stored, epochs: int, device: str, overrides: Sequence[str],
     introduce(trainer, log)
     train_and_evaluate(trainer, engine, log)
     return made
+
+
+def _best_weights(folder: Path, state: State) -> tuple[dict[str, Tensor], Header] | None:
+    """The best weights so far of a run to extend, None where none was chosen; what calibrated them is left out."""
+    if state.envelope.best is None:
+        return None
+    weights, header = load_weights(folder / run_folder.BEST)
+    if header.selection is None or header.selection.step != state.envelope.best.step:
+        raise FerError(
+            f"{folder / run_folder.BEST} is not of the state in {run_folder.STATE}, since the run was killed "
+            f"between the two: resume it first, with fer-run train --resume {folder}"
+        )
+    return weights, header.model_copy(update={"calibration": None})
 
 
 def _read(folder: Path) -> _Stored:
