@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 from fer_core.cli import main
 from fer_core.config import config_hash, load_config
 from fer_core.errors import FerError
-from fer_core.experiments.execute import deal_out
+from fer_core.experiments.execute import deal_out, skip
 from fer_core.experiments.plan import make_plan, parse_grid, take_shard
 from fer_core.experiments.schema import check_experiment, number_range, read_experiment, shipped
 from fer_core.experiments.splits import expand_split
@@ -96,6 +96,15 @@ def test_layers_stand_in_their_order(tiny) -> None:
 def test_the_seed_may_be_the_number_of_the_split(tiny) -> None:
     runs = plan(splits="stratified-shuffle:3-4", seeds="per-split")
     assert [(run.split.number, run.config.train.seed) for run in runs] == [(3, 3), (4, 4)]
+
+
+def test_a_damaged_result_is_the_failure_of_its_run_alone(tiny) -> None:
+    (run,) = plan()
+    run.folder.mkdir(parents=True)
+    (run.folder / "result.json").write_text("{}")
+    outcome = skip(run)
+    assert outcome.status == "failed"
+    assert "result.json: format is missing: delete that folder to make the run again" in outcome.line
 
 
 def test_shards_share_the_runs_out(tiny) -> None:

@@ -151,8 +151,7 @@ class Runner:
             del self.working[slot]
             run = attempt.run
             if status == 0 and is_finished(run):
-                mark(run)
-                self._end(Outcome(run, "finished", summary(run)))
+                self._end(_with_result(run, "finished"))
             elif self.stop.received is not None:
                 self._end(Outcome(run, "interrupted", "saved"))
             else:
@@ -165,9 +164,18 @@ class Runner:
 
 
 def skip(run: Run) -> Outcome:
-    """A run that was finished before, and belongs to the experiment from now on. Raises FerError as `summary`."""
+    """A run that was finished before, and belongs to the experiment from now on."""
+    return _with_result(run, "skipped")
+
+
+def _with_result(run: Run, status: Status) -> Outcome:
+    """The outcome of a run that has a result; it failed where that is damaged."""
+    try:
+        line = summary(run)
+    except FerError as error:
+        return Outcome(run, "failed", str(error))
     mark(run)
-    return Outcome(run, "skipped", summary(run))
+    return Outcome(run, status, line)
 
 
 def describe_outcome(outcome: Outcome) -> str:

@@ -70,6 +70,8 @@ def read_evaluation(run: RunRecord, path: Path) -> Elsewhere:
     part = path.stem.removeprefix(EVALUATION)
     record = EvaluationRecord.read(path, ADVICE)
     own = EvaluatedWeights(model=run.model, fingerprint=run.fingerprint, digest=run.digest)
+    if record.dataset.part != part:
+        raise FerError(f"{path}: dataset.part is {record.dataset.part}, expected {part}: {ADVICE}")
     if record.weights != own:
         raise FerError(f"{path} is about other weights than those of {run.folder}: evaluate into their own run")
     place = path.with_name(f"{PREDICTIONS}{part}.csv")
