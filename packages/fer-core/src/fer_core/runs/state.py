@@ -184,7 +184,17 @@ def read_state(path: Path) -> State:
     expected = {field.name for field in fields(State)} - {ENVELOPE}
     if content.keys() != expected:
         raise FerError(f"{path}: it holds {', '.join(content)}, expected {', '.join(sorted(expected))}: {ADVICE}")
+    _check_moments(path, content["optimizer"])
     return State(envelope, **content)
+
+
+def _check_moments(path: Path, optimizer: StateDict) -> None:
+    """Reject moments that are not finite: no training saves them, and the next step would spoil the weights."""
+    state = optimizer.get("state") if isinstance(optimizer, dict) else None
+    for number, moments in state.items() if isinstance(state, dict) else ():
+        for name, value in moments.items() if isinstance(moments, dict) else ():
+            if isinstance(value, Tensor) and value.is_floating_point() and not value.isfinite().all():
+                raise FerError(f"{path}: optimizer.state.{number}.{name} is not finite: {ADVICE}")
 
 
 def _load(path: Path) -> StateDict:
