@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
 from click.testing import CliRunner
+from fer_core.benchmarking.ceiling import Ceiling
 from fer_core.benchmarking.model import count_flops
 from fer_core.cli import main
 from fer_core.errors import FerError
@@ -39,7 +41,9 @@ def test_figures_of_a_model(tiny, tmp_path: Path) -> None:
         if "data" in name:
             assert phase["flops"] is None
         else:
-            assert phase["of_matmul"] == pytest.approx(phase["flops"] / seconds / found["ceiling"]["matmul"])
+            assert phase["flop_rate"] == pytest.approx(phase["flops"] / seconds)
+    rates = [phase["flop_rate"] for phase in model["phases"].values() if phase["flop_rate"]]
+    assert found["ceiling"]["peak"] == max(*rates, found["ceiling"]["matmul"], found["ceiling"]["convolution"])
     # one pass forward and up to two backward (none for the images)
     phases = model["phases"]
     assert 2 <= phases["training step"]["flops"] / phases["evaluation"]["flops"] <= 3
@@ -51,8 +55,18 @@ def test_figures_of_a_model(tiny, tmp_path: Path) -> None:
 def test_the_table_names_every_phase(tiny) -> None:
     result = fer_run("benchmark", "tiny", "--device", "cpu", "--batch", "2", "--seconds", "0")
     assert result.exit_code == 0, result.output
-    for phase in ("inference form", "evaluation with data", "training step", "training data", "of matmul"):
+    for phase in ("inference form", "evaluation with data", "training step", "training data", "of peak"):
         assert phase in result.stdout
+
+
+def test_no_share_exceeds_the_peak_where_a_model_is_faster_than_the_kernels(tiny, monkeypatch) -> None:
+    slow = Ceiling(matmul=1.0, convolution=2.0)
+    monkeypatch.setattr("fer_core.benchmarking.measure_ceiling", lambda engine, seconds: slow)
+    result = fer_run("benchmark", "tiny", "--device", "cpu", "--batch", "2", "--seconds", "0")
+    assert result.exit_code == 0, result.output
+    shares = [int(share) for share in re.findall(r"(\d+)%", result.stdout.split("ceiling")[1])]
+    assert max(shares) == 100
+    assert len(shares) >= 3
 
 
 def test_a_model_that_cannot_be_measured_leaves_the_others(tiny, monkeypatch) -> None:

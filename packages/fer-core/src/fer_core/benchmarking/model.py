@@ -21,7 +21,6 @@ from fer_core.training.build import build_setup
 from fer_core.training.predictions import logits_of
 
 if TYPE_CHECKING:
-    from fer_core.benchmarking.ceiling import Ceiling
     from fer_core.data.loader import Loader
     from fer_core.engine import Engine
     from fer_core.training.trainer import Trainer
@@ -44,16 +43,12 @@ class Phase:
         timing: Of a call.
         flops: Operations of a call, a multiplication and an addition being two; None where no network runs.
         flop_rate: Operations a second.
-        of_matmul: `flop_rate` as a share of what the device reached on a product of large matrices.
-        of_convolution: The same for a convolution of ResNet-50.
     """
 
     images_per_second: float
     timing: Timing
     flops: int | None = None
     flop_rate: float | None = None
-    of_matmul: float | None = None
-    of_convolution: float | None = None
 
 
 @dataclass(frozen=True)
@@ -103,13 +98,12 @@ def make_trainer(model: str, engine: Engine, batch: int, folder: Path, changes: 
     return trainer
 
 
-def measure_model(model: str, engine: Engine, ceiling: Ceiling, *, batch: int, seconds: float) -> Bench:
+def measure_model(model: str, engine: Engine, *, batch: int, seconds: float) -> Bench:
     """Measure every phase for about `seconds`.
 
     Args:
         model: Registered name; its default recipe says the input, the loss and the optimizer.
         engine: Where and how it runs.
-        ceiling: What the device reaches, from the same run.
         batch: Images of a call.
         seconds: For each phase.
 
@@ -118,15 +112,14 @@ def measure_model(model: str, engine: Engine, ceiling: Ceiling, *, batch: int, s
     """
     with TemporaryDirectory() as folder:
         trainer = make_trainer(model, engine, batch, Path(folder))
-        return _Bench(model, trainer, ceiling, batch, seconds).measure()
+        return _Bench(model, trainer, batch, seconds).measure()
 
 
 class _Bench:
     """The phases of one model, in turn."""
 
-    def __init__(self, model: str, trainer: Trainer, ceiling: Ceiling, batch: int, seconds: float) -> None:
-        self.model, self.trainer, self.ceiling = model, trainer, ceiling
-        self.batch, self.seconds = batch, seconds
+    def __init__(self, model: str, trainer: Trainer, batch: int, seconds: float) -> None:
+        self.model, self.trainer, self.batch, self.seconds = model, trainer, batch, seconds
         self.engine, self.network = trainer.engine, trainer.task.model
 
     def measure(self) -> Bench:
@@ -168,9 +161,7 @@ class _Bench:
     def _compute(self, call: Callable[[], Any], images: int) -> Phase:
         flops = count_flops(call)
         timing = repeat(call, self.engine.device, self.seconds)
-        rate = flops / timing.seconds
-        of_matmul, of_convolution = rate / self.ceiling.matmul, rate / self.ceiling.convolution
-        return Phase(images / timing.seconds, timing, flops, rate, of_matmul, of_convolution)
+        return Phase(images / timing.seconds, timing, flops, flops / timing.seconds)
 
     def _read(self, loader: Loader, use: Callable[[Batch], Any]) -> Phase:
         batches = endless(loader)

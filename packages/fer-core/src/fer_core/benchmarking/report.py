@@ -60,23 +60,31 @@ def as_json(benches: Sequence[Bench], ceiling: Ceiling, hardware: Hardware) -> s
     """Everything, as JSON."""
     content = {
         "environment": hardware.plain(),
-        "ceiling": asdict(ceiling),
+        "ceiling": asdict(ceiling) | {"peak": peak_rate(benches, ceiling)},
         "models": [asdict(bench) for bench in benches],
     }
     return json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
 
 
-def table_rows(bench: Bench) -> list[list[str]]:
-    """A line for each phase that runs the network, and one for each that reads data."""
+def peak_rate(benches: Sequence[Bench], ceiling: Ceiling) -> float:
+    """The highest rate that was reached here, FLOP/s: of the two kernels or of a model, so no share exceeds 1."""
+    rates = [phase.flop_rate or 0.0 for bench in benches for phase in bench.phases.values()]
+    return max(ceiling.matmul, ceiling.convolution, *rates)
+
+
+def table_rows(bench: Bench, peak: float) -> list[list[str]]:
+    """One row for each phase; `peak` is that of `peak_rate`."""
     rows = []
     for names in PANELS.values():
         for name in names:
             phase = bench.phases[name]
-            rows.append([bench.model, name, f"{phase.images_per_second:,.1f}", *_work(phase), _memory(phase)])
+            rows.append(
+                [bench.model, name, f"{phase.images_per_second:,.1f}", *_work(phase, peak), _memory(phase)]
+            )
     return rows
 
 
-HEADINGS = ("model", "phase", "images/s", "GFLOP/s", "of matmul", "of convolution", "peak MB")
+HEADINGS = ("model", "phase", "images/s", "GFLOP/s", "of peak", "peak MB")
 
 
 def share_of_processor(benches: Sequence[Bench], hardware: Hardware) -> float | None:
@@ -137,10 +145,10 @@ def _short(value: float) -> str:
     return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
 
 
-def _work(phase: Phase) -> tuple[str, str, str]:
-    if phase.flop_rate is None or phase.of_matmul is None or phase.of_convolution is None:
-        return "", "", ""
-    return f"{phase.flop_rate / 1e9:,.1f}", f"{phase.of_matmul:.0%}", f"{phase.of_convolution:.0%}"
+def _work(phase: Phase, peak: float) -> tuple[str, str]:
+    if phase.flop_rate is None:
+        return "", ""
+    return f"{phase.flop_rate / 1e9:,.1f}", f"{phase.flop_rate / peak:.0%}"
 
 
 def _memory(phase: Phase) -> str:

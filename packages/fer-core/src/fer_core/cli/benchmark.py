@@ -52,8 +52,8 @@ def benchmark(
 ) -> None:
     """Measure how fast MODELs are evaluated and trained here, with each one's own loss and optimizer.
 
-    Faces are noise, so no data are needed. Shares are of what this device reaches in the same run on a product of
-    large matrices and on a convolution of ResNet-50.
+    Faces are noise, so no data are needed. "Of peak" is a fraction of the highest rate that this device reached in
+    the same run: on a product of large matrices, on a convolution of ResNet-50, or in a model.
     """
     from fer_core import registry
 
@@ -73,7 +73,7 @@ def benchmark(
     left_out: list[str] = []
     for name in models:
         try:
-            benches.append(measure_model(name, engine, ceiling, batch=size, seconds=seconds))
+            benches.append(measure_model(name, engine, batch=size, seconds=seconds))
         except FerError as error:
             left_out.append(name)
             click.echo(f"warning  {name}: {error}", err=True)
@@ -96,7 +96,7 @@ def _show(benches: list[Bench], ceiling: Ceiling, hardware: Hardware) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from fer_core.benchmarking.report import HEADINGS, IDLE, share_of_processor, table_rows
+    from fer_core.benchmarking.report import HEADINGS, IDLE, peak_rate, share_of_processor, table_rows
     from fer_core.cli.console import TableConsole
 
     compiled = "compiled, " if hardware.compile else ""
@@ -104,15 +104,16 @@ def _show(benches: list[Bench], ceiling: Ceiling, hardware: Hardware) -> None:
         f"device   {hardware.device} ({hardware.hardware}), {hardware.precision}, "
         f"{hardware.threads} threads, {compiled}batch {benches[0].batch}"
     )
+    peak = peak_rate(benches, ceiling)
     click.echo(
         f"ceiling  {ceiling.matmul / 1e9:,.0f} GFLOP/s on a matrix product, "
-        f"{ceiling.convolution / 1e9:,.0f} on a convolution"
+        f"{ceiling.convolution / 1e9:,.0f} on a convolution; peak of this run {peak / 1e9:,.0f}"
     )
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for number, heading in enumerate(HEADINGS):
         table.add_column(heading, justify="left" if number < 2 else "right", no_wrap=True)
     for bench in benches:
-        for row in table_rows(bench):
+        for row in table_rows(bench, peak):
             table.add_row(*row)
         table.add_section()
     TableConsole(width=WIDTH).print(table)
