@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from fer_core.data.packs import open_pack
+from fer_core.data.packs.open import open_pack
 from fer_core.data.random import SampleRandom
 from fer_core.data.table import make_fingerprint
 from fer_core.data.transforms import build_pipeline

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from fer_core.data.packs import open_pack
+from fer_core.data.packs.open import open_pack
 from fer_datasets.fer2013 import load
 
 TARGET = 1.5

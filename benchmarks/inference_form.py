@@ -18,7 +18,7 @@ import torch
 from fer_core import FerError, create_model, inference_form, registry
 from fer_core.config import resolve_config
 from fer_core.engine import Engine
-from fer_core.inference.importing import NO_DATASET
+from fer_core.workflows.import_weights import NO_DATASET
 from torch import nn
 
 

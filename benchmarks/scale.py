@@ -77,7 +77,7 @@ def measure_table(rows: int) -> dict[str, float]:
 def make_sparse_pack(folder: Path, size: int) -> None:
     """A pack of faces of 100 x 100 RGB pixels, all black."""
     import numpy as np
-    from fer_core.data.pack_files import VERSION
+    from fer_core.data.packs.files import VERSION
 
     image = SIDE * SIDE * 3
     count = size // image
@@ -95,7 +95,7 @@ def measure_pack(folder: Path) -> dict[str, float]:
     import numpy as np
     import torch
     from fer_core.data.loader import Loader
-    from fer_core.data.packs import MappedPack
+    from fer_core.data.packs.open import MappedPack
     from fer_core.data.samplers import shuffle
     from fer_core.data.transforms import build_pipeline
     from fer_core.testing import make_preprocessing

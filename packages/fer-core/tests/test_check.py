@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from fer_core import registry
 from fer_core.cli.main import main
-from fer_core.data.check import check_dataset
+from fer_core.data.inspection.check import check_dataset
 from fer_core.data.open import open_dataset
 from fer_core.errors import FerError
 from fer_core.types import DatasetSpec, FERDataset

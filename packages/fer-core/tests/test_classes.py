@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from fer_core.data.classes import describe_classes, select_classes
 from fer_core.data.open import open_dataset
-from fer_core.data.packs import open_pack
+from fer_core.data.packs.open import open_pack
 from fer_core.data.splits import make_split
 from fer_core.data.table import check_table, make_fingerprint
 from fer_core.data.union import UnionSpec, find_dataset, part_roots

@@ -24,8 +24,8 @@ from fer_core.errors import FerError
 from fer_core.evaluation.evaluate import Evaluation
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.reports.compare import make_tables
+from fer_core.reports.cross_dataset import find_evaluations
 from fer_core.reports.diagnoses import Budget, Embedded, read_diagnosis
-from fer_core.reports.elsewhere import find_evaluations
 from fer_core.reports.page import render_report
 from fer_core.runs.diagnosis import PARTS
 from fer_core.runs.reading import collect, read_run

@@ -13,7 +13,7 @@ import torch
 from click.testing import CliRunner
 from fer_core import ModelSpec, registry
 from fer_core.cli import main
-from fer_core.data.packs import DirectReader
+from fer_core.data.packs.open import DirectReader
 from fer_core.diagnosis.attention import GRAD_CAM, choose_extremes, grad_cam, look, overlay
 from fer_core.diagnosis.corruptions import CORRUPTIONS, STRENGTHS, CorruptedPack, corrupt
 from fer_core.diagnosis.embedding import embed, neighbour_shares, read_features

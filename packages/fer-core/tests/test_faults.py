@@ -281,7 +281,7 @@ import os, sys
 from pathlib import Path
 import torch, pandas, sklearn.metrics, matplotlib.figure, torchvision
 from fer_core.cli import main
-import fer_core.api, fer_core.workflows.train, fer_core.data.packs
+import fer_core.api, fer_core.workflows.train, fer_core.data.packs.open
 from fer_core.registry import find
 find("models", "net")
 torch.set_num_threads(1)

@@ -5,13 +5,13 @@ import pandas as pd
 import pytest
 import torch
 from fer_core.data.loader import Loader
-from fer_core.data.packs import DirectReader, open_pack
+from fer_core.data.packs.open import DirectReader, open_pack
 from fer_core.data.samplers import balanced, shuffle
 from fer_core.data.table import make_fingerprint
 from fer_core.data.transforms import build_pipeline
 from fer_core.errors import FerError
+from fer_core.inference.predict import logits_of
 from fer_core.testing import make_preprocessing
-from fer_core.training.predictions import logits_of
 from fer_core.types import FERDataset
 
 COUNT = 33

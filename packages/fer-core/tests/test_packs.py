@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from fer_core.cache import cache_root
-from fer_core.data import pack_build
-from fer_core.data.packs import DirectReader, MappedPack, open_pack
+from fer_core.data.packs import build as pack_build
+from fer_core.data.packs.open import DirectReader, MappedPack, open_pack
 from fer_core.data.table import make_fingerprint
 from fer_core.errors import FerError
 from fer_core.types import FERDataset

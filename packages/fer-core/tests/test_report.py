@@ -16,7 +16,7 @@ from fer_core.errors import FerError
 from fer_core.metrics import compute_metrics
 from fer_core.reports.claims import find_claims
 from fer_core.reports.compare import make_tables
-from fer_core.reports.elsewhere import find_evaluations
+from fer_core.reports.cross_dataset import find_evaluations
 from fer_core.reports.page import render_report
 from fer_core.runs.reading import collect, read_run, split_family
 from fer_core.statistics import paired_bootstrap

@@ -48,8 +48,8 @@ def test_an_epoch_of_a_pack_that_exceeds_the_memory_allowed(tmp_path):
         from pathlib import Path
         import numpy as np, torch
         from fer_core.data.loader import Loader
-        from fer_core.data.pack_files import VERSION
-        from fer_core.data.packs import MappedPack
+        from fer_core.data.packs.files import VERSION
+        from fer_core.data.packs.open import MappedPack
         from fer_core.data.samplers import shuffle
         from fer_core.data.transforms import build_pipeline
         from fer_core.testing import make_preprocessing

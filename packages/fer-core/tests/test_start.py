@@ -13,8 +13,8 @@ from fer_core import FerError, ModelSpec, api
 from fer_core.config import config_hash, load_config
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.provenance import Start
-from fer_core.training import start, trainer
-from fer_core.weights import checkpoint
+from fer_core.training import trainer
+from fer_core.weights import backbone, checkpoint
 from fer_core.weights.header import PartHeader
 from torch import Tensor
 
@@ -205,5 +205,5 @@ def test_a_uri_is_fetched_by_a_plugin(based, files, monkeypatch) -> None:
     monkeypatch.setattr(
         type(load_plugins()), "fetch", lambda self, uri, cache: Path(files[0]) if cache.is_dir() else None
     )
-    assert start.local_file("shelf://conv.pth") == Path(files[0])
+    assert backbone.local_file("shelf://conv.pth") == Path(files[0])
     assert isinstance(fer_core.create_model("based", 3, backbone_weights="shelf://conv.pth"), torch.nn.Module)

@@ -7,7 +7,7 @@ from collections import namedtuple
 import pytest
 from click.testing import CliRunner
 from fer_core.cli import main
-from fer_core.data.packs import pack_lock
+from fer_core.data.packs.open import pack_lock
 
 
 def fer_run(*arguments):

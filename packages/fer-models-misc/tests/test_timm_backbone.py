@@ -12,9 +12,9 @@ import torch
 from fer_core.config import resolve_config
 from fer_core.errors import FerError
 from fer_core.registry import find
-from fer_core.training.start import load_backbones
 from fer_core.types import DatasetSpec, TaskInfo
 from fer_core.weights.address import local_file
+from fer_core.weights.backbone import load_backbones
 from fer_models_misc.timm_backbone.inference import inference
 from fer_models_misc.timm_backbone.network import backbone, build_timm
 from torch.testing import assert_close

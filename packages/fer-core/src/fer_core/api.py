@@ -19,16 +19,17 @@ from fer_core.diagnosis.diagnose import Diagnosis
 from fer_core.errors import FerError
 from fer_core.evaluation.calibrate import calibrate_run
 from fer_core.evaluation.evaluate import Evaluation
-from fer_core.inference import Predictor, import_weights, inference_form
+from fer_core.inference import Predictor, inference_form
 from fer_core.refs import resolve
 from fer_core.runs import folder as run_folder
 from fer_core.runs.reading import read_result
 from fer_core.runs.records import Result
-from fer_core.training.components import check_components
-from fer_core.training.start import load_backbones
 from fer_core.types import TaskInfo, class_names
+from fer_core.weights.backbone import load_backbones
+from fer_core.workflows.check import check_components
 from fer_core.workflows.diagnose import diagnose_weights
 from fer_core.workflows.evaluate import evaluate_weights
+from fer_core.workflows.import_weights import import_weights
 from fer_core.workflows.open import find_weights
 from fer_core.workflows.resume import extend_run, resume_run
 from fer_core.workflows.train import start_run

@@ -152,8 +152,8 @@ def _check_recipes(spec: ModelSpec) -> None:
     from dataclasses import replace
 
     from fer_core.config import resolve_config
-    from fer_core.inference.importing import NO_DATASET
-    from fer_core.training.components import check_components
+    from fer_core.workflows.check import check_components
+    from fer_core.workflows.import_weights import NO_DATASET
 
     for name in spec.recipes:
         check_components(resolve_config(spec, replace(NO_DATASET, name=name)).config)

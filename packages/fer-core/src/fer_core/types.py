@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from fer_core.data.packs import Pack
+    from fer_core.data.packs.open import Pack
     from fer_core.faces import Alignment
 
     Output = dict[str, Tensor]
@@ -303,7 +303,7 @@ class FERDataset(ABC):
         return (self,)
 
     def open_pack(self, cache: Path, progress: bool) -> Pack | None:
-        """A view of the packs of its parts; None where it is not made of others (see `fer_core.data.packs`)."""
+        """A view of the packs of its parts; None where it is not made of others."""
         del cache, progress
         return None
 

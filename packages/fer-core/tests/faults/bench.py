@@ -14,9 +14,9 @@ from typing import Any
 
 import stored
 from fer_core.config import Config, load_config
-from fer_core.data.pack_files import Building, Manifest
-from fer_core.data.packs import find_pack
-from fer_core.data.stored import list_packs
+from fer_core.data.packs.cache import list_packs
+from fer_core.data.packs.files import Building, Manifest
+from fer_core.data.packs.open import find_pack
 from fer_core.experiments.plan import make_plan
 from fer_core.experiments.schema import Experiment, check_experiment, read_experiment
 from fer_core.metrics import MetricsRow

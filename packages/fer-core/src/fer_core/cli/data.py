@@ -21,7 +21,7 @@ from fer_core.cli.options import (
 from fer_core.errors import ExitStatus, FerError, IncompleteError
 
 if TYPE_CHECKING:
-    from fer_core.data.check import Report
+    from fer_core.data.inspection.check import Report
 
 PACK_COLUMNS: dict[str, Literal["left", "right"]] = {
     "dataset": "left",
@@ -69,7 +69,7 @@ def check(
     `-o data.options.KEY=VALUE`.
     """
     options = dataset_options(overrides)
-    from fer_core.data.check import check_dataset
+    from fer_core.data.inspection.check import check_dataset
     from fer_core.data.open import open_dataset
 
     spec, opened = open_dataset(dataset, data, options)
@@ -79,7 +79,7 @@ def check(
     else:
         _show(report)
     if sheet is not None:
-        from fer_core.data.flagged import save_flagged
+        from fer_core.data.inspection.sheet import save_flagged
 
         drawn = save_flagged(sheet, opened, report)
         click.echo(f"{drawn} images drawn in {sheet}" if drawn else "no image to draw: no sheet", err=True)
@@ -97,7 +97,7 @@ def pack(dataset: str, data: Path | None, overrides: tuple[str, ...]) -> None:
     """
     options = dataset_options(overrides)
     from fer_core.data.open import open_dataset
-    from fer_core.data.packs import DirectReader, MappedPack, gigabytes, open_pack
+    from fer_core.data.packs.open import DirectReader, MappedPack, gigabytes, open_pack
 
     _, opened = open_dataset(dataset, data, options)
     left_out = []
@@ -117,8 +117,8 @@ def list_stored(as_json: bool) -> None:
     """List the packs in the cache."""
     from dataclasses import asdict
 
-    from fer_core.data.packs import gigabytes
-    from fer_core.data.stored import list_packs
+    from fer_core.data.packs.cache import list_packs
+    from fer_core.data.packs.open import gigabytes
 
     packs = list_packs(cache_root())
     if as_json:
@@ -145,8 +145,8 @@ def list_stored(as_json: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="Remove every pack.")
 def remove(names: tuple[str, ...], everything: bool) -> None:
     """Delete packs from the cache, by dataset or by name. They are made again when they are needed."""
-    from fer_core.data.packs import gigabytes
-    from fer_core.data.stored import choose_packs, list_packs, remove_pack
+    from fer_core.data.packs.cache import choose_packs, list_packs, remove_pack
+    from fer_core.data.packs.open import gigabytes
 
     if bool(names) == everything:
         raise FerError("say which packs to remove: names of datasets, names of packs, or --all alone")
@@ -189,12 +189,12 @@ def preview(
     """Draw faces of DATASET as MODEL would see them: original, evaluated, and in the first epochs of training."""
     from fer_core import registry
     from fer_core.api import resolve_run
-    from fer_core.data.preview import choose_faces, make_sheet, save_sheet
+    from fer_core.data.inspection.preview import choose_faces, make_sheet, save_sheet
     from fer_core.data.random import derive_seed
     from fer_core.data.transforms import build_pipeline
     from fer_core.preprocessing import Preprocessing
     from fer_core.training.build import open_data
-    from fer_core.training.components import check_components
+    from fer_core.workflows.check import check_components
 
     config = resolve_run(model, dataset, data=data, config=configs, overrides=overrides).config
     section = config.data

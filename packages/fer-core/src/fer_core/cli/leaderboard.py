@@ -28,7 +28,7 @@ def leaderboard(folder: Path, out: Path | None, as_json: bool) -> None:
         raise FerError(f"--out {out}: the ending says the format, so end it in {', '.join(endings)}")
     from fer_core.reports import tables
     from fer_core.reports.compare import make_tables
-    from fer_core.reports.elsewhere import find_evaluations
+    from fer_core.reports.cross_dataset import find_evaluations
     from fer_core.reports.page import missing_predictions, render_report
     from fer_core.runs.reading import collect
 

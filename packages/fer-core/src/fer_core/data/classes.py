@@ -17,7 +17,7 @@ from fer_core.types import ClassChanges, FERDataset
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fer_core.data.packs import Pack
+    from fer_core.data.packs.open import Pack
 
 ClassTable = Sequence[str] | Mapping[str, str | None]
 """Names to keep, in this order; or name -> new name, or None to leave the class out (the others stay)."""
@@ -128,8 +128,8 @@ class SelectedClasses(FERDataset):
 
     def open_pack(self, cache: Path, progress: bool) -> Pack:
         """The whole dataset's pack, which every choice of classes shares."""
-        from fer_core.data.packs import open_pack
-        from fer_core.data.view_packs import SelectedPack
+        from fer_core.data.packs.open import open_pack
+        from fer_core.data.packs.views import SelectedPack
 
         return SelectedPack(open_pack(self.dataset, cache, progress), self.rows)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fer_core.data.classes import ClassTable
-    from fer_core.data.packs import Pack
+    from fer_core.data.packs.open import Pack
     from fer_core.provenance import Component
 
 PLUS = "+"
@@ -213,8 +213,8 @@ class UnitedDataset(FERDataset):
 
     def open_pack(self, cache: Path, progress: bool) -> Pack:
         """The packs of the parts, one behind another."""
-        from fer_core.data.packs import open_pack
-        from fer_core.data.view_packs import JoinedPack
+        from fer_core.data.packs.open import open_pack
+        from fer_core.data.packs.views import JoinedPack
 
         return JoinedPack([open_pack(part, cache, progress) for part in self._members])
 

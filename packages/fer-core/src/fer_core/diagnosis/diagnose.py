@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from fer_core.diagnosis.faces import Faces, pool_predictions, predictions_of
 from fer_core.diagnosis.folder import Folder, NotPossibleError
+from fer_core.diagnosis.from_predictions import diagnose_mistakes, diagnose_slices, diagnose_suspects
 from fer_core.diagnosis.sample import choose_faces
-from fer_core.diagnosis.stored import diagnose_mistakes, diagnose_slices, diagnose_suspects
 from fer_core.errors import FerError, nearest
 from fer_core.evaluation.classes import match_classes
 from fer_core.evaluation.evaluate import describe_cut, evaluate_network
@@ -24,7 +24,7 @@ from fer_core.runs.predictions import label_numbers, probabilities_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fer_core.data.packs import Pack
+    from fer_core.data.packs.open import Pack
     from fer_core.engine import Engine
     from fer_core.runs.reading import RunRecord
     from fer_core.types import DatasetSpec, FERDataset

@@ -15,16 +15,16 @@ from fer_core.errors import FerError
 from fer_core.evaluation.classes import Match, Rule, match_classes
 from fer_core.files import write_atomically, write_text
 from fer_core.inference.network import Network
+from fer_core.inference.predict import check_finite, predict
 from fer_core.metrics import Metrics, compute_metrics, save_confusion
 from fer_core.runs.folder import EVALUATION, PREDICTIONS
 from fer_core.runs.predictions import GROUP, write_predictions
 from fer_core.runs.records import FORMAT, Evaluated, EvaluationRecord, LabelSpace
-from fer_core.training.predictions import check_finite, predict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fer_core.data.packs import Pack
+    from fer_core.data.packs.open import Pack
     from fer_core.engine import Engine
     from fer_core.types import FERDataset
 

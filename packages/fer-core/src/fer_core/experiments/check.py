@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fer_core.data.open import open_dataset
 from fer_core.data.splits import make_split
 from fer_core.errors import FerError
-from fer_core.training.start import check_backbones
+from fer_core.weights.backbone import check_backbones
 
 if TYPE_CHECKING:
     from fer_core.experiments.plan import Run

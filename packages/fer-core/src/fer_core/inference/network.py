@@ -15,14 +15,14 @@ from fer_core.data.loader import Loader
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms import Pipeline, build_pipeline
 from fer_core.engine import Engine
-from fer_core.inference.form import inference_form
+from fer_core.inference.fuse import inference_form
 from fer_core.weights.checkpoint import build_from_checkpoint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from fer_core.data.packs import Pack
+    from fer_core.data.packs.open import Pack
     from fer_core.weights.header import Header
 
 

@@ -14,9 +14,9 @@ import torch
 from fer_core.engine import Engine
 from fer_core.errors import FerError
 from fer_core.inference.network import Network
+from fer_core.inference.predict import check_finite, logits_of
 from fer_core.inference.sources import Source, read_images
 from fer_core.runs.resolve import resolve_weights
-from fer_core.training.predictions import check_finite, logits_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -23,9 +23,9 @@ from fer_core.reports.compare import (
     make_tables,
 )
 from fer_core.reports.cost import Cost, comparable, measure_cost, speeds
+from fer_core.reports.cross_dataset import Elsewhere, find_evaluations
 from fer_core.reports.diagnoses import Budget, ShownDiagnosis, find_diagnoses, read_diagnosis
 from fer_core.reports.drawing import Drawing, theme
-from fer_core.reports.elsewhere import Elsewhere, find_evaluations
 from fer_core.runs.predictions import label_numbers, probabilities_of
 from fer_core.runs.reading import PART, Collection, RunRecord, collect
 from fer_core.statistics import bootstrap_interval, friedman_nemenyi, proportion_interval, reliability

@@ -17,7 +17,7 @@ from fer_core.config import config_hash, dump_config
 from fer_core.data.classes import describe_classes
 from fer_core.data.loader import Loader
 from fer_core.data.open import open_dataset
-from fer_core.data.packs import open_pack
+from fer_core.data.packs.open import open_pack
 from fer_core.data.random import derive_seed
 from fer_core.data.splits import make_split
 from fer_core.data.transforms import build_pipeline
@@ -28,10 +28,10 @@ from fer_core.errors import FerError
 from fer_core.preprocessing import Preprocessing
 from fer_core.runs.state import DataIdentity, Identity
 from fer_core.runs.versions import decisive_versions
-from fer_core.training.header import make_header
-from fer_core.training.start import load_backbones
 from fer_core.training.task import Task
 from fer_core.types import EVALUATED, TaskInfo
+from fer_core.weights.backbone import load_backbones
+from fer_core.weights.origin import make_header
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
 
     from fer_core.config import Config
-    from fer_core.data.packs import Pack
+    from fer_core.data.packs.open import Pack
     from fer_core.data.splits import Split
     from fer_core.losses import Loss
     from fer_core.provenance import Component, Start

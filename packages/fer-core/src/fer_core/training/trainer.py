@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fer_core import distributed, files
 from fer_core.data.random import derive_seed
 from fer_core.errors import FerError
+from fer_core.inference.predict import predict
 from fer_core.metrics import MetricsRow, compute_metrics
 from fer_core.metrics.record import LARGEST
 from fer_core.runs import folder as run_folder
@@ -21,7 +22,6 @@ from fer_core.runs.records import FORMAT, Best
 from fer_core.runs.state import ADVICE, Envelope, SavedPosition, State, save_state
 from fer_core.training.ema import EMA
 from fer_core.training.guard import LossGuard
-from fer_core.training.predictions import predict
 from fer_core.training.signals import Signals
 from fer_core.weights import checkpoint
 from fer_core.weights.header import Selection

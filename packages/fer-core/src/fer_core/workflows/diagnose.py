@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_core.cache import cache_root
-from fer_core.data.packs import open_pack
+from fer_core.data.packs.open import open_pack
 from fer_core.data.union import find_dataset
 from fer_core.diagnosis.diagnose import Diagnosis, choose_parts, diagnose_checkpoint, diagnose_runs
 from fer_core.engine import Engine

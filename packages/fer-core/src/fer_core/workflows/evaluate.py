@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_core.cache import cache_root
-from fer_core.data.packs import open_pack
+from fer_core.data.packs.open import open_pack
 from fer_core.engine import Engine
 from fer_core.evaluation.classes import read_rule
 from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint

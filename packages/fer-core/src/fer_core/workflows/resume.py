@@ -18,9 +18,9 @@ from fer_core.runs.records import Environment
 from fer_core.runs.state import ADVICE, read_state, save_state
 from fer_core.runs.versions import decisive_versions
 from fer_core.training.build import build_setup, open_data
-from fer_core.training.extend import check_length, extend_state, lengthen
-from fer_core.training.header import list_components
 from fer_core.weights.checkpoint import load_weights, save_weights
+from fer_core.weights.origin import list_components
+from fer_core.workflows.extend import check_length, extend_state, lengthen
 from fer_core.workflows.train import (
     RunLog,
     begin_folder,

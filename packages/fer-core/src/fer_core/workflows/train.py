@@ -26,9 +26,9 @@ from fer_core.runs import folder as run_folder
 from fer_core.runs.records import FORMAT, Environment, Result, Training, Weights
 from fer_core.runs.state import ADVICE
 from fer_core.training.build import build_setup, open_data
-from fer_core.training.header import list_components
-from fer_core.training.start import check_backbones
 from fer_core.types import EVALUATED
+from fer_core.weights.backbone import check_backbones
+from fer_core.weights.origin import list_components
 
 if TYPE_CHECKING:
     from fer_core.config import Config
@@ -82,7 +82,7 @@ def start_run(config: Config, show: Say) -> Path:
     """Train and evaluate as `config` says; returns the run's folder.
 
     Args:
-        config: Its components were checked by `fer_core.training.components.check_components`.
+        config: Its components were checked by `fer_core.workflows.check.check_components`.
         show: Called with every line of the log.
 
     Raises:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fer_core.weights.rebuild import storage_dtype
-from fer_core.weights.unpickle import Bounded, unpickle
-from fer_core.weights.values import Storage
+from fer_core.weights.upstream.rebuild import storage_dtype
+from fer_core.weights.upstream.unpickle import Bounded, unpickle
+from fer_core.weights.upstream.values import Storage
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 """The number that begins a file in the older format."""

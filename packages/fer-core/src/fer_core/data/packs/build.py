@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_core.data.progress import show_progress
-from fer_core.data.pack_files import (
+from fer_core.data.packs.files import (
     BUILDING,
     MANIFEST,
     OFFSETS,

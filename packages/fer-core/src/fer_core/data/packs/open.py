@@ -21,8 +21,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from fer_core.data.pack_build import build_pack, decode, read_image
-from fer_core.data.pack_files import ADVICE, MANIFEST, PIXELS, VERSION, Manifest, read_index
+from fer_core.data.packs.build import build_pack, decode, read_image
+from fer_core.data.packs.files import ADVICE, MANIFEST, PIXELS, VERSION, Manifest, read_index
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:

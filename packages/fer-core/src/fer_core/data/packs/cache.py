@@ -10,8 +10,8 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
-from fer_core.data.pack_files import BUILDING, MANIFEST, Building, Manifest
-from fer_core.data.packs import find_pack
+from fer_core.data.packs.files import BUILDING, MANIFEST, Building, Manifest
+from fer_core.data.packs.open import find_pack
 from fer_core.errors import FerError, nearest
 from fer_core.plugins import normalize
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from fer_core.errors import FerError
-from fer_core.weights.torch_file import read_pickle, read_zip
-from fer_core.weights.values import Array, Inert, TensorClaim
+from fer_core.weights.upstream.torch_file import read_pickle, read_zip
+from fer_core.weights.upstream.values import Array, Inert, TensorClaim
 
 MAX_DEPTH = 64
 MAX_MODULES = 100_000

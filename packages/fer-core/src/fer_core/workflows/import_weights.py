@@ -16,13 +16,13 @@ from fer_core.hookspecs import HOOK_API
 from fer_core.preprocessing import Preprocessing
 from fer_core.provenance import Model
 from fer_core.refs import resolve
-from fer_core.training.header import component_of
-from fer_core.training.start import read_backbone, sha256
 from fer_core.types import ClassOrder, DatasetSpec, TaskInfo, bare
 from fer_core.weights import read_upstream
 from fer_core.weights.address import local_file
+from fer_core.weights.backbone import read_backbone, sha256
 from fer_core.weights.checkpoint import load_state, save_weights, tensor_digest
 from fer_core.weights.header import FORMAT, Header, Imported, PartHeader
+from fer_core.weights.origin import component_of
 
 if TYPE_CHECKING:
     from torch import Tensor

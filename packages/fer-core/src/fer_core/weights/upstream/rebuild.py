@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fer_core.weights.values import Array, DType, Global, Inert, Storage, TensorClaim
+from fer_core.weights.upstream.values import Array, DType, Global, Inert, Storage, TensorClaim
 
 STORAGES = {
     "FloatStorage": torch.float32,

@@ -12,8 +12,8 @@ import pickletools
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from fer_core.weights.rebuild import call, put
-from fer_core.weights.values import Array, DType, Global, Inert
+from fer_core.weights.upstream.rebuild import call, put
+from fer_core.weights.upstream.values import Array, DType, Global, Inert
 
 Persistent = Callable[[Any], Any]
 """Turns the identity of an object stored outside the pickle into what stands for it."""

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer_core.data.unused import find_files
+from fer_core.data.inspection.unused_files import find_files
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:
-    from fer_core.data.check import Report
+    from fer_core.data.inspection.check import Report
     from fer_core.types import FERDataset
 
 COLUMNS = 12

@@ -1,0 +1,1 @@
+"""Packs: the images of a dataset in one file, read once."""
