@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 from fer_core.cli.data import data
 from fer_core.data.inspection.preview import choose_faces, make_sheet
-from fer_core.data.packs.open import Pack
+from fer_core.data.packs.pack import Pack
 from fer_core.data.transforms import build_pipeline
 from fer_core.errors import FerError
 from fer_core.testing import make_preprocessing

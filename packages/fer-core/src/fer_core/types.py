@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from fer_core.data.packs.open import Pack
+    from fer_core.data.packs.pack import Pack
     from fer_core.faces import Alignment
 
     Output = dict[str, Tensor]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_core.data.packs.open import Pack
+from fer_core.data.packs.pack import Pack
 from fer_core.data.splits import Split
 from fer_core.training.build import Data
 from fer_core.types import DatasetSpec, FERDataset, class_names

@@ -17,7 +17,7 @@ from fer_core.types import ClassChanges, FERDataset
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fer_core.data.packs.open import Pack
+    from fer_core.data.packs.pack import Pack
 
 ClassTable = Sequence[str] | Mapping[str, str | None]
 """Names to keep, in this order; or name -> new name, or None to leave the class out (the others stay)."""

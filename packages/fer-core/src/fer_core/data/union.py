@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fer_core.data.classes import ClassTable
-    from fer_core.data.packs.open import Pack
+    from fer_core.data.packs.pack import Pack
     from fer_core.provenance import Component
 
 PLUS = "+"

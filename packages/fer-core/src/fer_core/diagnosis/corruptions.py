@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from fer_core.data.packs.open import Pack
+from fer_core.data.packs.pack import Pack
 from fer_core.data.random import SampleRandom, derive_seed
 
 Pixels = NDArray[np.uint8]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from fer_core.data.packs.open import Pack
+    from fer_core.data.packs.pack import Pack
 
 _INK, _FAINT, _WRONG = "#1c2733", "#5a6673", "#B33A00"
 _LONGEST = 21

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
 
     from fer_core.config import Config
-    from fer_core.data.packs.open import Pack
+    from fer_core.data.packs.pack import Pack
     from fer_core.data.splits import Split
     from fer_core.losses import Loss
     from fer_core.provenance import Component, Start

@@ -14,7 +14,7 @@ from fer_core.data.loader import Loader
 from fer_core.data.transforms import Pipeline
 
 if TYPE_CHECKING:
-    from fer_core.data.packs.open import Pack
+    from fer_core.data.packs.pack import Pack
 
 DRAWS = 4
 """Epochs of the training pipeline that are shown."""

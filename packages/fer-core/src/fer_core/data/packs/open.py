@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import shutil
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -23,40 +22,17 @@ from numpy.typing import NDArray
 
 from fer_core.data.packs.build import build_pack, decode, read_image
 from fer_core.data.packs.files import ADVICE, MANIFEST, PIXELS, VERSION, Manifest, read_index
+from fer_core.data.packs.pack import Image, Pack
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:
     from fer_core.types import FERDataset
-
-    Image = NDArray[np.uint8]
 
 DISK_SHARE = 5
 """A pack may take one fifth of the free disk."""
 PATIENCE = 2.0
 """Seconds to wait for another process that writes the same pack before saying so."""
 FULL = (errno.ENOSPC, errno.EFBIG, *([errno.EDQUOT] if hasattr(errno, "EDQUOT") else []))
-
-
-class Pack(ABC):
-    """Images of a dataset by row number of its table."""
-
-    @property
-    @abstractmethod
-    def sizes(self) -> NDArray[np.int64]:
-        """Height and width of every image in pixels, [N, 2]."""
-
-    @property
-    @abstractmethod
-    def uniform(self) -> bool:
-        """Whether all images are known to have the same height, width and number of channels."""
-
-    @abstractmethod
-    def __len__(self) -> int:
-        """Number of images."""
-
-    @abstractmethod
-    def images(self, rows: NDArray[np.int64]) -> Image | list[Image]:
-        """Pixels of `rows`, RGB or grey: uint8 [n, H, W, C] if `uniform`, else a list of n arrays [H, W, C]."""
 
 
 class MappedPack(Pack):

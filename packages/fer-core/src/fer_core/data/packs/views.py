@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_core.data.packs.open import Pack
+from fer_core.data.packs.pack import Pack
 
 if TYPE_CHECKING:
-    from fer_core.data.packs.open import Image
+    from fer_core.data.packs.pack import Image
 
 
 class SelectedPack(Pack):
