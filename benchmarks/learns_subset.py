@@ -25,7 +25,7 @@ from fer_core.engine import Engine
 from fer_core.inference.predict import logits_of
 from fer_core.preprocessing import Preprocessing
 from fer_core.refs import resolve
-from fer_core.training.build import build_model
+from fer_core.training.setup import build_model
 from fer_core.types import Progress, TaskInfo
 from torch import Tensor, nn
 

@@ -90,7 +90,7 @@ def test_a_mistake_in_a_component_is_told_before_data_are_read(tiny, monkeypatch
     def read(*_: object) -> None:
         raise AssertionError("data were opened")
 
-    monkeypatch.setattr("fer_core.workflows.train.open_data", read)
+    monkeypatch.setattr("fer_core.workflows.train.prepare_data", read)
     refused(*TINY_RUN, "-o", override)
 
 

@@ -18,7 +18,7 @@ from fer_core.config import resolve_config
 from fer_core.inference import inference_form
 from fer_core.inference.predict import logits_of
 from fer_core.provenance import Start
-from fer_core.training.build import build_setup
+from fer_core.training.setup import build_setup
 
 if TYPE_CHECKING:
     from fer_core.data.loader import Loader

@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fer_core.data.packs.pack import Pack
+from fer_core.data.prepare import PreparedData
 from fer_core.data.splits import Split
-from fer_core.training.build import Data
 from fer_core.types import DatasetSpec, FERDataset, class_names
 
 CLASSES = class_names(7)
@@ -82,9 +82,11 @@ class MemoryPack(Pack):
         return found
 
 
-def make_data(count: int, side: int) -> Data:
+def make_data(count: int, side: int) -> PreparedData:
     """`count` images of noise, ready to be trained on."""
     faces = NoiseFaces(Path(), count=count, side=side)
     parts = {name: np.flatnonzero(faces.table["split"] == name) for name in ("train", "val", "test")}
     pixels = np.stack([faces.read(row) for row in range(count)])
-    return Data(NOISE, faces, Split("official", **parts, digest=NOTHING), faces.fingerprint(), MemoryPack(pixels))
+    return PreparedData(
+        NOISE, faces, Split("official", **parts, digest=NOTHING), faces.fingerprint(), MemoryPack(pixels)
+    )

@@ -190,16 +190,16 @@ def preview(
     from fer_core import registry
     from fer_core.api import resolve_run
     from fer_core.data.inspection.preview import choose_faces, make_sheet, save_sheet
+    from fer_core.data.prepare import prepare_data
     from fer_core.data.random import derive_seed
     from fer_core.data.transforms import build_pipeline
     from fer_core.preprocessing import Preprocessing
-    from fer_core.training.build import open_data
     from fer_core.workflows.check import check_components
 
     config = resolve_run(model, dataset, data=data, config=configs, overrides=overrides).config
     section = config.data
     check_components(config)
-    opened = open_data(config, click.echo)
+    opened = prepare_data(config, click.echo)
     labels = opened.dataset.table["label"].to_numpy()
     rows = choose_faces(labels, opened.rows("train"), faces)
     preprocessing = Preprocessing.from_config(section)

@@ -28,7 +28,7 @@ from fer_core.weights.header import Selection
 
 if TYPE_CHECKING:
     from fer_core.provenance import Extension
-    from fer_core.training.build import Setup
+    from fer_core.training.setup import Setup
     from fer_core.types import Batch, Losses, Output, Role
 
 from fer_core.types import Progress

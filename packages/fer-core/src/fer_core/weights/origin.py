@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fer_core.config import Config
+    from fer_core.data.prepare import PreparedData
     from fer_core.provenance import Start
-    from fer_core.training.build import Data
 
 
 def list_components(config: Config) -> tuple[Component, ...]:
@@ -41,7 +41,7 @@ def component_of(kind: str, name: str) -> Component:
     return Component(kind=kind, name=found.name, distribution=home.distribution, version=home.version)
 
 
-def make_header(config: Config, data: Data, start: Start, components: Sequence[Component] = ()) -> Header:
+def make_header(config: Config, data: PreparedData, start: Start, components: Sequence[Component] = ()) -> Header:
     """What the weight files of a training say of themselves, but which weights they are."""
     section, table, dataset = config.data, config.data.classes, data.dataset
     return Header(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from fer_core.config import Config
     from fer_core.runs.state import State
-    from fer_core.training.build import Setup
+    from fer_core.training.setup import Setup
 
 LENGTH = "train.epochs"
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from fer_core import distributed
 from fer_core.components import build
 from fer_core.config import load_config
+from fer_core.data.prepare import prepare_data
 from fer_core.errors import FerError
 from fer_core.plugins import load_plugins
 from fer_core.reports.page import REPORT
@@ -17,7 +18,7 @@ from fer_core.runs import folder as run_folder
 from fer_core.runs.records import Environment
 from fer_core.runs.state import ADVICE, read_state, save_state
 from fer_core.runs.versions import decisive_versions
-from fer_core.training.build import build_setup, open_data
+from fer_core.training.setup import build_setup
 from fer_core.weights.checkpoint import load_weights, save_weights
 from fer_core.weights.origin import list_components
 from fer_core.workflows.extend import check_length, extend_state, lengthen
@@ -87,7 +88,7 @@ def _resume(stored: _Stored, device: str, show: Say) -> Path:
     state = stored.read_state()
     _warn_of_changes(stored, state, engine, log)
     with distributed.main_first():
-        data = open_data(config, log)
+        data = prepare_data(config, log)
     start = None if state is None else state.envelope.start
     setup = build_setup(config, data, engine, log, start, stored.environment.components)
     trainer: Trainer = build("trainers", config.train.trainer, {}, setup, folder)
@@ -133,7 +134,7 @@ def _extend(stored: _Stored, epochs: int, device: str, overrides: Sequence[str],
     with distributed.main_first():
         if distributed.is_main():
             run_folder.check(config)
-        data = open_data(config, log)
+        data = prepare_data(config, log)
     components = list_components(config)
     setup = build_setup(config, data, engine, log, before.envelope.start, components)
     before.envelope.identity.check_data(setup.identity.data)

@@ -15,6 +15,7 @@ from fer_core import distributed
 from fer_core.components import build
 from fer_core.config import config_hash, dump_config
 from fer_core.data.loader import killed_workers_told
+from fer_core.data.prepare import prepare_data
 from fer_core.engine import Engine
 from fer_core.errors import FerError, one_line
 from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
@@ -25,7 +26,7 @@ from fer_core.reports.page import REPORT, render_run_report
 from fer_core.runs import folder as run_folder
 from fer_core.runs.records import FORMAT, Environment, Result, Training, Weights
 from fer_core.runs.state import ADVICE
-from fer_core.training.build import build_setup, open_data
+from fer_core.training.setup import build_setup
 from fer_core.types import EVALUATED
 from fer_core.weights.backbone import check_backbones
 from fer_core.weights.origin import list_components
@@ -94,7 +95,7 @@ def start_run(config: Config, show: Say) -> Path:
         if distributed.is_main():
             run_folder.check(config)
         check_backbones(config.model.name, config.model.backbones)
-        data = open_data(config, log)
+        data = prepare_data(config, log)
     components = list_components(config)
     setup = build_setup(config, data, engine, log, components=components)
     folder = begin_folder(config, engine, components)

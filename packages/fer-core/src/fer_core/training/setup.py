@@ -4,28 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
-from fer_core import distributed
-from fer_core.cache import cache_root
 from fer_core.components import build
 from fer_core.config import config_hash, dump_config
-from fer_core.data.classes import describe_classes
-from fer_core.data.loader import Loader
-from fer_core.data.open import open_dataset
-from fer_core.data.packs.open import open_pack
+from fer_core.data.prepare import make_loader
 from fer_core.data.random import derive_seed
-from fer_core.data.splits import make_split
-from fer_core.data.transforms import build_pipeline
-from fer_core.data.union import UnitedDataset
 from fer_core.engine import Engine
 from fer_core.engine.recompute import recompute_blocks
 from fer_core.errors import FerError
-from fer_core.preprocessing import Preprocessing
 from fer_core.runs.state import DataIdentity, Identity
 from fer_core.runs.versions import decisive_versions
 from fer_core.training.task import Task
@@ -34,42 +23,19 @@ from fer_core.weights.backbone import load_backbones
 from fer_core.weights.origin import make_header
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
     from fer_core.config import Config
-    from fer_core.data.packs.pack import Pack
-    from fer_core.data.splits import Split
+    from fer_core.data.loader import Loader
+    from fer_core.data.prepare import PreparedData
     from fer_core.losses import Loss
     from fer_core.provenance import Component, Start
     from fer_core.training.callbacks import Callback
-    from fer_core.types import DatasetSpec, FERDataset, Role
+    from fer_core.types import Role
     from fer_core.weights.header import Header
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Data:
-    """An opened dataset, divided and ready to be read."""
-
-    spec: DatasetSpec
-    dataset: FERDataset
-    split: Split
-    fingerprint: str
-    pack: Pack
-
-    def rows(self, role: Role) -> NDArray[np.int64]:
-        """Row numbers of the role train, val or test."""
-        rows: NDArray[np.int64] = getattr(self.split, role)
-        return rows
-
-    def counts(self, role: Role) -> dict[str, int]:
-        """Samples of each class."""
-        labels = self.dataset.table["label"].to_numpy()[self.rows(role)]
-        numbers = np.bincount(labels, minlength=len(self.dataset.classes))
-        return {name: int(number) for name, number in zip(self.dataset.classes, numbers, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -77,7 +43,7 @@ class Setup:
     """What a trainer is built from."""
 
     config: Config
-    data: Data
+    data: PreparedData
     info: TaskInfo
     engine: Engine
     task: Task
@@ -97,73 +63,6 @@ class Setup:
     say: Say
 
 
-def open_data(config: Config, say: Say) -> Data:
-    """Open the configured dataset, divide it and read its pixels (once; then from a pack).
-
-    Raises:
-        FerError: Anything wrong with the data, in one line.
-    """
-    section = config.data
-    root = None if section.root is None else Path(section.root)
-    spec, dataset = open_dataset(section.name, root, section.options, section.classes)
-    if len(dataset.classes) < 2:
-        raise FerError(
-            f"{spec.name} has only the class {dataset.classes[0]}, so there is nothing to tell apart: add faces "
-            "of another class, or look at what --data and data.classes leave out"
-        )
-    if dataset.layout:
-        say(f"layout   {dataset.layout}")
-    for line in describe_classes(dataset):
-        say(f"classes  {line}")
-    split = make_split(
-        dataset,
-        spec.splits,
-        section.split,
-        holdout=section.holdout,
-        seed=section.split_seed,
-        select=config.train.select,
-    )
-    if split.protocol != section.split:
-        say(f"split {section.split} is carried out as {split.protocol}: {spec.name} has no split for every role")
-    if isinstance(dataset, UnitedDataset):
-        shares = {role: dataset.shares(getattr(split, role)) for role in ("train", "val", "test")}
-        for role, counts in shares.items():
-            say(f"{role:<8} {', '.join(f'{count:,} of {name}' for name, count in counts.items())}")
-        if section.alignment is None and len(set(dataset.alignments.values())) > 1:
-            cuts = ", ".join(f"{name}: {cut or 'unknown'}" for name, cut in dataset.alignments.items())
-            say(f"warning  faces are not all cut in the same way ({cuts}), so the weights record no alignment")
-    return Data(spec, dataset, split, dataset.fingerprint(), open_pack(dataset, cache_root(), progress=True))
-
-
-def make_loader(data: Data, rows: NDArray[np.int64], config: Config, engine: Engine, *, training: bool) -> Loader:
-    """A loader over `rows`, with the training transforms and sampler or the evaluation ones."""
-    section, table = config.data, data.dataset.table
-    preprocessing = Preprocessing.from_config(section)
-    labels = table["label"].to_numpy()
-    sampler = None
-    if training:
-        chosen, seed = section.sampler, derive_seed(config.train.seed, 1)
-        sampler = build("samplers", chosen.name, chosen.options, labels[rows], seed)
-    columns = [f"votes_{name}" for name in data.dataset.classes]
-    votes = table[columns].to_numpy(np.float64) if set(columns) <= set(table.columns) else None
-    return Loader(
-        data.pack,
-        rows,
-        labels,
-        pipeline=build_pipeline(preprocessing, section.train_transforms if training else None),
-        batch_size=section.batch_size if training else section.eval_batch_size or section.batch_size,
-        sampler=sampler,
-        seed=derive_seed(config.train.seed, 2),
-        workers=section.workers,
-        device=engine.device,
-        votes=votes,
-        drop_last=section.drop_last,
-        draw_labels=training and data.dataset.draw_labels,
-        process=(distributed.rank(), distributed.size()),
-        parts=config.train.accumulate if training else 1,
-    )
-
-
 def build_model(config: Config, info: TaskInfo) -> torch.nn.Module:
     """The configured model, with weights drawn from the run's seed."""
     torch.manual_seed(derive_seed(config.train.seed, 0))
@@ -173,7 +72,7 @@ def build_model(config: Config, info: TaskInfo) -> torch.nn.Module:
 
 def build_setup(
     config: Config,
-    data: Data,
+    data: PreparedData,
     engine: Engine,
     say: Say,
     start: Start | None = None,
@@ -183,7 +82,7 @@ def build_setup(
 
     Args:
         config: The configuration.
-        data: What `open_data` gave for it.
+        data: What `prepare_data` gave for it.
         engine: Where it runs.
         say: Called with remarks.
         start: What a run that is resumed started from; its backbone files are not read again. None: a new run.
@@ -210,7 +109,7 @@ def build_setup(
     wrapped = engine.wrap(task, sync_batch_norm=config.train.sync_batch_norm)
     parameters = [parameter for parameter in task.parameters() if parameter.requires_grad]
     optimizer: Optimizer = build("optimizers", config.optimizer.name, config.optimizer.options, parameters)
-    train_loader = make_loader(data, data.split.train, config, engine, training=True)
+    train_loader = make_loader(data, data.split.train, config, engine.device, training=True)
     per_epoch = len(train_loader)
     total_steps = config.train.steps or config.train.epochs * per_epoch
     epochs = -(-total_steps // per_epoch)
@@ -226,7 +125,9 @@ def build_setup(
         optimizer=optimizer,
         scheduler=_scheduler(config, optimizer, epochs, total_steps, per_epoch),
         train_loader=train_loader,
-        loaders={role: make_loader(data, data.rows(role), config, engine, training=False) for role in watched},
+        loaders={
+            role: make_loader(data, data.rows(role), config, engine.device, training=False) for role in watched
+        },
         watched=watched,
         callbacks={
             f"{number}:{entry.name}": build("callbacks", entry.name, entry.options)
@@ -264,7 +165,7 @@ def _scheduler(config: Config, optimizer: Optimizer, epochs: int, steps: int, pe
     return scheduler
 
 
-def _watched(config: Config, data: Data) -> tuple[Role, ...]:
+def _watched(config: Config, data: PreparedData) -> tuple[Role, ...]:
     """The roles evaluated while training: the validation part where there is one, the test part only if asked."""
     role = config.train.select.removeprefix("best:")
     if any(name == role and len(data.rows(name)) == 0 for name in EVALUATED):

@@ -1,0 +1,124 @@
+"""A configured dataset: opened, divided, and read in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fer_core import distributed
+from fer_core.cache import cache_root
+from fer_core.components import build
+from fer_core.data.classes import describe_classes
+from fer_core.data.loader import Loader
+from fer_core.data.open import open_dataset
+from fer_core.data.packs.open import open_pack
+from fer_core.data.random import derive_seed
+from fer_core.data.splits import make_split
+from fer_core.data.transforms import build_pipeline
+from fer_core.data.union import UnitedDataset
+from fer_core.errors import FerError
+from fer_core.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    from fer_core.config import Config
+    from fer_core.data.packs.pack import Pack
+    from fer_core.data.splits import Split
+    from fer_core.types import DatasetSpec, FERDataset, Role
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """An opened dataset, divided and ready to be read."""
+
+    spec: DatasetSpec
+    dataset: FERDataset
+    split: Split
+    fingerprint: str
+    pack: Pack
+
+    def rows(self, role: Role) -> NDArray[np.int64]:
+        """Row numbers of the role train, val or test."""
+        rows: NDArray[np.int64] = getattr(self.split, role)
+        return rows
+
+    def counts(self, role: Role) -> dict[str, int]:
+        """Samples of each class."""
+        labels = self.dataset.table["label"].to_numpy()[self.rows(role)]
+        numbers = np.bincount(labels, minlength=len(self.dataset.classes))
+        return {name: int(number) for name, number in zip(self.dataset.classes, numbers, strict=True)}
+
+
+def prepare_data(config: Config, say: Say) -> PreparedData:
+    """Open the configured dataset, divide it and read its pixels (once; then from a pack).
+
+    Raises:
+        FerError: Anything wrong with the data, in one line.
+    """
+    section = config.data
+    root = None if section.root is None else Path(section.root)
+    spec, dataset = open_dataset(section.name, root, section.options, section.classes)
+    if len(dataset.classes) < 2:
+        raise FerError(
+            f"{spec.name} has only the class {dataset.classes[0]}, so there is nothing to tell apart: add faces "
+            "of another class, or look at what --data and data.classes leave out"
+        )
+    if dataset.layout:
+        say(f"layout   {dataset.layout}")
+    for line in describe_classes(dataset):
+        say(f"classes  {line}")
+    split = make_split(
+        dataset,
+        spec.splits,
+        section.split,
+        holdout=section.holdout,
+        seed=section.split_seed,
+        select=config.train.select,
+    )
+    if split.protocol != section.split:
+        say(f"split {section.split} is carried out as {split.protocol}: {spec.name} has no split for every role")
+    if isinstance(dataset, UnitedDataset):
+        shares = {role: dataset.shares(getattr(split, role)) for role in ("train", "val", "test")}
+        for role, counts in shares.items():
+            say(f"{role:<8} {', '.join(f'{count:,} of {name}' for name, count in counts.items())}")
+        if section.alignment is None and len(set(dataset.alignments.values())) > 1:
+            cuts = ", ".join(f"{name}: {cut or 'unknown'}" for name, cut in dataset.alignments.items())
+            say(f"warning  faces are not all cut in the same way ({cuts}), so the weights record no alignment")
+    return PreparedData(spec, dataset, split, dataset.fingerprint(), open_pack(dataset, cache_root(), progress=True))
+
+
+def make_loader(data: PreparedData, rows: NDArray[np.int64], config: Config, device: torch.device, *, training: bool) -> Loader:
+    """A loader over `rows`, with the training transforms and sampler or the evaluation ones."""
+    section, table = config.data, data.dataset.table
+    preprocessing = Preprocessing.from_config(section)
+    labels = table["label"].to_numpy()
+    sampler = None
+    if training:
+        chosen, seed = section.sampler, derive_seed(config.train.seed, 1)
+        sampler = build("samplers", chosen.name, chosen.options, labels[rows], seed)
+    columns = [f"votes_{name}" for name in data.dataset.classes]
+    votes = table[columns].to_numpy(np.float64) if set(columns) <= set(table.columns) else None
+    return Loader(
+        data.pack,
+        rows,
+        labels,
+        pipeline=build_pipeline(preprocessing, section.train_transforms if training else None),
+        batch_size=section.batch_size if training else section.eval_batch_size or section.batch_size,
+        sampler=sampler,
+        seed=derive_seed(config.train.seed, 2),
+        workers=section.workers,
+        device=device,
+        votes=votes,
+        drop_last=section.drop_last,
+        draw_labels=training and data.dataset.draw_labels,
+        process=(distributed.rank(), distributed.size()),
+        parts=config.train.accumulate if training else 1,
+    )
