@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from fer_core import ModelSpec, registry
 from fer_core.cli import main
 from fer_core.data.packs.open import DirectReader
-from fer_core.diagnosis.attention import GRAD_CAM, choose_extremes, grad_cam, look, overlay
+from fer_core.diagnosis.attention import GRAD_CAM, choose_extremes, grad_cam, look
 from fer_core.diagnosis.corruptions import CORRUPTIONS, STRENGTHS, CorruptedPack, corrupt
 from fer_core.diagnosis.embedding import embed, neighbour_shares, read_features
 from fer_core.diagnosis.faces import Faces
@@ -23,6 +23,7 @@ from fer_core.diagnosis.sample import choose_faces
 from fer_core.diagnosis.trace import find_features, find_map, run_to
 from fer_core.engine import Engine
 from fer_core.inference.network import Network
+from fer_core.plotting.faces import overlay
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.provenance import Model
 from fer_core.reports.page import render_report

@@ -504,8 +504,8 @@ def test_ranks_over_datasets_are_drawn_for_models_that_are_on_all(tmp_path):
         for model, skill in skills.items():
             make_run(tmp_path / f"{model}-{dataset}", model, skill=skill, dataset=dataset, part=place)
     make_run(tmp_path / "delta", "delta")
-    page, pictures, *_ = render_report(collect([tmp_path]))
-    said = pictures.drawings["ranks-1"].description
+    page, charts, *_ = render_report(collect([tmp_path]))
+    said = charts.named["ranks-1"].description
     scores = [[cell.scores["accuracy"].mean for name, cell in sorted(column.cells.items()) if name != "delta"]
               for column in make_tables(collect([tmp_path]).runs)[0].columns]  # fmt: skip
     ranks = stats.rankdata(-np.array(scores), axis=1).mean(axis=0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from fer_core.errors import FerError
@@ -18,7 +16,6 @@ from fer_core.statistics import (
     mcnemar,
     paired_bootstrap,
     proportion_interval,
-    save_critical_difference,
 )
 from scipy import stats
 from sklearn import metrics as sk
@@ -219,16 +216,6 @@ def test_models_that_do_not_differ_are_joined() -> None:
     assert found.ranks.tolist() == [1.5, 1.5, 3, 4]
     assert found.critical_difference == pytest.approx(1.354, abs=1e-3)
     assert found.alike() == [(0, 1), (2, 3)]
-
-
-@pytest.mark.parametrize("suffix", ["png", "svg"])
-def test_a_critical_difference_is_drawn_the_same_every_time(tmp_path: Path, suffix: str) -> None:
-    found = friedman_nemenyi(np.random.default_rng(10).random((3, 5)))
-    for name in ("a", "b"):
-        save_critical_difference(tmp_path / f"{name}.{suffix}", ["x", "y", "z"], found, "accuracy")
-    first = (tmp_path / f"a.{suffix}").read_bytes()
-    assert first == (tmp_path / f"b.{suffix}").read_bytes()
-    assert len(first) > 3000
 
 
 def test_shares_of_few_faces_have_a_width() -> None:

@@ -165,7 +165,7 @@ def test_a_signal_says_how_to_go_on_to_the_same_bytes(
 
 
 def test_a_signal_while_the_result_is_written_does_not_lose_it(tiny, quick, monkeypatch) -> None:
-    signal_at(monkeypatch, whole_run, "save_curves", signal.SIGTERM, 1)
+    signal_at(monkeypatch, whole_run, "draw_curves", signal.SIGTERM, 1)
     done = run("runs/a", quick)
     assert (done.folder / "report.html").exists()
 

@@ -28,9 +28,10 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         reason = _os_reason(error)
         if reason is None or isinstance(error, FerError):
             raise
-        raise FerError(
-            f"cannot write {path}: {reason}; make room or correct the permissions (an earlier file is untouched)"
-        ) from error
+        advice = "make room or correct the permissions (an earlier file is untouched)"
+        if isinstance(error, FileNotFoundError):
+            advice = "make its folder first"
+        raise FerError(f"cannot write {path}: {reason}; {advice}") from error
 
 
 def write_text(path: Path, text: str) -> None:

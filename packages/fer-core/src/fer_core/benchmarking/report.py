@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from fer_core.errors import FerError
 from fer_core.machine import Machine
+from fer_core.plotting.throughput import draw_throughput
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from fer_core.benchmarking.ceiling import Ceiling
     from fer_core.benchmarking.model import Bench, Phase
     from fer_core.engine import Engine
@@ -25,16 +23,6 @@ PANELS = {
     "evaluation": ("evaluation", "inference form", "evaluation with data", "evaluation data"),
     "training": ("training step", "training with data", "training data"),
 }
-COLOURS = {
-    "evaluation": "#0072B2",
-    "training step": "#0072B2",
-    "inference form": "#009E73",
-    "evaluation with data": "#E69F00",
-    "training with data": "#E69F00",
-    "evaluation data": "#BBBBBB",
-    "training data": "#BBBBBB",
-}
-"""Distinguishable in all common kinds of colour blindness (Okabe and Ito 2008)."""
 IDLE = 0.9
 """Share of the time in which a CPU is expected to work for the network."""
 
@@ -97,52 +85,17 @@ def share_of_processor(benches: Sequence[Bench], hardware: Hardware) -> float | 
 
 
 def draw(path: Path, benches: Sequence[Bench], hardware: Hardware) -> None:
-    """Draw images a second as bars, one panel for evaluation and one for training.
+    """Draw images/s as bars, one panel for evaluation and one for training.
 
     Raises:
-        FerError: The picture cannot be written.
+        FerError: The file cannot be written.
     """
-    from matplotlib import style
-    from matplotlib.figure import Figure
-
-    try:
-        with style.context("default"):
-            figure = Figure(layout="constrained", dpi=150)
-            _draw(figure, benches, hardware)
-            figure.savefig(path, format="png", bbox_inches="tight", metadata={"Software": None})
-    except OSError as error:
-        raise FerError(f"cannot write {path}: {error.strerror}; name another folder with --out") from error
-
-
-def _draw(figure: Figure, benches: Sequence[Bench], hardware: Hardware) -> None:
-    figure.set_size_inches(11, 1.7 + 1.0 * len(benches))
-    figure.suptitle(
-        f"Images/s, {hardware.hardware}, threads {hardware.threads}, {hardware.precision}, "
-        f"batch {benches[0].batch}",
-        fontsize=11,
-    )
-    for axes, (title, phases) in zip(figure.subplots(1, 2), PANELS.items(), strict=True):
-        height = 0.8 / len(phases)
-        for number, phase in enumerate(phases):
-            values = [bench.phases[phase].images_per_second for bench in benches]
-            places = [row + (number - (len(phases) - 1) / 2) * height for row in range(len(benches))]
-            bars = axes.barh(places, values, height=height * 0.9, label=phase, color=COLOURS[phase])
-            axes.bar_label(bars, labels=[_short(value) for value in values], padding=3, fontsize=8)
-        axes.set_xscale("log")
-        low, high = axes.get_xlim()
-        axes.set_xlim(low / 1.5, high * 2.5)
-        axes.set_yticks(range(len(benches)), [bench.model for bench in benches])
-        axes.invert_yaxis()
-        axes.set_title(title, fontsize=11, loc="left")
-        axes.set_xlabel("images/s, logarithmic")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(
-            fontsize=8, ncols=2, loc="upper left", bbox_to_anchor=(0, -0.12 - 0.45 / len(benches)), frameon=False
-        )
-
-
-def _short(value: float) -> str:
-    return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+    rates = {
+        bench.model: {name: phase.images_per_second for name, phase in bench.phases.items()} for bench in benches
+    }
+    machine = f"{hardware.hardware}, threads {hardware.threads}, {hardware.precision}"
+    title = f"Images/s, {machine}, batch {benches[0].batch}"
+    draw_throughput(rates, PANELS, title).save(path)
 
 
 def _work(phase: Phase, peak: float) -> tuple[str, str]:

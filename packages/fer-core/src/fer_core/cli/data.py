@@ -79,9 +79,9 @@ def check(
     else:
         _show(report)
     if sheet is not None:
-        from fer_core.data.inspection.sheet import save_flagged
+        from fer_core.data.inspection.sheet import draw_flagged
 
-        drawn = save_flagged(sheet, opened, report)
+        drawn = draw_flagged(sheet, opened, report)
         click.echo(f"{drawn} images drawn in {sheet}" if drawn else "no image to draw: no sheet", err=True)
     ctx.exit(ExitStatus.INCOMPLETE if report.incomplete else ExitStatus.DONE)
 
@@ -189,10 +189,11 @@ def preview(
     """Draw faces of DATASET as MODEL would see them: original, evaluated, and in the first epochs of training."""
     from fer_core import registry
     from fer_core.api import resolve_run
-    from fer_core.data.inspection.preview import choose_faces, make_sheet, save_sheet
+    from fer_core.data.inspection.preview import choose_faces, make_sheet
     from fer_core.data.prepare import prepare_data
     from fer_core.data.random import derive_seed
     from fer_core.data.transforms import build_pipeline
+    from fer_core.plotting.faces import save_preview
     from fer_core.preprocessing import Preprocessing
     from fer_core.workflows.check import check_components
 
@@ -217,10 +218,7 @@ def preview(
         f"input {section.input_size} pixels, {section.color}, {section.pipeline}, seed {config.train.seed}; "
         "normalisation taken out again"
     )
-    try:
-        save_sheet(out, sheet, [opened.dataset.classes[labels[row]] for row in rows], title, note)
-    except OSError as error:
-        raise FerError(f"cannot write {out}: {error}; name another file with --out") from error
+    save_preview(out, sheet, [opened.dataset.classes[labels[row]] for row in rows], title, note)
     click.echo(f"{len(rows)} faces drawn in {out}")
 
 

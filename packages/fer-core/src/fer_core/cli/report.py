@@ -42,7 +42,7 @@ def report(places: tuple[Path, ...], out: Path | None, title: str, pictures: Pat
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, page.html)
-        written = page.pictures.save(pictures) if pictures else []
+        written = page.charts.save(pictures) if pictures else []
     except OSError as error:
         raise FerError(f"cannot write {error.filename} ({error.strerror}): choose another place") from error
     click.echo(f"written  {path}: {len(found.runs)} runs, {path.stat().st_size / 1e6:.2f} MB")

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fer_core import registry
+from fer_core.diagnosis.faces import read_faces
 from fer_core.diagnosis.folder import Folder, NotPossibleError
-from fer_core.diagnosis.gallery import Tile, read_faces, save_gallery
 from fer_core.diagnosis.trace import find_map, run_to
+from fer_core.plotting.faces import Tile, overlay, save_gallery
 from fer_core.refs import resolve
 from fer_core.runs.diagnosis import AttentionFigures
 from fer_core.runs.predictions import label_numbers, probabilities_of
@@ -177,17 +178,6 @@ def diagnose_attention(network: Network, faces: Faces, folder: Folder) -> None:
         "given class, or given → predicted class, and its probability; bright is much",
     )
     folder.add("attention", AttentionFigures(faces=len(shown), maps=tuple(names)), _notes(names))
-
-
-def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A face uint8 [H, W, 3] in grey, under the colours of a map [H, W] from 0 (dark) to 1 (bright)."""
-    from matplotlib import colormaps
-
-    # Its brightness rises steadily, so it reads the same with every kind of colour vision.
-    colours = colormaps["inferno"](heat)[..., :3]
-    grey = pixels.mean(axis=2, keepdims=True) / 255
-    mixed: NDArray[np.uint8] = np.rint(255 * (0.28 * grey + 0.72 * colours * (0.3 + 0.7 * grey))).astype(np.uint8)
-    return mixed
 
 
 def _notes(names: Sequence[str]) -> list[str]:

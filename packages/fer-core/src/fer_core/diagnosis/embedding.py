@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from fer_core.diagnosis.folder import Folder, NotPossibleError
-from fer_core.diagnosis.pictures import FAINT, INK, MARKERS, save_figure
 from fer_core.diagnosis.trace import find_features, run_to
-from fer_core.reports.drawing import SERIES
+from fer_core.plotting.embedding import draw_embedding
 from fer_core.runs.diagnosis import EmbeddingFigures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
-    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from fer_core.diagnosis.faces import Faces
@@ -148,34 +144,6 @@ def diagnose_embedding(
         f"predicted. In all features, {alike:.1%} of the faces have a face of their own class nearest: {listed}."
     )
     title = f"Embedding: {faces.dataset.name}, {len(table):,} faces"
-    _draw(folder.picture("embedding", "Embedding", description), table, faces.classes, title)
+    chart = draw_embedding(table, faces.classes, title, description)
+    chart.save(folder.picture("embedding", "Embedding", description))
     folder.add("embedding", figures, notes)
-
-
-def _draw(path: Path, table: pd.DataFrame, classes: Sequence[str], title: str) -> None:
-    def draw(figure: Figure) -> None:
-        figure.set_size_inches(7.6, 5.2)
-        axes = figure.add_subplot()
-        size = float(np.clip(9000 / len(table), 7, 40))
-        wrong = (table["label"] != table["predicted"]).to_numpy()
-        for number, name in enumerate(classes):
-            own = (table["label"] == name).to_numpy()
-            style: dict[str, Any] = {"color": SERIES[number % len(SERIES)], "alpha": 0.8}
-            marker = MARKERS[number % len(MARKERS)]
-            for some, edge, label in ((own & ~wrong, "none", f"{name} ({own.sum():,})"), (own & wrong, INK, None)):
-                points = table[some]
-                axes.scatter(
-                    points["x"], points["y"], s=size, marker=marker, edgecolors=edge, label=label, **style
-                )
-        note = f"taken for another ({wrong.sum():,})"
-        axes.scatter([], [], s=size, marker="o", facecolors="none", edgecolors=INK, label=note)
-        axes.set_aspect("equal", adjustable="box")
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.spines[:].set_color(FAINT)
-        axes.set_title(title, fontsize=12, fontweight="bold", color=INK, loc="left")
-        legend = axes.legend(fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-        for handle in legend.legend_handles:
-            handle.set_sizes([36])  # type: ignore[union-attr]
-
-    save_figure(path, draw)

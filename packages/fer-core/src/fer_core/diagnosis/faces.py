@@ -117,3 +117,8 @@ def pool_predictions(runs: Sequence[RunRecord], place: Path) -> pd.DataFrame:
     means = by_face[scores].mean()
     best = np.asarray(classes, dtype=object)[means.to_numpy().argmax(axis=1)]
     return pd.concat([pooled.assign(predicted=best), means], axis=1).reset_index()
+
+
+def read_faces(pack: Pack, rows: Sequence[int] | NDArray[np.int64]) -> list[NDArray[np.uint8]]:
+    """Faces as they are stored, one by one, uint8 [H, W, C]."""
+    return [np.asarray(pack.images(np.array([row]))[0]) for row in rows]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fer_core.diagnosis.faces import read_faces
 from fer_core.diagnosis.folder import Folder
-from fer_core.diagnosis.gallery import Tile, read_faces, save_gallery
 from fer_core.diagnosis.mistakes import (
     CLASS,
     MOST_VALUES,
@@ -16,6 +16,7 @@ from fer_core.diagnosis.mistakes import (
     measure_slices,
     slice_columns,
 )
+from fer_core.plotting.faces import Tile, save_gallery
 from fer_core.runs.diagnosis import MistakeFigures, SliceFigures, SuspectFigures
 
 if TYPE_CHECKING:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from fer_core.data.progress import show_progress
 from fer_core.diagnosis.corruptions import (
@@ -19,15 +16,14 @@ from fer_core.diagnosis.corruptions import (
     CorruptedPack,
 )
 from fer_core.diagnosis.folder import Folder
-from fer_core.diagnosis.pictures import FAINT, INK, MARKERS, save_figure
 from fer_core.evaluation.classes import match_classes
 from fer_core.evaluation.evaluate import evaluate_network
-from fer_core.reports.drawing import SERIES
+from fer_core.plotting.robustness import draw_robustness
 from fer_core.runs.diagnosis import RobustnessFigures
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
-    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from fer_core.diagnosis.faces import Faces
@@ -89,8 +85,12 @@ def diagnose_robustness(
         mean={str(name): float(value) for name, value in means.items()},
     )
     notes = [f"Of {len(rows):,} of {len(faces.table):,} faces. " + _parameters()]
-    path = folder.picture("robustness", "Robustness", _describe(found))
-    _draw(path, found, f"Robustness: {faces.dataset.name}, {len(rows):,} faces")
+    lines = {
+        _spoken(str(name)): of_one["accuracy"].tolist()
+        for name, of_one in found[found["corruption"] != CLEAN].groupby("corruption", sort=False)
+    }
+    chart = draw_robustness(figures.clean, lines, f"Robustness: {faces.dataset.name}, {len(rows):,} faces")
+    chart.save(folder.picture("robustness", "Robustness", chart.description))
     folder.add("robustness", figures, notes)
 
 
@@ -105,52 +105,3 @@ def _parameters() -> str:
 
 def _spoken(name: str) -> str:
     return name.replace("_", " ")
-
-
-def _describe(found: pd.DataFrame) -> str:
-    clean = found["accuracy"].iloc[0]
-    of = {name: found.loc[found["corruption"] == name, "accuracy"] for name in CORRUPTIONS}
-    lines = [f"{_spoken(name)} {', '.join(f'{value:.1%}' for value in values)}" for name, values in of.items()]
-    return (
-        f"Lines of accuracy over the strength of five corruptions, from {clean:.1%} on the faces as they are. "
-        f"Strengths 1 to 5: {'; '.join(lines)}."
-    )
-
-
-def _draw(path: Path, found: pd.DataFrame, title: str) -> None:
-    def draw(figure: Figure) -> None:
-        figure.set_size_inches(7.6, 4.2)
-        axes = figure.add_subplot()
-        clean = 100 * float(found["accuracy"].iloc[0])
-        ends: list[tuple[float, str, str]] = []
-        for number, name in enumerate(CORRUPTIONS):
-            values = 100 * found.loc[found["corruption"] == name, "accuracy"].to_numpy()
-            style: dict[str, Any] = {"color": SERIES[number], "marker": MARKERS[number], "markersize": 5}
-            axes.plot([0, *STRENGTHS], [clean, *values], linewidth=1.6, clip_on=False, **style)
-            ends.append((float(values[-1]), _spoken(name), SERIES[number]))
-        axes.plot([0], [clean], marker="o", markersize=6, color=INK, clip_on=False)
-        top = max(5.0, 100 * float(found["accuracy"].max()))
-        _name_lines(axes, ends, top)
-        axes.set_xlim(-0.1, 5)
-        axes.set_ylim(0, min(1.05 * top, 100))
-        axes.set_xticks([0, *STRENGTHS], ["clean", *map(str, STRENGTHS)])
-        axes.set_xlabel("strength")
-        axes.set_ylabel("accuracy (%)")
-        axes.grid(axis="y", color="#E6E6E6", linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.set_title(title, fontsize=12, fontweight="bold", color=INK, loc="left")
-
-    save_figure(path, draw)
-
-
-def _name_lines(axes: Any, ends: list[tuple[float, str, str]], top: float) -> None:
-    """Names at the right ends of lines, moved apart where they would overlap."""
-    gap = 0.055 * top
-    place = -gap
-    # From the middle of its left side, so that the line to a name does not cross it.
-    line = {"arrowstyle": "-", "color": FAINT, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 4, "relpos": (0, 0.5)}
-    for value, name, colour in sorted(ends):
-        place = max(value, place + gap)
-        style: dict[str, Any] = {"color": colour, "fontsize": 9, "va": "center", "annotation_clip": False}
-        axes.annotate(name, (5, value), (5.22, place), arrowprops=line, **style)

@@ -9,11 +9,12 @@ import numpy as np
 
 from fer_core.errors import FerError
 from fer_core.files import write_text
+from fer_core.plotting.reliability import draw_reliability
 from fer_core.provenance import Calibration, CalibrationFigures
 from fer_core.runs import folder as run_folder
 from fer_core.runs.predictions import label_numbers, probabilities_of
 from fer_core.runs.reading import read_part, read_result
-from fer_core.statistics import apply_temperature, fit_temperature, reliability, save_reliability
+from fer_core.statistics import apply_temperature, fit_temperature, reliability
 from fer_core.weights.checkpoint import load_weights, save_weights
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def calibrate_run(weights: Path) -> Calibration:
             "as trained": reliability(probabilities, labels, BINS),
             f"temperature {temperature:.3f}": reliability(after, labels, BINS),
         }
-        save_reliability(folder / f"reliability-{part}.png", curves, f"{part} split")
+        draw_reliability(curves, f"Reliability, {part} split").save(folder / f"reliability-{part}.png")
         figures[part] = _figures(labels, (probabilities, after), tuple(curves.values()))
     found = Calibration(temperature=temperature, fitted_on=FITTED_ON, bins=BINS, figures=figures)
     save_weights(weights, state, header.model_copy(update={"calibration": found}))

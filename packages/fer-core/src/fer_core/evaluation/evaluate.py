@@ -13,10 +13,11 @@ import numpy as np
 from fer_core.data.loader import killed_workers_told
 from fer_core.errors import FerError
 from fer_core.evaluation.classes import Match, Rule, match_classes
-from fer_core.files import write_atomically, write_text
+from fer_core.files import write_text
 from fer_core.inference.network import Network
 from fer_core.inference.predict import check_finite, predict
-from fer_core.metrics import Metrics, compute_metrics, save_confusion
+from fer_core.metrics import Metrics, compute_metrics
+from fer_core.plotting.confusion import draw_confusion
 from fer_core.runs.folder import EVALUATION, PREDICTIONS
 from fer_core.runs.predictions import GROUP, write_predictions
 from fer_core.runs.records import FORMAT, Evaluated, EvaluationRecord, LabelSpace
@@ -61,10 +62,8 @@ class Evaluation:
         table, picture = folder / f"{PREDICTIONS}{name}.csv", folder / f"confusion-{name}.png"
         columns = (self.classes, self.ids, self.labels, self.probabilities, self.groups)
         write_text(table, write_predictions(*columns))
-        write_atomically(
-            picture,
-            lambda partial: save_confusion(partial, self.metrics.confusion, self.classes, f"{name} split"),
-        )
+        title = f"Confusion matrix, {name} split, {self.metrics.count:,} images"
+        draw_confusion(self.metrics.confusion, self.classes, title).save(picture)
         if self.about is None:
             return [table, picture]
         record = folder / f"{EVALUATION}{name}.json"

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fer_core.config import dump_config
 from fer_core.errors import FerError
 from fer_core.metrics import compute_metrics
-from fer_core.reports import charts, tables
+from fer_core.plotting.chart import Chart
+from fer_core.plotting.confusion import draw_confusion
+from fer_core.plotting.cost import draw_cost
+from fer_core.plotting.curves import draw_curves
+from fer_core.plotting.palette import theme
+from fer_core.plotting.ranks import draw_ranks
+from fer_core.plotting.recalls import draw_recalls
+from fer_core.plotting.reliability import draw_reliability
+from fer_core.reports import tables
 from fer_core.reports.claims import Reproduction, find_claims
 from fer_core.reports.compare import (
     METRICS,
@@ -25,7 +33,6 @@ from fer_core.reports.compare import (
 from fer_core.reports.cost import Cost, comparable, measure_cost, speeds
 from fer_core.reports.cross_dataset import Elsewhere, find_evaluations
 from fer_core.reports.diagnoses import Budget, ShownDiagnosis, find_diagnoses, read_diagnosis
-from fer_core.reports.drawing import Drawing, theme
 from fer_core.runs.predictions import label_numbers, probabilities_of
 from fer_core.runs.reading import PART, Collection, RunRecord, collect
 from fer_core.statistics import bootstrap_interval, friedman_nemenyi, proportion_interval, reliability
@@ -36,28 +43,28 @@ if TYPE_CHECKING:
 REPORT = "report.html"
 
 
-class Pictures:
-    """Pictures of one page, each under a name of its own."""
+class Charts:
+    """The charts of a page, each under a name of its own."""
 
     def __init__(self) -> None:
-        self.drawings: dict[str, Drawing] = {}
+        self.named: dict[str, Chart] = {}
 
-    def add(self, name: str, drawing: Drawing) -> str:
-        """Keep a picture and return it as SVG for the page."""
+    def add(self, name: str, chart: Chart) -> str:
+        """Keep a chart and return it as SVG for the page."""
         slug = "".join(character if character.isalnum() else "-" for character in name).strip("-").lower()
         number = 2
         unique = slug
-        while unique in self.drawings:
+        while unique in self.named:
             unique, number = f"{slug}-{number}", number + 1
-        self.drawings[unique] = drawing
-        return drawing.svg(name=unique)
+        self.named[unique] = chart
+        return chart.svg(unique)
 
     def save(self, folder: Path) -> list[Path]:
-        """Write every picture as SVG and as PNG."""
+        """Write every chart as SVG and as PNG."""
         folder.mkdir(parents=True, exist_ok=True)
-        paths = [folder / f"{name}{ending}" for name in self.drawings for ending in (".svg", ".png")]
+        paths = [folder / f"{name}{ending}" for name in self.named for ending in (".svg", ".png")]
         for path in paths:
-            self.drawings[path.stem].save(path)
+            self.named[path.stem].save(path)
         return paths
 
 
@@ -66,13 +73,13 @@ class Page(NamedTuple):
 
     Attributes:
         html: The file.
-        pictures: Those in it.
+        charts: Those in it.
         left_out: One line for each run, evaluation or diagnosis that could not be used.
         remarks: Lines on runs that are shown and lack something.
     """
 
     html: str
-    pictures: Pictures
+    charts: Charts
     left_out: tuple[str, ...]
     remarks: tuple[str, ...]
 
@@ -86,7 +93,7 @@ def render_report(found: Collection, title: str = "") -> Page:
     """
     import jinja2
 
-    pictures = Pictures()
+    charts = Charts()
     made = make_tables(found.runs)
     evaluations, unusable = find_evaluations(found.runs)
     diagnoses, damaged = _diagnoses(found.places)
@@ -104,9 +111,9 @@ def render_report(found: Collection, title: str = "") -> Page:
         title=title or _title(found.runs),
         theme=theme(":root"),
         problems=(*left_out, *remarks),
-        sections=[_section(table, number, pictures) for number, table in enumerate(made, 1)],
+        sections=[_section(table, number, charts) for number, table in enumerate(made, 1)],
         elsewhere=[
-            _elsewhere(table, number, pictures)
+            _elsewhere(table, number, charts)
             for number, table in enumerate(make_tables(evaluations), len(made) + 1)
         ],
         diagnoses=diagnoses,
@@ -116,7 +123,7 @@ def render_report(found: Collection, title: str = "") -> Page:
         warning=tables.WARNING,
         made_by=f"fer-core {version('fer-core')}, Python {platform.python_version()}",
     )
-    return Page(html, pictures, left_out, remarks)
+    return Page(html, charts, left_out, remarks)
 
 
 def render_run_report(folder: Path) -> str:
@@ -155,25 +162,27 @@ def _title(runs: Sequence[RunRecord]) -> str:
     return f"{shown} on {', '.join(datasets) if len(datasets) < 5 else f'{len(datasets)} datasets'}"
 
 
-def _section(table: Table, number: int, pictures: Pictures) -> dict[str, Any]:
-    columns = [_column(column, pictures) for column in table.columns]
+def _section(table: Table, number: int, charts: Charts) -> dict[str, Any]:
+    columns = [_column(column, charts) for column in table.columns]
     return {
         "table": table,
         "number": number,
         "columns": columns,
         "claims": [_claim(found) for found in find_claims(table)],
-        "ranks": _ranks(table, number, pictures),
+        "ranks": _ranks(table, number, charts),
     }
 
 
-def _ranks(table: Table, number: int, pictures: Pictures) -> str:
+def _ranks(table: Table, number: int, charts: Charts) -> str:
     """Mean ranks by accuracy of the models that are on every dataset; empty where there are too few of either."""
     rows = [row for row in table.rows if all(row in column.cells for column in table.columns)]
     if len(rows) < 3 or len(table.columns) < 2:
         return ""
     scores = [[column.cells[row].scores["accuracy"].mean for column in table.columns] for row in rows]
-    drawing = charts.draw_ranks(rows, friedman_nemenyi(scores), tables.TITLES["accuracy"])
-    return pictures.add(f"ranks {number}", drawing)
+    chart = draw_ranks(
+        rows, friedman_nemenyi(scores), f"Mean ranks by accuracy over {len(table.columns)} datasets"
+    )
+    return charts.add(f"ranks {number}", chart)
 
 
 def _claim(found: Reproduction) -> dict[str, Any]:
@@ -204,9 +213,9 @@ def _claim(found: Reproduction) -> dict[str, Any]:
     }
 
 
-def _column(column: Column, pictures: Pictures) -> dict[str, Any]:
+def _column(column: Column, charts: Charts) -> dict[str, Any]:
     name = column.dataset
-    cells = [_cell(row, cell, name, pictures) for row, cell in column.cells.items()]
+    cells = [_cell(row, cell, name, charts) for row, cell in column.cells.items()]
     bars = {cell["row"]: cell["recalls"] for cell in cells if cell["recalls"]}
     points = {
         cell["row"]: cell["cost"]
@@ -217,13 +226,15 @@ def _column(column: Column, pictures: Pictures) -> dict[str, Any]:
         "column": column,
         "name": name,
         "cells": cells,
-        "classes": pictures.add(f"classes {name}", charts.draw_classes(bars, name)) if bars else "",
-        "costs": _cost_pictures(column, points, pictures),
+        "classes": charts.add(f"classes {name}", draw_recalls(bars, f"Recall of every class on {name}"))
+        if bars
+        else "",
+        "costs": _cost_charts(column, points, charts),
         "tests": [(metric, test) for metric in METRICS for test in column.comparisons[metric]],
     }
 
 
-def _cost_pictures(column: Column, points: dict[str, Cost], pictures: Pictures) -> list[tuple[str, str]]:
+def _cost_charts(column: Column, points: dict[str, Cost], charts: Charts) -> list[tuple[str, str]]:
     """Caption and picture for each kind of cost that two rows or more have."""
     runs = {row: cell.runs[0] for row, cell in column.cells.items()}
     kinds = (
@@ -239,22 +250,22 @@ def _cost_pictures(column: Column, points: dict[str, Cost], pictures: Pictures) 
             if cost and score.interval:
                 figures[row] = (cost, score.mean, *score.interval)
         if len(figures) > 1:
-            drawing = charts.draw_cost(figures, column.dataset, label, list(column.cells))
-            found.append((caption, pictures.add(f"cost {label} {column.dataset}", drawing)))
+            chart = draw_cost(figures, f"Accuracy against {label} on {column.dataset}", label, list(column.cells))
+            found.append((caption, charts.add(f"cost {label} {column.dataset}", chart)))
     return found
 
 
-def _cell(row: str, cell: Cell, dataset: str, pictures: Pictures) -> dict[str, Any]:
+def _cell(row: str, cell: Cell, dataset: str, charts: Charts) -> dict[str, Any]:
     title = f"{row} on {dataset}"
     return {
-        **_figures(row, cell, dataset, pictures),
+        **_figures(row, cell, dataset, charts),
         "cost": measure_cost(cell.runs[0]),
-        "runs": [_run(run, title, pictures) for run in cell.runs],
+        "runs": [_run(run, title, charts) for run in cell.runs],
         "config": dump_config(cell.runs[0].config),
     }
 
 
-def _figures(row: str, cell: Cell, dataset: str, pictures: Pictures) -> dict[str, Any]:
+def _figures(row: str, cell: Cell, dataset: str, charts: Charts) -> dict[str, Any]:
     """What the predictions of a cell's runs say, counted together."""
     title = f"{row} on {dataset}"
     content: dict[str, Any] = {"row": row, "cell": cell, "recalls": {}, "ece": None, "per_class": []}
@@ -269,17 +280,21 @@ def _figures(row: str, cell: Cell, dataset: str, pictures: Pictures) -> dict[str
         content["recalls"] = {of["name"]: of["recall"] for of in content["per_class"] if of["recall"]}
         content["ece"] = f"{100 * curve.error:.2f}"
         content["pooled"] = len(cell.tables)
-        content["confusion"] = pictures.add(f"confusion {title}", charts.draw_confusion(confusion, classes, title))
-        content["reliability"] = pictures.add(f"reliability {title}", charts.draw_reliability(curve, title))
+        content["confusion"] = charts.add(
+            f"confusion {title}", draw_confusion(confusion, classes, f"Confusion matrix of {title}")
+        )
+        content["reliability"] = charts.add(
+            f"reliability {title}", draw_reliability({"": curve}, f"Reliability of {title}")
+        )
     return content
 
 
-def _elsewhere(table: Table, number: int, pictures: Pictures) -> dict[str, Any]:
+def _elsewhere(table: Table, number: int, charts: Charts) -> dict[str, Any]:
     """A table of weights on data that they were not trained on; cost and learning curves stand with the runs."""
     columns = []
     for column in table.columns:
         name = column.dataset
-        cells = [_figures(row, cell, name, pictures) for row, cell in column.cells.items()]
+        cells = [_figures(row, cell, name, charts) for row, cell in column.cells.items()]
         bars = {cell["row"]: cell["recalls"] for cell in cells if cell["recalls"]}
         run = next(iter(column.cells.values())).runs[0]
         columns.append(
@@ -288,7 +303,9 @@ def _elsewhere(table: Table, number: int, pictures: Pictures) -> dict[str, Any]:
                 "name": name,
                 "cells": cells,
                 "notes": run.notes if isinstance(run, Elsewhere) else (),
-                "classes": pictures.add(f"classes {name}", charts.draw_classes(bars, name)) if bars else "",
+                "classes": charts.add(f"classes {name}", draw_recalls(bars, f"Recall of every class on {name}"))
+                if bars
+                else "",
                 "tests": [(metric, test) for metric in METRICS for test in column.comparisons[metric]],
             }
         )
@@ -319,7 +336,7 @@ def _per_class(
     return found
 
 
-def _run(run: RunRecord, title: str, pictures: Pictures) -> dict[str, Any]:
+def _run(run: RunRecord, title: str, charts: Charts) -> dict[str, Any]:
     env = run.env
     command = list(env.command) if env else []
     if command:
@@ -327,12 +344,12 @@ def _run(run: RunRecord, title: str, pictures: Pictures) -> dict[str, Any]:
         command[0] = "fer-run" if script == "__main__.py" else script  # python -m fer_core is the same
     seconds = env.training_seconds if env else ()
     name = f"{title}, seed {run.seed}"
-    curves = charts.draw_curves(run.history, name, run.result.best.epoch) if run.history else None
+    curves = draw_curves(run.history, f"Learning curves of {name}", run.result.best.epoch) if run.history else None
     facts = ("device", "precision", "deterministic", "threads", "processes", "python", "platform")
     return {
         "run": run,
         "command": shlex.join(command) if command else "not recorded",
-        "curves": pictures.add(f"curves {name}", curves) if curves else "",
+        "curves": charts.add(f"curves {name}", curves) if curves else "",
         "seconds": f"{sum(seconds):,.0f} s" if seconds else "–",
         "versions": ", ".join(f"{key} {of}" for key, of in sorted(env.versions.items())) if env else "",
         "machine": ", ".join(f"{key} {getattr(env, key)}" for key in facts) if env else "",

@@ -11,7 +11,6 @@ from fer_core.statistics.comparison import corrected_t, holm, mcnemar, paired_bo
 from fer_core.statistics.effects import cohens_d, cohens_g, hedges_g
 from fer_core.statistics.intervals import bootstrap_interval, proportion_interval
 from fer_core.statistics.label_errors import LabelErrors, find_label_errors
-from fer_core.statistics.pictures import save_critical_difference, save_reliability
 from fer_core.statistics.ranks import Ranking, friedman_nemenyi
 
 __all__ = [
@@ -33,6 +32,4 @@ __all__ = [
     "paired_bootstrap",
     "proportion_interval",
     "reliability",
-    "save_critical_difference",
-    "save_reliability",
 ]

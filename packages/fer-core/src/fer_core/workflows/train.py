@@ -19,8 +19,8 @@ from fer_core.data.prepare import prepare_data
 from fer_core.engine import Engine
 from fer_core.errors import FerError, one_line
 from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
-from fer_core.files import write_atomically, write_text
-from fer_core.metrics import save_curves
+from fer_core.files import write_text
+from fer_core.plotting.curves import draw_curves
 from fer_core.plugins import load_plugins
 from fer_core.reports.page import REPORT, render_run_report
 from fer_core.runs import folder as run_folder
@@ -173,10 +173,7 @@ def train_and_evaluate(trainer: Trainer, engine: Engine, log: RunLog) -> None:
 
 def _finish(trainer: Trainer, result: Result, seconds: float, speed: float, log: RunLog) -> None:
     folder = trainer.folder
-    write_atomically(
-        folder / "curves.png",
-        lambda partial: save_curves(partial, trainer.history, metric=trainer.config.train.metric),
-    )
+    draw_curves(trainer.history, "Learning curves", result.best.epoch).save(folder / "curves.png")
     _finish_environment(folder, seconds, speed)
     write_text(folder / run_folder.RESULT, result.text())
     write_report(folder, log)

@@ -1,10 +1,7 @@
-"""A picture of what a network sees: faces as they are, and as the two pipelines of a recipe hand them over."""
+"""What a network sees: faces as they are, and as the two pipelines of a recipe prepare them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,28 +9,13 @@ from numpy.typing import NDArray
 
 from fer_core.data.loader import Loader
 from fer_core.data.transforms import Pipeline
+from fer_core.plotting.faces import Sheet
 
 if TYPE_CHECKING:
     from fer_core.data.packs.pack import Pack
 
 DRAWS = 4
 """Epochs of the training pipeline that are shown."""
-
-Picture = NDArray[np.float32]
-"""RGB [H, W, 3] in 0..1."""
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """Rows of pictures.
-
-    Attributes:
-        names: One for each row.
-        rows: Pictures of the faces, row by row.
-    """
-
-    names: list[str]
-    rows: list[list[Picture]]
 
 
 def choose_faces(labels: NDArray[np.int64], rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
@@ -70,7 +52,7 @@ def make_sheet(
         seed: Of the run's transforms.
     """
 
-    def load(pipeline: Pipeline, epoch: int) -> list[Picture]:
+    def load(pipeline: Pipeline, epoch: int) -> list[NDArray[np.float32]]:
         loader = Loader(
             pack,
             rows,
@@ -85,10 +67,10 @@ def make_sheet(
         images = next(iter(loader.epoch(epoch)))["image"]
         if pipeline.views is not None:  # another view in each epoch
             images = images[:, epoch % pipeline.views]
-        pictures: list[Picture] = list(pipeline.show(images).permute(0, 2, 3, 1).numpy())
-        return pictures
+        shown: list[NDArray[np.float32]] = list(pipeline.show(images).permute(0, 2, 3, 1).numpy())
+        return shown
 
-    originals: list[Picture] = []
+    originals: list[NDArray[np.float32]] = []
     for row in rows:
         pixels = pack.images(np.array([row]))[0]
         colour = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
@@ -102,44 +84,3 @@ def _row_name(name: str, pipeline: Pipeline, epoch: int) -> str:
     if pipeline.views is None:
         return name
     return f"{name}\nview {epoch % pipeline.views + 1} of {pipeline.views}"
-
-
-def save_sheet(path: Path, sheet: Sheet, captions: Sequence[str], title: str, note: str) -> None:
-    """Draw a sheet as a PNG.
-
-    Args:
-        path: Where it goes; an existing file is replaced.
-        sheet: The pictures.
-        captions: One for each face.
-        title: Heading.
-        note: Smaller line below it.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    columns, lines = len(captions), len(sheet.rows)
-    margin, head, side = 1.5, 1.0, 1.25
-    width, height = margin + side * max(columns, 3) + 0.1, head + side * lines + 0.1
-    figure = Figure(figsize=(width, height), dpi=150)
-    FigureCanvasAgg(figure)
-    figure.text(0.1 / width, 1 - 0.26 / height, title, fontsize=11, fontweight="bold", va="center")
-    figure.text(0.1 / width, 1 - 0.52 / height, note, fontsize=8, color="#555555", va="center")
-    cell = (0.96 * side / width, 0.96 * side / height)
-    for line, pictures in enumerate(sheet.rows):
-        below = height - head - side * (line + 1)
-        centre = (below + side / 2) / height
-        figure.text((margin - 0.1) / width, centre, sheet.names[line], fontsize=8, ha="right", va="center")
-        for column, picture in enumerate(pictures):
-            left = margin + side * column
-            axes = figure.add_axes((left / width, below / height, *cell))
-            axes.imshow(picture, interpolation="nearest", vmin=0, vmax=1)
-            axes.set_axis_off()
-            if line == 0:
-                size = f"{picture.shape[1]} x {picture.shape[0]}"
-                for text, above in ((captions[column], 0.2), (size, 0.05)):
-                    middle = (left + 0.48 * side) / width
-                    figure.text(middle, (below + side + above) / height, text, fontsize=8, ha="center")
-    figure.savefig(path, format="png")

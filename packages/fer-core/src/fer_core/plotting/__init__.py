@@ -1,0 +1,1 @@
+"""Charts of runs, reports and diagnoses, and sheets of faces: matplotlib, loaded when something is drawn."""
