@@ -33,7 +33,7 @@ for line in sys.stdin:
         trainer.train_step(data)
     else:
         with torch.inference_mode():
-            trainer.task.model.eval()(data["image"])
+            trainer.setup.task.model.eval()(data["image"])
     print(time.process_time() - start, flush=True)
 """
 

@@ -36,7 +36,7 @@ def plain_trainer(name: str, device: str, batch: int, folder: Path) -> Trainer:
     """A trainer with none of our settings: layout, precision and optimizer as torch has them by default."""
     engine = replace(Engine.start(device, "fp32"), channels_last=False)
     trainer = make_trainer(name, engine, batch, folder)
-    for group in trainer.optimizer.param_groups:
+    for group in trainer.setup.optimizer.param_groups:
         group["fused"] = None
     return trainer
 

@@ -46,7 +46,7 @@ class Meter:
 
 def bare_step(trainer: Trainer, batch: Batch) -> Callable[[], None]:
     """Forward, backward, update: nothing else."""
-    task, optimizer, engine = trainer.task.train(), trainer.optimizer, trainer.engine
+    task, optimizer, engine = trainer.setup.task.train(), trainer.setup.optimizer, trainer.setup.engine
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
@@ -60,7 +60,7 @@ def bare_step(trainer: Trainer, batch: Batch) -> Callable[[], None]:
 
 def timm_like_step(trainer: Trainer, batch: Batch) -> Callable[[], None]:
     """What a step of timm's script does besides: images to their layout, meters, a schedule by updates."""
-    network, optimizer, engine = trainer.task.model.train(), trainer.optimizer, trainer.engine
+    network, optimizer, engine = trainer.setup.task.model.train(), trainer.setup.optimizer, trainer.setup.engine
     criterion, losses, updates = torch.nn.CrossEntropyLoss(), Meter(), [0]
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 1_000_000)
 

@@ -73,7 +73,7 @@ class Dumping(Trainer):
 
     def fit(self):
         super().fit()
-        torch.save(self.task.state_dict(), self.folder / f"rank{distributed.rank()}.pt")
+        torch.save(self.setup.task.state_dict(), self.folder / f"rank{distributed.rank()}.pt")
         atexit.register(count_threads, self.folder / f"threads{distributed.rank()}.txt")
 
 def count_threads(file):

@@ -33,11 +33,11 @@ class Greedy(nn.Module):
     [
         (
             {"training": 4},
-            "room for 16 images at once, but for 4: use train.accumulate=4, .*data.batch_size=4$",
+            "out of memory with 16 images at once; 4 fit: use train.accumulate=4, .*data.batch_size=4$",
         ),
-        ({"training": 0}, "no room for 16 images at once, and not for two: use train.recompute"),
-        ({"evaluating": 5}, "no room to evaluate 16 images at once, but 4: use data.eval_batch_size=4"),
-        ({"evaluating": 0}, "no room to evaluate 16 images at once, and not one"),
+        ({"training": 0}, "out of memory with 16 images at once; two do not fit either: use train.recompute"),
+        ({"evaluating": 5}, "out of memory when evaluating 16 images at once; 4 fit: use data.eval_batch_size=4"),
+        ({"evaluating": 0}, "out of memory when evaluating 16 images at once; one does not fit either"),
     ],
 )
 def test_memory_that_is_refused_says_how_many_images_fit(tiny, quick, monkeypatch, most, message) -> None:
@@ -53,7 +53,7 @@ def test_out_of_memory_says_what_would_fit(tiny, quick) -> None:
     quick["data"] = {**quick["data"], "input_size": 2048, "batch_size": 54, "options": {"samples": 90}}
     torch.cuda.set_per_process_memory_fraction(0.03)
     try:
-        with pytest.raises(fer_core.FerError, match=r"has no room for 54 images at once, but for .*accumulate="):
+        with pytest.raises(fer_core.FerError, match=r"out of memory with 54 .* fit: use train.accumulate="):
             fer_core.train("tiny", "bars", device="cuda", show=silent, model={"width": 128}, **quick)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)

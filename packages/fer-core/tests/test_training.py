@@ -267,7 +267,7 @@ def test_a_diverging_loss_ends_in_one_line_and_leaves_the_checkpoint(tiny, quick
     class Poison(Callback):
         def on_step(self, trainer) -> None:
             if trainer.position.step == 7:
-                trainer.task.model.head.weight.data.fill_(float("nan"))
+                trainer.setup.task.model.head.weight.data.fill_(float("nan"))
 
     from fer_core.plugins import Entry, Plugin, load_plugins
 

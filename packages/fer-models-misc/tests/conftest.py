@@ -93,18 +93,18 @@ class Dumping(Trainer):
     def _seed_layers(self, part, passes):
         super()._seed_layers(part, passes)
         if part == 1 and distributed.size() == 1:
-            self.first = {name: buffer.clone() for name, buffer in self.task.named_buffers()}
+            self.first = {name: buffer.clone() for name, buffer in self.setup.task.named_buffers()}
 
     def train_step(self, batch):
         self.first = {}
         super().train_step(batch)
-        for name, buffer in self.task.named_buffers():
+        for name, buffer in self.setup.task.named_buffers():
             if name in self.first:
                 buffer.copy_(self.first[name])
 
     def fit(self):
         super().fit()
-        state = {**self.task.state_dict(), **dict(self.task.loss.named_buffers(prefix="loss"))}
+        state = {**self.setup.task.state_dict(), **dict(self.setup.task.loss.named_buffers(prefix="loss"))}
         equal = [all(map(torch.equal, state.values(), other.values())) for other in distributed.gather(state)]
         torch.save({"state": state, "equal": equal}, self.folder / f"rank{distributed.rank()}.pt")
 

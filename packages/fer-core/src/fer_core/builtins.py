@@ -58,7 +58,7 @@ def fer_transforms() -> dict[str, Ref]:
 def fer_callbacks() -> dict[str, Ref]:
     """Callbacks."""
     return {
-        "progress": "fer_core.training.callbacks:Progress",
+        "progress": "fer_core.training.callbacks:ProgressBar",
         "early_stopping": "fer_core.training.callbacks:EarlyStopping",
         "csv_log": "fer_core.training.callbacks:CSVLog",
         "tensorboard": "fer_core.training.tensorboard:TensorBoard",

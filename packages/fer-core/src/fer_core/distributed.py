@@ -133,3 +133,9 @@ def main_first() -> Iterator[None]:
     yield
     if is_main():
         share(None)
+
+
+def peer_is_gone(error: BaseException) -> bool:
+    """Whether an error of torch says that another process of the run has ended."""
+    marks = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL", "Socket", "timed out")
+    return isinstance(error, RuntimeError) and size() > 1 and any(mark in str(error) for mark in marks)

@@ -120,7 +120,7 @@ class _Bench:
 
     def __init__(self, model: str, trainer: Trainer, batch: int, seconds: float) -> None:
         self.model, self.trainer, self.batch, self.seconds = model, trainer, batch, seconds
-        self.engine, self.network = trainer.engine, trainer.task.model
+        self.engine, self.network = trainer.setup.engine, trainer.setup.task.model
 
     def measure(self) -> Bench:
         trainer, config = self.trainer, self.trainer.config

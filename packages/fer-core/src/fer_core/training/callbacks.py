@@ -16,10 +16,10 @@ from fer_core.files import write_text
 from fer_core.records import Count, Record
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
+    from rich.progress import Progress
 
     from fer_core.metrics import MetricsRow
-    from fer_core.training.trainer import Trainer
+    from fer_core.training.state import Training
 
 PlainState = dict[str, JsonValue]
 
@@ -30,16 +30,16 @@ class Callback:
     `state_dict` is saved with the run and restored on `--resume`; keep it to plain values.
     """
 
-    def on_start(self, trainer: Trainer) -> None:
+    def on_start(self, training: Training) -> None:
         """Training begins, or goes on."""
 
-    def on_step(self, trainer: Trainer) -> None:
-        """An optimizer step was made; `trainer.position` counts it already."""
+    def on_step(self, training: Training) -> None:
+        """An optimizer step was made; `training.position` counts it already."""
 
-    def on_evaluation(self, trainer: Trainer, row: MetricsRow) -> None:
-        """A row of `metrics.jsonl` is complete. Set `trainer.stop` to a reason to end the run here."""
+    def on_evaluation(self, training: Training, row: MetricsRow) -> None:
+        """A row of `metrics.jsonl` is complete. Set `training.stop` to a reason to end the run here."""
 
-    def on_end(self, trainer: Trainer) -> None:
+    def on_end(self, training: Training) -> None:
         """Training ended, also when an error ended it."""
 
     def state_dict(self) -> PlainState:
@@ -81,9 +81,9 @@ class EarlyStopping(Callback):
         self.best: float | None = None
         self.waited = 0
 
-    def on_evaluation(self, trainer: Trainer, row: MetricsRow) -> None:
+    def on_evaluation(self, training: Training, row: MetricsRow) -> None:
         """Count evaluations without improvement."""
-        score = trainer.score(row)
+        score = training.score(row)
         if score is None:
             raise FerError("early_stopping needs a metric, but train.select is last: use train.select=best:val")
         if self.best is None or score > self.best + self.min_delta:
@@ -91,7 +91,7 @@ class EarlyStopping(Callback):
             return
         self.waited += 1
         if self.waited >= self.patience:
-            trainer.stop = f"no better {trainer.config.train.metric} for {self.waited} evaluations"
+            training.stop = f"no better {training.config.train.metric} for {self.waited} evaluations"
 
     def state_dict(self) -> PlainState:
         """Best score and evaluations since."""
@@ -118,48 +118,47 @@ class CSVLog(Callback):
             raise FerError(f"csv_log.file is {file}: give a name such as metrics.csv, which no other file has")
         self.file = file
 
-    def on_evaluation(self, trainer: Trainer, row: MetricsRow) -> None:
+    def on_evaluation(self, training: Training, row: MetricsRow) -> None:
         """Rewrite the file from the history, so that a resumed run has no line twice."""
-        rows = [row.scalars(".") for row in trainer.history]
+        rows = [row.scalars(".") for row in training.history]
         columns = list(dict.fromkeys(key for entry in rows for key in entry))
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        write_text(trainer.folder / self.file, text.getvalue())
+        write_text(training.folder / self.file, text.getvalue())
 
 
-class Progress(Callback):
+class ProgressBar(Callback):
     """A bar within the epoch on a terminal, and a line an evaluation everywhere."""
 
     def __init__(self) -> None:
-        self.bar: Bar | None = None
+        self.bar: Progress | None = None
         self.began = 0.0
         self.first_step = 0
 
-    def on_start(self, trainer: Trainer) -> None:
+    def on_start(self, training: Training) -> None:
         """Open the bar."""
-        self.began, self.first_step = time.monotonic(), trainer.position.step
+        self.began, self.first_step = time.monotonic(), training.position.step
         if sys.stderr.isatty():
             from rich.console import Console
-            from rich.progress import MofNCompleteColumn, TimeRemainingColumn
-            from rich.progress import Progress as Bar
+            from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-            columns = (*Bar.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-            self.bar = Bar(*columns, console=Console(stderr=True), transient=True)
+            columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+            self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
             self.bar.start()
-            self.bar.add_task("training", total=trainer.total_steps, completed=trainer.position.step)
+            self.bar.add_task("training", total=training.total_steps, completed=training.position.step)
 
-    def on_step(self, trainer: Trainer) -> None:
+    def on_step(self, training: Training) -> None:
         """Advance the bar."""
         if self.bar is not None:
-            self.bar.update(self.bar.task_ids[0], completed=trainer.position.step)
+            self.bar.update(self.bar.task_ids[0], completed=training.position.step)
 
-    def on_evaluation(self, trainer: Trainer, row: MetricsRow) -> None:
+    def on_evaluation(self, training: Training, row: MetricsRow) -> None:
         """Print the figures of the evaluation and how long the rest will take."""
-        done = trainer.position.step - self.first_step
-        left = (time.monotonic() - self.began) / max(done, 1) * (trainer.total_steps - trainer.position.step)
-        parts = [f"epoch {row.epoch:g}/{trainer.epochs}"]
+        done = training.position.step - self.first_step
+        left = (time.monotonic() - self.began) / max(done, 1) * (training.total_steps - training.position.step)
+        parts = [f"epoch {row.epoch:g}/{training.epochs}"]
         if "loss" in row.train:
             parts.append(f"loss {row.train['loss']:.4f}")
         parts += [
@@ -168,9 +167,9 @@ class Progress(Callback):
             if "accuracy" in row.part(role)
         ]
         parts.append(f"about {_clock(left)} left" if left >= 1 else "last")
-        trainer.say("  ".join(parts))
+        training.say("  ".join(parts))
 
-    def on_end(self, trainer: Trainer) -> None:
+    def on_end(self, training: Training) -> None:
         """Close the bar."""
         if self.bar is not None:
             self.bar.stop()

@@ -40,7 +40,27 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Setup:
-    """What a trainer is built from."""
+    """What a trainer is built from.
+
+    Attributes:
+        config: The configuration.
+        data: Opened and divided.
+        info: What model and loss know of the task.
+        engine: Where it runs.
+        task: Model and loss, on the device.
+        wrapped: The task as it is called in training: compiled, or sharing gradients with other processes.
+        optimizer: Of the parameters of model and loss.
+        scheduler: Of the learning rate, stepped each epoch or each step (`scheduler.per`).
+        train_loader: Batches of the training part.
+        loaders: Batches of the parts that are evaluated while training.
+        callbacks: By number and name.
+        epochs: Length in epochs, the last of which may be a part.
+        total_steps: Length in optimizer steps.
+        header: Of the weights, but which ones they are.
+        identity: What a state must agree with to be resumed.
+        start: What the weights are before the first step.
+        say: Called with remarks.
+    """
 
     config: Config
     data: PreparedData
@@ -48,12 +68,10 @@ class Setup:
     engine: Engine
     task: Task
     wrapped: torch.nn.Module
-    loss: Loss
     optimizer: Optimizer
     scheduler: LRScheduler
     train_loader: Loader
     loaders: dict[Role, Loader]
-    watched: tuple[Role, ...]
     callbacks: dict[str, Callback]
     epochs: int
     total_steps: int
@@ -113,7 +131,6 @@ def build_setup(
     per_epoch = len(train_loader)
     total_steps = config.train.steps or config.train.epochs * per_epoch
     epochs = -(-total_steps // per_epoch)
-    watched = _watched(config, data)
     return Setup(
         config=config,
         data=data,
@@ -121,14 +138,13 @@ def build_setup(
         engine=engine,
         task=task,
         wrapped=wrapped,
-        loss=loss,
         optimizer=optimizer,
         scheduler=_scheduler(config, optimizer, epochs, total_steps, per_epoch),
         train_loader=train_loader,
         loaders={
-            role: make_loader(data, data.rows(role), config, engine.device, training=False) for role in watched
+            role: make_loader(data, data.rows(role), config, engine.device, training=False)
+            for role in _watched(config, data)
         },
-        watched=watched,
         callbacks={
             f"{number}:{entry.name}": build("callbacks", entry.name, entry.options)
             for number, entry in enumerate(config.callbacks)

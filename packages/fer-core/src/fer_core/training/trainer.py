@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,33 +22,27 @@ from fer_core.runs.records import FORMAT, Best
 from fer_core.runs.state import ADVICE, Envelope, SavedPosition, State, save_state
 from fer_core.training.ema import EMA
 from fer_core.training.guard import LossGuard
+from fer_core.training.memory import out_of_memory, smaller_batch
 from fer_core.training.signals import Signals
+from fer_core.training.state import Position
+from fer_core.types import Progress
 from fer_core.weights import checkpoint
 from fer_core.weights.header import Selection
 
 if TYPE_CHECKING:
+    from fer_core.config import Config
     from fer_core.provenance import Extension
-    from fer_core.training.setup import Setup
+    from fer_core.training.setup import Say, Setup
     from fer_core.types import Batch, Losses, Output, Role
 
-from fer_core.types import Progress
-
 SCALARS = ("accuracy", "mean_class_accuracy", "macro_f1", "cross_entropy")
-
-
-@dataclass
-class Position:
-    """Where training stands: finished epochs, batches done in the current one, optimizer steps in all."""
-
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
 
 
 class Trainer:
     """The `standard` trainer, built from a `Setup`; what it writes goes into `folder`.
 
     Attributes:
+        setup: What is trained, on what and how.
         position: Where training stands.
         history: The rows of `metrics.jsonl`.
         stop: Set to a reason, it ends the run after the current evaluation.
@@ -58,19 +52,9 @@ class Trainer:
 
     def __init__(self, setup: Setup, folder: Path) -> None:
         self.setup = setup
-        self.config = setup.config
-        self.engine = setup.engine
-        self.task = setup.task
-        self.wrapped = setup.wrapped
-        self.optimizer = setup.optimizer
-        self.scheduler = setup.scheduler
         self.folder = folder
-        self.say = setup.say
-        self.epochs = setup.epochs
-        self.total_steps = setup.total_steps
         # What watches a run prints and writes, so it lives in the main process alone.
         self.callbacks = setup.callbacks if distributed.is_main() else {}
-        self.guard = LossGuard(self)
         self.signals = Signals(folder)
         self.position = Position()
         self.history: list[MetricsRow] = []
@@ -80,9 +64,31 @@ class Trainer:
         self.versions = setup.identity.versions
         self.sums: dict[str, Tensor] = {}
         self.learning_rate = 0.0
-        self.ema = EMA(self.task.model) if self.config.train.ema is not None else None
-        self.task.train()
-        self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.ema = EMA(setup.task.model) if self.config.train.ema is not None else None
+        ids = setup.data.dataset.table["id"].tolist()
+        self.guard = LossGuard(self, ids, waits=setup.engine.device.type != "cpu")
+        setup.task.train()
+        self.parameters = [p for group in setup.optimizer.param_groups for p in group["params"]]
+
+    @property
+    def config(self) -> Config:
+        """Configuration of the run."""
+        return self.setup.config
+
+    @property
+    def epochs(self) -> int:
+        """Length in epochs, the last of which may be a part."""
+        return self.setup.epochs
+
+    @property
+    def total_steps(self) -> int:
+        """Length in optimizer steps."""
+        return self.setup.total_steps
+
+    @property
+    def say(self) -> Say:
+        """Called with lines for the log."""
+        return self.setup.say
 
     def fit(self) -> None:
         """Train to the end, from wherever `load_state` left off, and write `last` and `best` weights.
@@ -96,7 +102,13 @@ class Trainer:
             while self.stop is None and self.position.step < self.total_steps:
                 self._epoch()
         except BaseException as error:
-            self.guard.explain(error)
+            if out_of_memory(error):
+                raise smaller_batch(self.setup, self.progress()) from error
+            if distributed.peer_is_gone(error):
+                raise FerError(
+                    f"process {distributed.rank()} of {distributed.size()} lost another one, which ended first: "
+                    f"see what that one printed, then resume with --resume {self.folder}"
+                ) from error
             raise
         finally:
             for callback in self.callbacks.values():
@@ -110,7 +122,7 @@ class Trainer:
 
     def _epoch(self) -> None:
         for batch in self.setup.train_loader.epoch(self.position.epoch, start=self.position.batch):
-            self.train_step(self.engine.place(batch))
+            self.train_step(self.setup.engine.place(batch))
             if self.position.step >= self.total_steps or self.position.batch == len(self.setup.train_loader):
                 break
             self._heed_signals()
@@ -120,10 +132,10 @@ class Trainer:
                 self._save_state()
             if self.stop is not None:
                 return
-        distributed.share_buffers(self.task)
-        self.setup.loss.after_epoch(self._scan, self.progress())
+        distributed.share_buffers(self.setup.task)
+        self.setup.task.loss.after_epoch(self._scan, self.progress())
         if self.config.scheduler.per == "epoch":
-            self.scheduler.step()
+            self.setup.scheduler.step()
         if self.position.batch == len(self.setup.train_loader):
             self.position.epoch, self.position.batch = self.position.epoch + 1, 0
         self._evaluate()
@@ -133,41 +145,42 @@ class Trainer:
 
     def train_step(self, batch: Batch) -> None:
         """One optimizer step over a placed batch, in parts where the batch is to be accumulated."""
-        if not (self.task.training and self.task.model.training):  # asking every module takes milliseconds
-            self.task.train()
-        progress = self.progress()
-        micro_batches = _split(batch, self.config.train.accumulate)
+        setup = self.setup
+        if not (setup.task.training and setup.task.model.training):  # asking every module takes milliseconds
+            setup.task.train()
+        config, progress = self.config.train, self.progress()
+        micro_batches = _split(batch, config.accumulate)
         passes = 0
 
         def closure() -> Losses:
             nonlocal passes
-            self.optimizer.zero_grad(set_to_none=True)
+            setup.optimizer.zero_grad(set_to_none=True)
             noted: Losses = {}
             for part, micro in enumerate(micro_batches):
                 self._seed_layers(part, passes)
-                with self.engine.accumulating(self.wrapped, last=micro is micro_batches[-1]):
-                    with self.engine.autocast():
-                        losses: Losses = self.wrapped(micro, progress)
-                    self.engine.backward(losses["loss"] / len(micro_batches))
+                with setup.engine.accumulating(setup.wrapped, last=micro is micro_batches[-1]):
+                    with setup.engine.autocast():
+                        losses: Losses = setup.wrapped(micro, progress)
+                    setup.engine.backward(losses["loss"] / len(micro_batches))
                 _note(noted, losses, micro)
             passes += 1
-            # A loss that is no number is none of the scale's doing, so the guard looks at it in either case.
-            kept = self.engine.unscale(self.optimizer)
+            # A non-finite loss is not caused by loss scaling, so the guard looks at it in either case.
+            kept = setup.engine.unscale(setup.optimizer)
             if self.guard.rejects(noted, batch) or not kept:
                 # Optimizers leave alone what has no gradient, so this update does not happen.
-                self.optimizer.zero_grad(set_to_none=True)
+                setup.optimizer.zero_grad(set_to_none=True)
                 return noted | {"skipped": torch.tensor(1.0)}
-            if self.config.train.clip_norm is not None:
-                nn.utils.clip_grad_norm_(self.parameters, self.config.train.clip_norm)
+            if config.clip_norm is not None:
+                nn.utils.clip_grad_norm_(self.parameters, config.clip_norm)
             return noted
 
-        self.learning_rate = self.optimizer.param_groups[0]["lr"]
-        noted: Any = self.optimizer.step(closure)  # type: ignore[arg-type]  # torch types the closure as float
+        self.learning_rate = setup.optimizer.param_groups[0]["lr"]
+        noted: Any = setup.optimizer.step(closure)  # type: ignore[arg-type]  # torch types the closure as float
         self._count(noted)
         if self.config.scheduler.per == "step":
-            self.scheduler.step()
-        if self.ema is not None and self.config.train.ema is not None:
-            self.ema.update(self.task.model, self.config.train.ema)
+            setup.scheduler.step()
+        if self.ema is not None and config.ema is not None:
+            self.ema.update(setup.task.model, config.ema)
         self.position.batch += 1
         self.position.step += 1
         for callback in self.callbacks.values():
@@ -201,21 +214,21 @@ class Trainer:
 
     @torch.no_grad()
     def _scan(self) -> Iterator[tuple[Batch, Output]]:
-        self.task.eval()
+        self.setup.task.eval()
         # Epochs beyond the last are never trained on, so this pass has an augmentation of its own.
         # Each process runs its share of every batch; what a loss sums up, it sums by `distributed.all_sum`.
         for batch in self.setup.train_loader.epoch(self.epochs + self.position.epoch):
             # In the parts of training: they fit into memory, and round as the shares of several processes do.
-            for micro in _split(self.engine.place(batch), self.config.train.accumulate):
-                with self.engine.autocast():
-                    output: Output = self.task.model(micro["image"])
+            for micro in _split(self.setup.engine.place(batch), self.config.train.accumulate):
+                with self.setup.engine.autocast():
+                    output: Output = self.setup.task.model(micro["image"])
                 yield micro, output
 
     def _evaluate(self) -> None:
         train = self._train_means()
         with self._averaged():
-            distributed.share_buffers(self.task.model)
-            measured = {role: self._measure(role) for role in self.setup.watched}
+            distributed.share_buffers(self.setup.task.model)
+            measured = {role: self._measure(role) for role in self.setup.loaders}
             row = MetricsRow(
                 epoch=self._epochs_done(),
                 step=self.position.step,
@@ -251,27 +264,27 @@ class Trainer:
         return means | ({"skipped_steps": skipped / distributed.size()} if skipped else {})
 
     def _measure(self, role: Role) -> dict[str, float]:
-        found = predict(self.task.model, self.setup.loaders[role], self.engine)
+        found = predict(self.setup.task.model, self.setup.loaders[role], self.setup.engine)
         metrics = compute_metrics(found.labels, found.probabilities, self.setup.info.classes)
         return {name: metrics.value(name) for name in SCALARS}
 
     def score(self, row: MetricsRow) -> float | None:
-        """The selection metric of a row, None when the last epoch is taken."""
+        """The selection metric of a row; None where the last epoch is taken."""
         if self.config.train.select == "last":
             return None
         role = self.config.train.select.removeprefix("best:")
         return row.part(role)[self.config.train.metric]
 
     def _averaged(self) -> AbstractContextManager[Any]:
-        return nullcontext() if self.ema is None else self.ema.applied(self.task.model)
+        return nullcontext() if self.ema is None else self.ema.applied(self.setup.task.model)
 
     def _save_product(self, name: str, row: MetricsRow) -> None:
         if not distributed.is_main():
             return
-        metrics = {role: row.part(role) for role in self.setup.watched}
+        metrics = {role: row.part(role) for role in self.setup.loaders}
         selection = Selection(select=self.config.train.select, epoch=row.epoch, step=row.step, metrics=metrics)
         header = self.setup.header.model_copy(update={"selection": selection})
-        checkpoint.save_weights(self.folder / name, self.task.model.state_dict(), header)
+        checkpoint.save_weights(self.folder / name, self.setup.task.model.state_dict(), header)
 
     def _save_state(self) -> None:
         self.guard.check_all()
@@ -292,10 +305,10 @@ class Trainer:
         state = State(
             envelope,
             sums=sums,
-            scaler=self.engine.scaler.state_dict(),
-            task=self.task.state_dict(),
-            optimizer=self.optimizer.state_dict(),
-            scheduler=self.scheduler.state_dict(),
+            scaler=self.setup.engine.scaler.state_dict(),
+            task=self.setup.task.state_dict(),
+            optimizer=self.setup.optimizer.state_dict(),
+            scheduler=self.setup.scheduler.state_dict(),
             ema={} if self.ema is None else self.ema.state_dict(),
             callbacks={name: callback.state_dict() for name, callback in self.callbacks.items()},
         )
@@ -315,11 +328,11 @@ class Trainer:
         self.extended, self.versions = envelope.extended, envelope.identity.versions
         share = 1.0 if distributed.is_main() else 0.0
         try:
-            self.sums = {name: value.to(self.engine.device) * share for name, value in state.sums.items()}
-            self.engine.scaler.load_state_dict(state.scaler)
-            self.task.load_state_dict(state.task)
-            self.optimizer.load_state_dict(state.optimizer)
-            self.scheduler.load_state_dict(state.scheduler)
+            self.sums = {name: value.to(self.setup.engine.device) * share for name, value in state.sums.items()}
+            self.setup.engine.scaler.load_state_dict(state.scaler)
+            self.setup.task.load_state_dict(state.task)
+            self.setup.optimizer.load_state_dict(state.optimizer)
+            self.setup.scheduler.load_state_dict(state.scheduler)
             if self.ema is not None:
                 self.ema.load_state_dict(state.ema)
             for name, callback in self.callbacks.items():

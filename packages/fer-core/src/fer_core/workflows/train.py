@@ -146,7 +146,7 @@ def introduce(trainer: Trainer, log: RunLog) -> None:
     setup, config = trainer.setup, trainer.config
     sizes = ", ".join(f"{role} {len(setup.data.rows(role)):,}" for role in ("train", "val", "test"))
     parameters = sum(parameter.numel() for parameter in setup.task.model.parameters())
-    engine = trainer.engine
+    engine = setup.engine
     log(f"model    {config.model.name}, {parameters:,} parameters, input {config.data.input_size} pixels")
     log(f"data     {config.data.name}, {setup.data.split.protocol}: {sizes}; {len(setup.info.classes)} classes")
     processes = f"{distributed.size()} processes, " if distributed.size() > 1 else ""

@@ -1,0 +1,59 @@
+"""Where a training stands, and what callbacks and the guard see of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from fer_core.config import Config
+    from fer_core.metrics import MetricsRow
+
+
+@dataclass
+class Position:
+    """Where training stands: finished epochs, batches done in the current one, optimizer steps in all."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+
+
+class Training(Protocol):
+    """A training as those see it who watch it.
+
+    Attributes:
+        position: Where it stands.
+        history: The rows of `metrics.jsonl`.
+        stop: Set to a reason, it ends the run after the current evaluation.
+    """
+
+    position: Position
+    history: list[MetricsRow]
+    stop: str | None
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the run."""
+
+    @property
+    def config(self) -> Config:
+        """Configuration of the run."""
+
+    @property
+    def epochs(self) -> int:
+        """Length in epochs, the last of which may be a part."""
+
+    @property
+    def total_steps(self) -> int:
+        """Length in optimizer steps."""
+
+    @property
+    def say(self) -> Callable[[str], None]:
+        """Called with lines for the log."""
+
+    def score(self, row: MetricsRow) -> float | None:
+        """The selection metric of a row; None where the last epoch is taken."""
