@@ -128,5 +128,5 @@ def test_weights_that_are_not_finite_never_give_a_label(weights, value):
     assert "face.png" in done.output
     network = Network.load(path, Engine.start("cpu"), fast=True)
     assert network.classes == CLASSES
-    with pytest.raises(FerError, match="array 0"):
+    with pytest.raises(FerError, match="image 0"):
         fer_core.Predictor(path, "cpu").probabilities([np.zeros((16, 16, 3), np.uint8)])

@@ -13,13 +13,18 @@ from typing import TYPE_CHECKING, Any
 from fer_core import distributed, registry
 from fer_core.components import build
 from fer_core.config import resolve_config
+from fer_core.config.schema import Data
 from fer_core.data.open import check_dataset
+from fer_core.data.open import open_dataset as open_data_files
+from fer_core.data.torch_dataset import OpenedDataset
+from fer_core.data.transforms import build_pipeline
 from fer_core.data.union import find_dataset
 from fer_core.diagnosis.diagnose import Diagnosis
 from fer_core.errors import FerError
 from fer_core.evaluation.calibrate import calibrate_run
 from fer_core.evaluation.evaluate import Evaluation
-from fer_core.inference import Predictor, inference_form
+from fer_core.inference import Predictor, TrainedModel, inference_form, load_trained
+from fer_core.preprocessing import Preprocessing
 from fer_core.refs import resolve
 from fer_core.runs import folder as run_folder
 from fer_core.runs.reading import read_result
@@ -38,6 +43,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from fer_core.config import Resolved
+    from fer_core.config.schema import TransformItem
+    from fer_core.data.transforms import Pipeline
     from fer_core.losses import Loss
     from fer_core.provenance import Calibration
 
@@ -48,11 +55,16 @@ __all__ = [
     "convert_upstream",
     "create_loss",
     "create_model",
+    "create_transform",
     "diagnose",
     "evaluate",
     "extend",
     "import_weights",
     "inference_form",
+    "list_datasets",
+    "list_models",
+    "load_model",
+    "open_dataset",
     "resume",
     "train",
 ]
@@ -103,6 +115,72 @@ def create_model(
     if places:
         load_backbones(model, spec.name, [os.fspath(place) for place in places], lambda line: None)
     return model
+
+
+def create_transform(
+    items: Sequence[TransformItem] | None = None,
+    *,
+    input_size: int = 224,
+    preprocessing: Preprocessing | None = None,
+) -> Pipeline:
+    """Transforms by name, as one function from images to the input of a model.
+
+    `transform(image)` takes a PIL image, an array or a tensor, or a list of these, and gives float32 [3, H, W] or
+    [N, 3, H, W]. Transforms that draw random numbers follow `torch.manual_seed`.
+
+    Args:
+        items: As in a configuration: `["resize", {"horizontal_flip": {"p": 0.5}}, "normalize"]`; by default
+            `["resize", "normalize"]`.
+        input_size: Height and width of the result in pixels, where `preprocessing` is not given.
+        preprocessing: What the model reads, such as `load_model(...).preprocessing`; by default RGB, normalised
+            with ImageNet's mean and standard deviation.
+
+    Raises:
+        FerError: Unknown transform or option, or an order that makes no sense.
+    """
+    contract = preprocessing or Preprocessing.from_config(Data(name="none", input_size=input_size))
+    return build_pipeline(contract, items)
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Sorted names of the installed models that a pattern fits, by name or alias: `list_models("*poster*")`."""
+    return registry.matching("models", pattern)
+
+
+def list_datasets(pattern: str = "*") -> list[str]:
+    """Sorted names of the installed datasets that a pattern fits, as `list_models`."""
+    return registry.matching("datasets", pattern)
+
+
+def open_dataset(name: str, root: str | Path | None = None, **options: Any) -> OpenedDataset:
+    """Open a dataset: its table, its pixels, and with `.as_torch(split)` its parts for a `DataLoader`.
+
+    Args:
+        name: Name of a dataset, or of several as `a+b`.
+        root: Its folder; else `$FER_DATA/NAME`, else `./data/NAME`. Of several, `a=DIR1,b=DIR2`.
+        **options: The dataset's own options, as in `data.options` of a configuration.
+
+    Raises:
+        FerError: Unknown dataset or option, no folder, or data that the dataset cannot read.
+    """
+    return OpenedDataset(*open_data_files(name, None if root is None else Path(root), options))
+
+
+def load_model(weights: str | Path, *, device: str = "auto") -> TrainedModel:
+    """A trained model as a module in eval mode, for a loop of your own.
+
+    `model(images)` takes float32 [N, 3, H, W] as `model.transform(...)` makes them, and returns logits float32
+    [N, C], calibrated where the weights are; class i is `model.classes[i]`. `model.network` is the model of the
+    family, with its further outputs; `model.preprocessing` is what `open_dataset(...).as_torch` takes.
+
+    Args:
+        weights: A `.safetensors` file, a run folder, `FOLDER/latest`, `FOLDER/best` or an address.
+        device: `auto`, or the name of a device.
+
+    Raises:
+        FerError: The file is unusable, or its model is not installed.
+    """
+    return load_trained(weights, device)
 
 
 def create_loss(

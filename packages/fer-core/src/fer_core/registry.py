@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +19,42 @@ from fer_core.types import bare
 if TYPE_CHECKING:
     from fer_core.provenance import Component
 
-__all__ = ["KINDS", "check_kind", "entry", "factory", "find", "known", "names", "recorded", "singular", "suspects"]
+__all__ = [
+    "KINDS",
+    "check_kind",
+    "entry",
+    "factory",
+    "find",
+    "known",
+    "matching",
+    "names",
+    "recorded",
+    "singular",
+    "suspects",
+]
 
 
 def names(kind: str) -> tuple[str, ...]:
     """Names of one kind, in the order of plugins, the core's first; qualified where several claim a name."""
     entries = load_plugins().entries[check_kind(kind)]
     return tuple(load_plugins().canonical(kind, e.qualified) for claims in entries.values() for e in claims)
+
+
+def matching(kind: str, pattern: str) -> list[str]:
+    """Sorted names of one kind that `pattern` fits, by name or alias: `*`, `?` and `[...]` as in a shell.
+
+    Case, `-` and `_` do not count.
+    """
+    pieces = re.split(r"(\[[^]]*\])", pattern.casefold())  # in brackets `-` is a range
+    wanted = "".join(piece if piece.startswith("[") else normalize(piece) for piece in pieces)
+    plugins = load_plugins()
+    entries = [entry for claims in plugins.entries[check_kind(kind)].values() for entry in claims]
+    found = {
+        plugins.canonical(kind, entry.qualified)
+        for entry in entries
+        if any(fnmatchcase(normalize(name), wanted) for name in (*entry.names, entry.qualified))
+    }
+    return sorted(found)
 
 
 def find(kind: str, name: str) -> Any:

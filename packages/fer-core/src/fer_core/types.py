@@ -9,6 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
+from fer_core.errors import FerError
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -250,6 +252,12 @@ class ClassChanges:
     left_out: Mapping[str, int]
 
 
+_NO_TORCH_DATASET = (
+    "the dataset {name} is a table and a reader of files, not a torch dataset: give a DataLoader "
+    'fer_core.open_dataset("{name}").as_torch("train", train=True), or use dataset.table and dataset.read(row)'
+)
+
+
 class FERDataset(ABC):
     """A table of samples and a reader of their pixels.
 
@@ -296,6 +304,14 @@ class FERDataset(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """sha256 over the sorted (id, label, sha256 of the pixel source) of every row (`make_fingerprint`)."""
+
+    def __len__(self) -> int:
+        """Raises FerError: this is where torch's `DataLoader` begins, and samples differ in size."""
+        raise FerError(_NO_TORCH_DATASET.format(name=self.name))
+
+    def __getitem__(self, row: int) -> object:
+        """Raises FerError, as `len` does; `read` gives the pixels of a row."""
+        raise FerError(_NO_TORCH_DATASET.format(name=self.name))
 
     @property
     def parts(self) -> tuple[FERDataset, ...]:

@@ -105,6 +105,21 @@ def decode_image(path: Path, *, keep_grey: bool = False) -> Pixels:
     return pixels if keep_grey or pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
 
 
+def convert_image(image: Image.Image, name: str) -> Pixels:
+    """Pixels of an opened PIL image, by the rules above: uint8 RGB [H, W, 3], or [H, W, 1] of a grey one.
+
+    Raises:
+        FerError: Its pixels cannot be read, or their range is unknown; the message calls it `name`.
+    """
+    try:
+        return _upright(image)
+    except _Unfit as error:
+        reason, advice = error.reason, error.advice
+    except Exception as error:  # pixels may be decoded only now, and decoders raise anything
+        reason, advice = _words(error), _REPLACE
+    raise FerError(f"cannot read {name}: {reason}: {advice}")
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """Width and height of an image as stored, without decoding it. Raises FerError as `decode_image`."""
     return _read(path, lambda image: image.size)

@@ -17,7 +17,6 @@ from weakref import WeakSet
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
@@ -25,6 +24,7 @@ from fer_core.data.packs.pack import Pack
 from fer_core.data.random import SampleRandom, derive_seed
 from fer_core.data.samplers import Sampler
 from fer_core.data.transforms import Pipeline
+from fer_core.data.transforms.pipeline import as_picture
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Loader:
         rows = np.asarray(rows, dtype=np.int64)
         self._rows = rows if sampler is not None else rows[process[0] :: process[1]]
         self._labels = torch.from_numpy(np.array(labels, dtype=np.int64)[self._rows])
-        self._distributions = None if votes is None else _normalise(votes[self._rows], self._rows)
+        self._distributions = None if votes is None else normalise_votes(votes[self._rows], self._rows)
         self._batch_size, self._seed = batch_size, seed
         self._device = torch.device(device)
         self._workers = max((os.cpu_count() or 1) - 1, 1) if workers == "auto" else workers
@@ -255,10 +255,7 @@ class Loader:
         """Labels of a batch, int64 [n]: those of the table, or drawn from the votes."""
         if not self._draw_labels or self._distributions is None:
             return self._labels[positions]
-        shares = self._distributions[positions].double().cumsum(1)
-        # Random numbers of their own: what is drawn for the images stays the same.
-        numbers = SampleRandom(derive_seed(self._seed, 1), epoch, streams).uniform().double()
-        return (shares <= numbers * shares[:, -1:]).sum(1)
+        return draw_labels(self._distributions[positions], self._seed, epoch, streams)
 
     def _batch(self, images: Tensor, positions: Positions, labels: Tensor) -> Batch:
         if self._sampler is not None and images.dim() == 5:
@@ -304,9 +301,7 @@ class _Images(Dataset["Tensor | FerError"]):
             pixels = self._pack.images(np.array([row]))[0]
         except FerError as error:
             return error
-        if pixels.shape[-1] == 1:
-            pixels = np.repeat(pixels, 3, axis=-1)
-        return self._pipeline.image(Image.fromarray(pixels), SampleRandom(self._seed, epoch, np.array([stream])))
+        return self._pipeline.image(as_picture(pixels), SampleRandom(self._seed, epoch, np.array([stream])))
 
 
 def _collate(images: list[Tensor | FerError]) -> Tensor | FerError:
@@ -338,7 +333,23 @@ def _streams(rows: NDArray[np.int64]) -> Streams:
     return streams
 
 
-def _normalise(votes: NDArray[np.floating], rows: NDArray[np.int64]) -> Tensor:
+def draw_labels(distributions: Tensor, seed: int, epoch: int, streams: Streams) -> Tensor:
+    """Labels of a visit drawn from votes, int64 [n].
+
+    Args:
+        distributions: Shares of the votes, [n, K].
+        seed: Of the loader.
+        epoch: 0-based.
+        streams: Number of each sample's random stream, [n].
+    """
+    shares = distributions.double().cumsum(1)
+    # Random numbers of their own: what is drawn for the images stays the same.
+    numbers = SampleRandom(derive_seed(seed, 1), epoch, streams).uniform().double()
+    return (shares <= numbers * shares[:, -1:]).sum(1)
+
+
+def normalise_votes(votes: NDArray[np.floating], rows: NDArray[np.int64]) -> Tensor:
+    """Votes as distributions that sum to 1, float32 [n, K]; `rows` names the samples in messages."""
     counts = np.asarray(votes, dtype=np.float64)
     totals = counts.sum(axis=1, keepdims=True)
     bad = np.flatnonzero(~(totals[:, 0] > 0))

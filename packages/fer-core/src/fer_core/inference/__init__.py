@@ -1,6 +1,15 @@
 """Putting a trained model to work on new pictures."""
 
 from fer_core.inference.fuse import inference_form
-from fer_core.inference.predictor import Face, Failed, Predictor
+from fer_core.inference.predictor import Face, Faces, Failed, Predictor
+from fer_core.inference.trained import TrainedModel, load_trained
 
-__all__ = ["Face", "Failed", "Predictor", "inference_form"]
+__all__ = [
+    "Face",
+    "Faces",
+    "Failed",
+    "Predictor",
+    "TrainedModel",
+    "inference_form",
+    "load_trained",
+]

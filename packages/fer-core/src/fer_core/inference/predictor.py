@@ -19,6 +19,7 @@ from fer_core.inference.sources import Source, read_images
 from fer_core.runs.resolve import resolve_weights
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
 BATCH = 64
@@ -32,6 +33,21 @@ class Face:
     label: str
     probability: float
     probabilities: dict[str, float]
+
+
+class Faces(list[Face]):
+    """Faces in the order of their sources."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per face: `source`, `label`, `probability`, and `p_CLASS` for every class."""
+        import pandas as pd
+
+        rows = [
+            {"source": face.source, "label": face.label, "probability": face.probability}
+            | {f"p_{name}": value for name, value in face.probabilities.items()}
+            for face in self
+        ]
+        return pd.DataFrame(rows)
 
 
 @dataclass(frozen=True)
@@ -59,13 +75,17 @@ class Predictor:
         weights = resolve_weights(checkpoint).path
         self.network = Network.load(weights, Engine.start(device, precision), fast=True)
 
-    def __call__(self, *sources: Source) -> list[Face]:
-        """Faces of image files, folders of them (searched recursively, sorted), or RGB arrays uint8 [H, W, 3].
+    def __call__(self, *sources: Source) -> Faces:
+        """The faces of image files, of folders (searched recursively, sorted) and of images in memory.
+
+        Args:
+            *sources: Paths; PIL images; arrays [H, W, 3], [H, W] or [N, H, W, 3]; tensors [3, H, W], [H, W] or
+                [N, 3, H, W]; or lists of these. Arrays and tensors are RGB or grey, uint8 or floats in 0..1.
 
         Raises:
-            FerError: A source is missing, holds no image, or cannot be decoded.
+            FerError: A source is missing, holds no image, cannot be decoded, or has values out of range.
         """
-        return list(self.stream(sources))
+        return Faces(self.stream(sources))
 
     def stream(self, sources: Iterable[Source]) -> Iterator[Face]:
         """As calling, but one face after the other, so that a large folder needs little memory."""
@@ -97,13 +117,18 @@ class Predictor:
         """Class names, in the order of the probabilities."""
         return self.network.classes
 
-    def probabilities(self, faces: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
-        """Probabilities float32 [N, C] of RGB faces, uint8 [H, W, 3], sizes may differ.
+    def probabilities(self, faces: Source) -> torch.Tensor:
+        """Probabilities float32 [N, C] of the images that calling takes, as one tensor.
 
         Raises:
-            FerError: One is not finite.
+            FerError: As calling.
         """
-        return self._predict(faces, [f"array {number}" for number in range(len(faces))])
+        rows = [list(face.probabilities.values()) for face in self(faces)]
+        return torch.tensor(rows, dtype=torch.float32)
+
+    def __repr__(self) -> str:
+        network = self.network
+        return f"Predictor({str(network.checkpoint)!r}: {network.header.model.name}, {len(self.classes)} classes)"
 
     @torch.inference_mode()
     def _predict(self, faces: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> torch.Tensor:

@@ -1,19 +1,19 @@
-"""What is predicted on: image files, folders of them, and arrays."""
+"""What is predicted on: image files, folders of them, and images in memory."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fer_core.data.images import SUFFIXES, decode_image, is_image
+from fer_core.data.images import SUFFIXES, Pixels, decode_image, is_image
+from fer_core.data.pixels import Picture, to_pixels
 from fer_core.errors import FerError
 from fer_core.runs import folder as run_folder
 
-Source = str | Path | NDArray[np.uint8]
+Source: TypeAlias = str | Path | Picture | Sequence["Source"]
+"""An image file, a folder of them, an image in memory (`fer_core.data.pixels`), or a list of these."""
 
 
 def find_images(place: str | Path) -> list[Path]:
@@ -36,22 +36,32 @@ def find_images(place: str | Path) -> list[Path]:
     return found
 
 
-def read_images(sources: Iterable[Source]) -> Iterator[tuple[str, NDArray[np.uint8] | FerError]]:
-    """Name and pixels, RGB uint8 [H, W, 3], of every image; where one cannot be read the error in their place.
+def read_images(sources: Iterable[Source]) -> Iterator[tuple[str, Pixels | FerError]]:
+    """Name and pixels, uint8 RGB [H, W, 3] or grey [H, W, 1], of every image of the sources, in their order.
+
+    An image file that cannot be read gives the error in place of its pixels.
 
     Raises:
-        FerError: As `find_images`, or an array of another shape.
+        FerError: As `find_images` and `to_pixels`: a source is not an image.
     """
-    for number, source in enumerate(sources):
-        if isinstance(source, np.ndarray):
-            if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3:
-                raise FerError(
-                    f"array {number} is {source.dtype} {source.shape}: pass uint8 RGB of shape [H, W, 3]"
-                )
-            yield f"array {number}", source
+    for number, source in enumerate(_flat(sources)):
+        if isinstance(source, str | Path):
+            for path in find_images(source):
+                try:
+                    yield str(path), decode_image(path)
+                except FerError as error:
+                    yield str(path), error
             continue
-        for path in find_images(source):
-            try:
-                yield str(path), decode_image(path)
-            except FerError as error:
-                yield str(path), error
+        name = f"image {number}"
+        faces = to_pixels(source, name)
+        names = [name] if len(faces) == 1 else [f"{name}[{place}]" for place in range(len(faces))]
+        yield from zip(names, faces, strict=True)
+
+
+def _flat(sources: Iterable[Source]) -> Iterator[object]:
+    """Sources one by one, those in lists among them."""
+    for source in sources:
+        if isinstance(source, list | tuple):
+            yield from _flat(source)
+        else:
+            yield source

@@ -13,6 +13,8 @@ from torch import Tensor
 from fer_core.components import Origin
 from fer_core.preprocessing import Preprocessing
 from fer_core.config.schema import TransformItem
+from fer_core.data.pixels import Picture as PixelSource
+from fer_core.data.pixels import to_pixels
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms.base import Picture, Transform, Views, to_tensor
 from fer_core.data.transforms.compose import build_transform
@@ -35,6 +37,42 @@ class Pipeline:
         self._reverses = preprocessing.color == "bgr"
         self._head = 1 + next(i for i, transform in enumerate(transforms) if transform.sizes)
         self.views = next((transform.count for transform in transforms if isinstance(transform, Views)), None)
+
+    @torch.no_grad()
+    def __call__(self, images: PixelSource | Sequence[PixelSource], rng: SampleRandom | None = None) -> Tensor:
+        """One image or several as the model's input.
+
+        Args:
+            images: A PIL image, an array [H, W, 3], [H, W] or [N, H, W, 3], a tensor [3, H, W], [H, W] or
+                [N, 3, H, W]; RGB or grey, uint8 or floats in 0..1. Or a list of these, of any sizes.
+            rng: Streams of the N images. None: transforms that draw follow `torch.manual_seed`, as torchvision's
+                do; evaluation transforms draw nothing.
+
+        Returns:
+            float32 [3, H, W] for one image, [N, 3, H, W] for several; [V, 3, H, W] and [N, V, 3, H, W] where the
+            pipeline makes V views. On the device of a uint8 tensor [N, C, H, W], else on the CPU.
+
+        Raises:
+            FerError: `images` is none of these, or has values out of range.
+        """
+        several = isinstance(images, list | tuple) or getattr(images, "ndim", 3) == 4
+        batched = self.preprocessing.pipeline == "batched"
+        if batched and isinstance(images, Tensor) and images.dtype == torch.uint8 and images.dim() == 4:
+            if images.shape[1] in (1, 3) and images.numel():
+                return self.batch(images, rng or _fresh(len(images)))
+        group = images if isinstance(images, list | tuple) else [images]
+        faces = [face for number, item in enumerate(group) for face in to_pixels(item, f"image {number}")]
+        if not faces:
+            raise FerError("there is no image to transform: the list is empty")
+        rng = rng or _fresh(len(faces))
+        if batched:
+            made = self.batch(faces, rng)
+        else:
+            rows = [torch.tensor([row]) for row in range(len(faces))]
+            made = torch.stack(
+                [self.image(as_picture(face), rng.select(row)) for face, row in zip(faces, rows, strict=True)]
+            )
+        return made if several else made[0]
 
     def image(self, image: Image.Image, rng: SampleRandom) -> Tensor:
         """A PIL picture as the papers' code transforms it; `rng` is a stream of one sample.
@@ -94,6 +132,16 @@ class Pipeline:
         """One picture [H, W, C] as a batch [1, C, H, W] in channels-last order, which resizes fastest."""
         tensor = pixels if isinstance(pixels, Tensor) else torch.from_numpy(np.ascontiguousarray(pixels))
         return (tensor.flip(-1) if self._reverses else tensor).permute(2, 0, 1)[None]
+
+
+def _fresh(count: int) -> SampleRandom:
+    """Streams for images that belong to no run, from torch's generator."""
+    return SampleRandom(int(torch.randint(1 << 62, ())), 0, np.arange(count))
+
+
+def as_picture(pixels: NDArray[np.uint8]) -> Image.Image:
+    """Pixels uint8 [H, W, 3] or [H, W, 1] as a PIL RGB image."""
+    return Image.fromarray(np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels)
 
 
 def build_pipeline(

@@ -1,0 +1,63 @@
+"""A weight file as a module of torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from fer_core.data.transforms import build_pipeline
+from fer_core.engine import Engine
+from fer_core.inference.predict import logits_of
+from fer_core.runs.resolve import resolve_weights
+from fer_core.weights.checkpoint import build_from_checkpoint
+
+if TYPE_CHECKING:
+    from fer_core.weights.header import Header
+
+
+class TrainedModel(nn.Module):
+    """A trained model. Calling it gives logits; `softmax` of them are calibrated where the weights are.
+
+    Args:
+        network: The model of the family, whose `forward` returns a dict with `logits`.
+        header: Of the weight file.
+
+    Attributes:
+        network: That model; for its further outputs, and to train on.
+        classes: Class names, in the order of the logits.
+        preprocessing: What the model reads: size, mean, standard deviation, channel order and transforms.
+        transform: Makes that of an image or several: `model(model.transform([image]))`.
+        temperature: What the logits of `network` are divided by; 1 where the weights are not calibrated.
+    """
+
+    def __init__(self, network: nn.Module, header: Header) -> None:
+        super().__init__()
+        self.network = network
+        self.name = header.model.name
+        self.classes = header.classes
+        self.preprocessing = header.preprocessing
+        self.transform = build_pipeline(header.preprocessing)
+        self.temperature = header.temperature
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits float32 [N, C], divided by the temperature.
+
+        Args:
+            images: float32 [N, 3, H, W] as `transform` makes them; of several views, [N, V, 3, H, W], the logits
+                are averaged.
+        """
+        return logits_of(self.network, images) / self.temperature
+
+    def extra_repr(self) -> str:
+        """What `repr` shows beside the network."""
+        return f"{self.name}, {len(self.classes)} classes, input {self.preprocessing.input_size}"
+
+
+def load_trained(weights: str | Path, device: str) -> TrainedModel:
+    """As `fer_core.load_model`, whose arguments these are."""
+    network, header = build_from_checkpoint(resolve_weights(weights).path)
+    model = TrainedModel(network, header).eval()
+    Engine.start(device, "fp32").prepare(model)
+    return model
