@@ -143,7 +143,7 @@ def create_transform(
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Sorted names of the installed models that a pattern fits, by name or alias: `list_models("*poster*")`."""
+    """Sorted names of the installed models that a pattern fits, by name or alias: `list_models("*net*")`."""
     return registry.matching("models", pattern)
 
 
