@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 
-WORK = 5
-"""Seconds of processor time that a command may take, whatever else the machine does."""
+WORK = 30
+"""Seconds of processor time after which a command does too much: ten times what the longest takes on a slow machine."""
 PATIENCE = 120
 """Seconds of any time after which it hangs."""
 MEMORY = 1 << 30
