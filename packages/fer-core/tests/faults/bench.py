@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import shutil
 import sys
@@ -27,7 +28,7 @@ from fer_core.runs.records import Environment, EvaluationRecord, Membership, Res
 from fer_core.runs.state import Envelope, read_state
 from fer_core.weights.checkpoint import build_from_checkpoint
 from fer_core.weights.header import Header
-from forked import fault, fer_run, fork
+from forked import PATIENCE, WORK, fault, fer_run, fork
 from PIL import Image
 from pydantic import BaseModel, Field, TypeAdapter
 
@@ -174,6 +175,7 @@ class Bench:
     def __init__(self, root: Path) -> None:
         self.base, self.box = root / "base", root / "box"
         self.base.mkdir()
+        self.bounds: dict[tuple[str, str], int] = {}
 
     def prepare(self) -> None:
         """Make the files, and load on the way what the commands load."""
@@ -209,17 +211,22 @@ class Bench:
 
     def fault(self, kind: Kind, command: str, alter: Callable[[Path], None]) -> str:
         """What is wrong with how a command ends on a file that `alter` changed; empty where nothing is."""
-        path = self.copy(kind)
-        try:
-            alter(path)
-        except UnicodeEncodeError:  # text that no file of this kind can hold
-            return ""
 
         def work() -> int:
             os.environ["FER_CACHE"] = kind.cache
             return fer_run(*COMMANDS[command])
 
-        return fault(fork(work, self.box), [path.name, str(path.parent.relative_to(self.box))])
+        path = self.copy(kind)
+        if (kind.path, command) not in self.bounds:
+            plain = fork(work, self.box, seconds=PATIENCE)
+            self.bounds[kind.path, command] = max(WORK, math.ceil(4 * plain.seconds))
+            path = self.copy(kind)
+        try:
+            alter(path)
+        except UnicodeEncodeError:  # text that no file of this kind can hold
+            return ""
+        outcome = fork(work, self.box, self.bounds[kind.path, command])
+        return fault(outcome, [path.name, str(path.parent.relative_to(self.box))])
 
     def copy(self, kind: Kind) -> Path:
         """The file of a kind, in a fresh copy of what its commands read."""

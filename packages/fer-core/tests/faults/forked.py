@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 
-WORK = 30
-"""Seconds of processor time after which a command does too much: ten times what the longest takes on a slow machine."""
+WORK = 5
+"""Seconds of processor time that a command may take, whatever else the machine does; more where it is slow."""
 PATIENCE = 120
 """Seconds of any time after which it hangs."""
 MEMORY = 1 << 30
@@ -28,13 +28,15 @@ WIDTH, LINES = 1_500, 20
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a child ended: exit status (negative: the signal), what it wrote, bytes above this process."""
+    """How a child ended: exit status (negative: the signal), what it wrote, bytes above this process, its work."""
 
     folder: Path
     status: int
     out: str
     err: str
     memory: int
+    seconds: float
+    bound: int
 
     @property
     def origin(self) -> str:
@@ -81,7 +83,8 @@ def fork(work: Callable[[], int], folder: Path, seconds: int = WORK) -> Outcome:
             os._exit(status)
     _, ended, usage = os.wait4(child, 0)
     out, err = (Path(folder, name).read_text("utf-8", "replace") for name in (".out", ".err"))
-    return Outcome(folder, os.waitstatus_to_exitcode(ended), out, err, usage.ru_maxrss * 1024 - before)
+    memory, work_done = usage.ru_maxrss * 1024 - before, usage.ru_utime + usage.ru_stime
+    return Outcome(folder, os.waitstatus_to_exitcode(ended), out, err, memory, work_done, seconds)
 
 
 def fault(outcome: Outcome, named: Sequence[str]) -> str:
@@ -95,7 +98,8 @@ def fault(outcome: Outcome, named: Sequence[str]) -> str:
     said = outcome.err if outcome.status == 2 else outcome.out + outcome.err
     if outcome.status < 0:
         name = signal.Signals(-outcome.status).name
-        return {"SIGXCPU": f"more than {WORK} s of work", "SIGALRM": "hangs"}.get(name, f"killed by {name}")
+        work = f"more than {outcome.bound} s of work"
+        return {"SIGXCPU": work, "SIGALRM": "hangs"}.get(name, f"killed by {name}")
     wrongs = {
         "a traceback": "Traceback" in outcome.out + outcome.err,
         f"exit status {outcome.status}": outcome.status not in (0, 1, 2),
