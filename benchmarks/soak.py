@@ -111,7 +111,7 @@ def one_round(number: int, draw: random.Random) -> tuple[list[str], float]:
     groups: list[int] = []
     name = "own" if number else "first"
     began = time.monotonic()
-    fer_core.train("dan", "synthetic", device="cpu", show=lambda line: None, **OVERRIDES, run={"dir": name})
+    fer_core.train("dan", "synthetic", device="cpu", **OVERRIDES, run={"dir": name})
     seconds = time.monotonic() - began
     interrupted(groups, draw, 2 * seconds)
     finish(command("evaluate", "killed/best.safetensors", "synthetic", "--device", "cpu"), groups)

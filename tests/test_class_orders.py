@@ -76,10 +76,10 @@ def test_a_file_for_rafdb_has_the_order_of_its_authors(name, tmp_path):
     if ORDERS[name] is None:
         unknown = f"the authors of {name} state none for rafdb: give --classes a,b,... in the file's order"
         with pytest.raises(FerError, match=unknown):
-            fer_core.import_weights(name, file, out, dataset="rafdb", show=lambda line: None)
+            fer_core.import_weights(name, file, out, dataset="rafdb")
         assert not out.exists()
         return
-    fer_core.import_weights(name, file, out, dataset="rafdb", show=lambda line: None)
+    fer_core.import_weights(name, file, out, dataset="rafdb")
     assert list(read_header(out).classes) == list(ORDERS[name])
 
 

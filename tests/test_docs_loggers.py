@@ -95,10 +95,10 @@ def test_both_get_every_figure_and_a_resumed_run_goes_on_in_its_place(services) 
     assert plugins.load_plugins().failures == []
     services.mlflow.lost_at = 2
     with pytest.raises(ConnectionError):
-        fer_core.train("timm", "synthetic", device="cpu", show=str, **SMALL, run={"dir": "run"})
+        fer_core.train("timm", "synthetic", device="cpu", **SMALL, run={"dir": "run"})
     assert services.wandb.named("finish") == [((), {"exit_code": 1})]
     assert services.mlflow.named("end_run") == [(("FAILED",), {})]
-    done = api.resume("run", device="cpu", show=str)
+    done = api.resume("run", device="cpu")
 
     expected = flat(done.folder)
     assert len(expected) == 2

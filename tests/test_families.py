@@ -69,7 +69,6 @@ def test_a_few_steps_lower_the_loss(model, tmp_path, monkeypatch) -> None:
         scheduler={"name": "constant"},
         loss=COMPARABLE.get(model, {}),
         callbacks=[],
-        show=lambda line: None,
     )
     lines = (run.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     losses = [json.loads(line)["train"]["loss"] for line in lines]

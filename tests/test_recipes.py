@@ -152,7 +152,6 @@ def three_steps(monkeypatch, tmp_path):
             train={"trainer": "watching"},
             callbacks=[],
             device="cpu",
-            show=lambda line: None,
         )
         return seen
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import subprocess
@@ -21,6 +22,7 @@ import torch
 from fer_core import DatasetSpec, ModelSpec, TaskInfo, plugins
 from fer_core.data.table import make_fingerprint
 from fer_core.plugins import Entry, Plugin, load_plugins
+from fer_core.runs.log import LineFormatter
 from fer_core.runs.state import read_state, save_state
 from fer_core.types import FERDataset
 from torch import nn
@@ -92,6 +94,29 @@ def wait_for() -> Callable[[Callable[[], bool], subprocess.Popen[str]], None]:
         raise AssertionError("waited ten minutes in vain")
 
     return wait
+
+
+class Lines(logging.Handler):
+    """A handler that keeps lines as `log.txt` and the terminal have them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(LineFormatter())
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.found.append(self.format(record))
+
+
+@pytest.fixture
+def lines() -> Iterator[list[str]]:
+    """What `fer_core` logs from INFO on, as a program sees it that asks for it."""
+    handler, logger = Lines(), logging.getLogger("fer_core")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield handler.found
+    logger.setLevel(logging.NOTSET)
+    logger.removeHandler(handler)
 
 
 CLASSES = ("happiness", "sadness", "neutral")

@@ -36,7 +36,7 @@ def refused(*arguments: str | Path) -> str:
 def weights(tiny, quick) -> Path:
     """A checkpoint of the tiny model."""
     quick["train"] = {"steps": 2}
-    return fer_core.train("tiny", "bars", device="cpu", show=lambda line: None, **quick).checkpoint
+    return fer_core.train("tiny", "bars", device="cpu", **quick).checkpoint
 
 
 TINY_RUN = ("train", "tiny", "bars", "--device", "cpu", "-o", "data.input_size=16", "-o", "train.steps=1")
@@ -224,7 +224,7 @@ def test_a_full_disk_keeps_the_previous_checkpoint(tiny, quick) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "train_step", dying)
         with pytest.raises(Killed):
-            fer_core.train("tiny", "bars", device="cpu", show=lambda line: None, **quick, run={"dir": "r"})
+            fer_core.train("tiny", "bars", device="cpu", **quick, run={"dir": "r"})
     before = Path("r/last.state.pt").read_bytes()
 
     import resource
@@ -234,10 +234,10 @@ def test_a_full_disk_keeps_the_previous_checkpoint(tiny, quick) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
     try:
         with pytest.raises(fer_core.FerError, match=r"cannot write r.*make room"):
-            api.resume("r", show=lambda line: None)
+            api.resume("r")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
     assert Path("r/last.state.pt").read_bytes() == before
     assert not list(Path("r").glob(".*partial"))
-    assert api.resume("r", show=lambda line: None).result.metrics["test"].accuracy > 0.5
+    assert api.resume("r").result.metrics["test"].accuracy > 0.5

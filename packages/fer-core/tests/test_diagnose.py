@@ -92,7 +92,7 @@ PEOPLE = DatasetSpec(
 def hard(people, quick):
     """The folder of a run that makes mistakes, on faces that are hard to tell."""
     settings = {**quick, "data": {**quick["data"], "options": {"contrast": 6}}, "train": {"epochs": 4, "seed": 1}}
-    return fer_core.train("tiny", "people", **settings, run={"dir": "run"}, show=lambda line: None)
+    return fer_core.train("tiny", "people", **settings, run={"dir": "run"})
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def test_a_run_stores_groups_and_its_intervals_are_drawn_over_them(hard, quick):
     assert cell.scores["accuracy"].interval == pytest.approx(expected)
     assert fer_run("calibrate", run.folder).exit_code == 0  # it reads these columns, too
     # A dataset without groups stores none.
-    bars = fer_core.train("tiny", "bars", **quick, run={"dir": "bars-run"}, show=lambda line: None)
+    bars = fer_core.train("tiny", "bars", **quick, run={"dir": "bars-run"})
     assert "group" not in pd.read_csv(bars.folder / "predictions-test.csv").columns
 
 
@@ -287,7 +287,7 @@ def test_suspects_over_the_folds_of_kfold_hold_the_wrong_labels(people, quick):
     for fold in range(3):
         data = {**quick["data"], "split": f"kfold:3:{fold}"}
         settings = {**quick, "data": data, "train": {"epochs": 5}, "run": {"dir": f"folds/{fold}"}}
-        fer_core.train("tiny", "people", **settings, show=lambda line: None)
+        fer_core.train("tiny", "people", **settings)
     done = fer_run("diagnose", "folds", "people")
     assert done.exit_code == 0, done.output
     assert "180 of 180 faces" in done.output

@@ -324,9 +324,9 @@ def test_the_faces_that_stand_for_all_keep_the_shares_of_classes():
 
 
 def test_parts_of_a_run_are_written_shown_and_repeatable(tiny, quick):
-    run = fer_core.train("tiny", "bars", **quick, run={"dir": "run"}, show=lambda line: None)
+    run = fer_core.train("tiny", "bars", **quick, run={"dir": "run"})
     parts = ["robustness", "attention", "embedding"]
-    found = fer_core.diagnose("run", "bars", only=parts, device="cpu", show=lambda line: None)
+    found = fer_core.diagnose("run", "bars", only=parts, device="cpu")
     assert list(found.record.parts.made()) == parts
     robustness = pd.read_csv(found.folder / "robustness.csv")
     accuracy = run.result.metrics["test"].accuracy
@@ -351,13 +351,13 @@ def test_parts_of_a_run_are_written_shown_and_repeatable(tiny, quick):
                 assert np.asarray(image.convert("L")).std() > 5
     assert len(re.findall(r'<img [^>]* width="\d+" height="\d+"', page)) == 3
     assert "low resolution" in page.replace("low_resolution", "low resolution")
-    again = fer_core.diagnose("run", "bars", out="again", only=parts, device="cpu", show=lambda line: None)
+    again = fer_core.diagnose("run", "bars", out="again", only=parts, device="cpu")
     for name in files:
         assert (again.folder / name).read_bytes() == (found.folder / name).read_bytes()
 
 
 def test_what_is_not_possible_is_one_line(tiny, quick, monkeypatch):
-    fer_core.train("tiny", "bars", **quick, run={"dir": "some/a"}, show=lambda line: None)
+    fer_core.train("tiny", "bars", **quick, run={"dir": "some/a"})
     for name in ("robustness", "attention", "embedding"):
         refused = fer_run("diagnose", "some", "bars", "--only", f"mistakes,{name}")
         assert refused.exit_code == 2
@@ -371,7 +371,7 @@ def test_what_is_not_possible_is_one_line(tiny, quick, monkeypatch):
     entry = Entry("patches", spec, Plugin("tests", "tests", "0"))
     monkeypatch.setitem(load_plugins().entries["models"], "patches", [entry])
     settings = {**quick, "train": {"epochs": 1}}
-    fer_core.train("patches", "bars", **settings, run={"dir": "tokens"}, show=lambda line: None)
+    fer_core.train("patches", "bars", **settings, run={"dir": "tokens"})
     refused = fer_run("diagnose", "tokens", "bars", "--only", "attention", "--device", "cpu")
     assert refused.exit_code == 2
     assert refused.output.strip().count("\n") == 0

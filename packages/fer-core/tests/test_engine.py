@@ -27,7 +27,7 @@ def test_a_clipped_step_is_as_long_as_was_allowed(tiny, quick, optimizer) -> Non
     after = {}
     for norm in (0.01, 0.03):
         quick["train"] = {"steps": 1, "precision": "fp32", "clip_norm": norm, "select": "last"}
-        run = fer_core.train("tiny", "bars", device="cpu", show=lambda line: None, **quick)
+        run = fer_core.train("tiny", "bars", device="cpu", **quick)
         state, _ = checkpoint.load_weights(run.folder / "last.safetensors")
         parameters = [name for name in state if "running" not in name and "tracked" not in name]
         after[norm] = torch.cat([state[name].flatten() for name in parameters])
@@ -44,7 +44,7 @@ def test_a_compiled_run_is_that_of_the_network_and_its_weights_keep_their_names(
     quick["optimizer"] = {"name": "sgd", "lr": 0.1}  # Adam would make rounding a step where the gradient is 0
     for compiled in (False, True):
         quick["train"] = {"steps": 6, "precision": "fp32", "compile": compiled, "select": "last"}
-        folders[compiled] = fer_core.train("tiny", "bars", device="cpu", show=lambda line: None, **quick).folder
+        folders[compiled] = fer_core.train("tiny", "bars", device="cpu", **quick).folder
     plain, _ = checkpoint.load_weights(folders[False] / "last.safetensors")
     compiled, _ = checkpoint.load_weights(folders[True] / "last.safetensors")
     assert list(plain) == list(compiled)

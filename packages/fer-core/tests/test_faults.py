@@ -205,13 +205,9 @@ def breaking(tiny, quick, monkeypatch):
     return {**quick, "run": {"dir": "run"}, "loss": {"name": "log", "at": 6}}
 
 
-def silent(line: str) -> None:
-    pass
-
-
 def test_a_loss_that_is_no_number_ends_the_run_with_its_faces_named(breaking) -> None:
     with pytest.raises(fer_core.FerError, match=r"the loss is nan at step 6, .*nonfinite\.json"):
-        fer_core.train("tiny", "bars", device="cpu", show=silent, **breaking)
+        fer_core.train("tiny", "bars", device="cpu", **breaking)
     found = json.loads(Path("run/nonfinite.json").read_text())
     assert (found["step"], found["loss"], len(found["ids"])) == (6, "nan", 16)
     state = read_state(Path("run/last.state.pt"))
@@ -230,14 +226,11 @@ class Remark(Loss):
         return {"loss": loss, "remark": torch.full_like(loss, torch.nan), "logits": output["logits"]}
 
 
-def test_a_term_that_is_no_number_is_left_out_and_said(tiny, quick, monkeypatch) -> None:
+def test_a_term_that_is_no_number_is_left_out_and_said(tiny, quick, monkeypatch, lines) -> None:
     losses = load_plugins().entries["losses"]
     monkeypatch.setitem(losses, "remark", [Entry("remark", Remark, Plugin("tests", "fer-tests", "0"))])
     quick["train"] = {"epochs": 2}
-    lines: list[str] = []
-    fer_core.train(
-        "tiny", "bars", device="cpu", show=lines.append, **quick, run={"dir": "run"}, loss={"name": "remark"}
-    )
+    fer_core.train("tiny", "bars", device="cpu", **quick, run={"dir": "run"}, loss={"name": "remark"})
     assert sum("remark: not finite at step" in line for line in lines) == 2
     rows = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
     assert [set(row["train"]) for row in rows] == [{"accuracy", "loss"}] * 2
@@ -247,7 +240,7 @@ def test_a_term_that_is_no_number_is_left_out_and_said(tiny, quick, monkeypatch)
 def test_a_step_without_a_number_is_left_out_when_asked(breaking, optimizer) -> None:
     breaking["train"] = {"epochs": 4, "on_nonfinite": "skip"}
     breaking["optimizer"] = {"name": optimizer, "lr": 0.01}
-    run = fer_core.train("tiny", "bars", device="cpu", show=silent, **breaking)
+    run = fer_core.train("tiny", "bars", device="cpu", **breaking)
     rows = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
     assert [row["train"].get("skipped_steps", 0) for row in rows] == [0, 1, 0, 0]
     assert all(np.isfinite(row["train"]["loss"]) for row in rows)
@@ -259,7 +252,7 @@ def test_fp16_overflow_halves_the_scale_and_training_goes_on(breaking, optimizer
     """The loss is so large that its gradients overflow under the first scale."""
     breaking |= {"optimizer": optimizer, "loss": {"name": "log", "factor": 300.0}}
     breaking["train"] = {"epochs": 10, "precision": "fp16"}
-    run = fer_core.train("tiny", "bars", device="cpu", show=silent, **breaking)
+    run = fer_core.train("tiny", "bars", device="cpu", **breaking)
     state = read_state(run.folder / "last.state.pt")
     rows = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
     skipped = sum(row["train"].get("skipped_steps", 0) for row in rows)
@@ -273,7 +266,7 @@ def test_a_loss_that_is_no_number_ends_fp16_training_too(breaking) -> None:
     """No scale helps there, so halving it until the end would hide it."""
     breaking["train"] = {"epochs": 4, "precision": "fp16"}
     with pytest.raises(fer_core.FerError, match="the loss is nan at step 6"):
-        fer_core.train("tiny", "bars", device="cpu", show=silent, **breaking)
+        fer_core.train("tiny", "bars", device="cpu", **breaking)
 
 
 SERIES = """

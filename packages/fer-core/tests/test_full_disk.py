@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import warnings
@@ -9,7 +10,7 @@ import warnings
 import fer_core
 import pytest
 from fer_core import api
-from fer_core.workflows.train import RunLog
+from fer_core.runs.log import RunLog
 
 PRODUCTS = ("best.safetensors", "last.safetensors", "result.json", "predictions-test.csv", "metrics.jsonl")
 STEPS = 6
@@ -40,14 +41,10 @@ def disk(tmp_path):
         subprocess.run(["umount", "--lazy", str(folder)], check=True)  # torch may hold a file that it failed on
 
 
-def silent(line: str) -> None:
-    pass
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs")
 def test_a_run_that_fills_the_disk_says_so_and_goes_on_when_there_is_room(tiny, quick, disk) -> None:
     given = {**quick, "train": {"epochs": 2, "save_every": 1}, "callbacks": ["csv_log"]}
-    whole = fer_core.train("tiny", "bars", device="cpu", show=silent, **given, run={"dir": "whole"}).folder
+    whole = fer_core.train("tiny", "bars", device="cpu", **given, run={"dir": "whole"}).folder
     needed = sum(-(-path.stat().st_size // 4096) * 4 for path in whole.iterdir())
     folder = disk(1)
     failures = []
@@ -55,12 +52,12 @@ def test_a_run_that_fills_the_disk_says_so_and_goes_on_when_there_is_room(tiny, 
         run = folder / f"run-{step}"
         disk(needed * step // STEPS)
         try:
-            fer_core.train("tiny", "bars", device="cpu", show=silent, **given, run={"dir": str(run)})
+            fer_core.train("tiny", "bars", device="cpu", **given, run={"dir": str(run)})
         except fer_core.FerError as error:
             failures.append(str(error))
         disk(4 * needed)
         if run.exists():
-            api.resume(run, show=silent)
+            api.resume(run)
             for name in PRODUCTS:
                 assert (run / name).read_bytes() == (whole / name).read_bytes(), (step, name)
             names = {path.name for path in run.iterdir()}
@@ -72,12 +69,11 @@ def test_a_run_that_fills_the_disk_says_so_and_goes_on_when_there_is_room(tiny, 
     assert all("No space left" in line and ("make room" in line or "run.root" in line) for line in failures)
 
 
-def test_a_line_that_the_log_has_no_room_for_is_shown_and_kept_later(tmp_path) -> None:
-    shown: list[str] = []
-    log = RunLog(shown.append)
-    log.open(tmp_path / "absent")
-    log("first")
-    (tmp_path / "absent").mkdir()
-    log("second")
-    assert shown == ["first", "second"]
-    assert (tmp_path / "absent/log.txt").read_text() == "first\nsecond\n"
+def test_a_line_that_the_log_has_no_room_for_is_shown_and_kept_later(tmp_path, lines) -> None:
+    with RunLog() as log:
+        log.open(tmp_path / "absent")
+        logging.getLogger("fer_core.one").info("first")
+        (tmp_path / "absent").mkdir()
+        logging.getLogger("fer_core.two").warning("second")
+    assert lines == ["first", "warning  second"]
+    assert (tmp_path / "absent/log.txt").read_text() == "first\nwarning  second\n"

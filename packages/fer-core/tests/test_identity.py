@@ -22,10 +22,6 @@ PRODUCTS = ("best.safetensors", "last.safetensors", "result.json", "predictions-
 NAMES = {"model.name": "other", "data.name": "other", "train.trainer": "other"}
 
 
-def silent(line: str) -> None:
-    pass
-
-
 class Killed(BaseException):
     """Stands for a SIGKILL: nothing in the code under test catches it."""
 
@@ -40,11 +36,11 @@ def killed(tiny, quick, monkeypatch) -> Path:
             raise Killed
         original(self, batch)
 
-    fer_core.train("tiny", "bars", device="cpu", show=silent, **quick, run={"dir": "runs/whole"})
+    fer_core.train("tiny", "bars", device="cpu", **quick, run={"dir": "runs/whole"})
     with monkeypatch.context() as patch:
         patch.setattr(trainer.Trainer, "train_step", dying)
         with pytest.raises(Killed):
-            fer_core.train("tiny", "bars", device="cpu", show=silent, **quick, run={"dir": "runs/killed"})
+            fer_core.train("tiny", "bars", device="cpu", **quick, run={"dir": "runs/killed"})
     return Path("runs/killed")
 
 
@@ -123,12 +119,12 @@ def test_an_edited_configuration_is_refused_whatever_was_edited(killed) -> None:
         else:
             raise AssertionError(f"no other value for {key}")
         with pytest.raises(FerError, match="was edited") as raised:
-            api.resume(killed, show=silent)
+            api.resume(killed)
         assert key in str(raised.value)
         assert str(stored) in str(raised.value)
         stored.write_text(text)
     assert not (killed / "result.json").exists()
-    api.resume(killed, show=silent)
+    api.resume(killed)
     for name in PRODUCTS:
         assert (killed / name).read_bytes() == Path("runs/whole", name).read_bytes(), name
 
@@ -140,28 +136,27 @@ def test_what_cannot_change_a_result_may_be_edited(killed) -> None:
     content["train"]["save_every"] = 2
     content["run"] |= {"root": "elsewhere", "device": "cpu"}
     stored.write_text(yaml.safe_dump(content))
-    api.resume(killed, show=silent)
+    api.resume(killed)
     for name in PRODUCTS:
         assert (killed / name).read_bytes() == Path("runs/whole", name).read_bytes(), name
 
 
-def test_other_versions_are_said(killed, monkeypatch) -> None:
+def test_other_versions_are_said(killed, monkeypatch, lines) -> None:
     from fer_core.runs import versions
 
     monkeypatch.setattr(versions, "version", lambda name: "0.0.1" if name == "torch" else "1")
-    lines: list[str] = []
     began = read_state(killed / "last.state.pt").envelope.identity.versions
-    api.resume(killed, show=lines.append)
+    api.resume(killed)
     assert any(line.startswith("warning  torch was ") and "is 0.0.1" in line for line in lines)
     assert read_state(killed / "last.state.pt").envelope.identity.versions == began
 
 
 def test_an_extended_run_is_the_long_run_where_the_schedule_does_not_depend_on_the_length(tiny, quick) -> None:
-    short = fer_core.train("tiny", "bars", device="cpu", show=silent, **quick, run={"dir": "runs/short"})
+    short = fer_core.train("tiny", "bars", device="cpu", **quick, run={"dir": "runs/short"})
     before = {path.name: path.read_bytes() for path in short.folder.iterdir()}
     longer = quick | {"train": {"epochs": 6}}
-    long = fer_core.train("tiny", "bars", device="cpu", show=silent, **longer, run={"dir": "runs/long"})
-    extended = api.extend(short.folder, epochs=6, show=silent)
+    long = fer_core.train("tiny", "bars", device="cpu", **longer, run={"dir": "runs/long"})
+    extended = api.extend(short.folder, epochs=6)
     assert extended.folder != short.folder
     assert {path.name: path.read_bytes() for path in short.folder.iterdir()} == before
     for name in ("predictions-test.csv", "metrics.jsonl"):
@@ -176,17 +171,17 @@ def test_an_extended_run_is_the_long_run_where_the_schedule_does_not_depend_on_t
 
 def test_an_extended_run_follows_the_schedule_of_its_own_length(tiny, quick) -> None:
     quick["scheduler"] = {"name": "cosine", "per": "step"}
-    short = fer_core.train("tiny", "bars", device="cpu", show=silent, **quick, run={"dir": "runs/short"})
+    short = fer_core.train("tiny", "bars", device="cpu", **quick, run={"dir": "runs/short"})
     longer = quick | {"train": {"epochs": 8}}
-    long = fer_core.train("tiny", "bars", device="cpu", show=silent, **longer, run={"dir": "runs/long"})
-    extended = api.extend(short.folder, epochs=8, show=silent)
+    long = fer_core.train("tiny", "bars", device="cpu", **longer, run={"dir": "runs/long"})
+    extended = api.extend(short.folder, epochs=8)
     rates = [[row.lr for row in read_history(run.folder)] for run in (short, long, extended)]
     assert rates[2] == rates[0] + rates[1][4:]
 
 
 def test_an_extended_run_that_is_killed_resumes_to_the_same_bytes(tiny, quick, monkeypatch) -> None:
-    short = fer_core.train("tiny", "bars", device="cpu", show=silent, **quick, run={"dir": "runs/short"})
-    whole = api.extend(short.folder, epochs=6, show=silent, place={"dir": "runs/whole"})
+    short = fer_core.train("tiny", "bars", device="cpu", **quick, run={"dir": "runs/short"})
+    whole = api.extend(short.folder, epochs=6, place={"dir": "runs/whole"})
     original = trainer.Trainer.train_step
 
     def dying(self, batch):
@@ -197,9 +192,9 @@ def test_an_extended_run_that_is_killed_resumes_to_the_same_bytes(tiny, quick, m
     with monkeypatch.context() as patch:
         patch.setattr(trainer.Trainer, "train_step", dying)
         with pytest.raises(Killed):
-            api.extend(short.folder, epochs=6, show=silent, place={"dir": "runs/killed"})
+            api.extend(short.folder, epochs=6, place={"dir": "runs/killed"})
     shutil.rmtree(short.folder)
-    resumed = api.resume("runs/killed", show=silent)
+    resumed = api.resume("runs/killed")
     for name in PRODUCTS:
         assert (resumed.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
 
@@ -212,30 +207,30 @@ def test_an_extended_run_that_is_killed_resumes_to_the_same_bytes(tiny, quick, m
     ],
 )
 def test_what_cannot_be_extended_says_why(tiny, quick, sections, epochs, says) -> None:
-    run = fer_core.train("tiny", "bars", device="cpu", show=silent, **quick | sections, run={"dir": "runs/a"})
+    run = fer_core.train("tiny", "bars", device="cpu", **quick | sections, run={"dir": "runs/a"})
     with pytest.raises(FerError, match=says):
-        api.extend(run.folder, epochs=epochs, show=silent)
+        api.extend(run.folder, epochs=epochs)
     assert [path.name for path in Path("runs").iterdir()] == ["a"]
 
 
 def test_a_run_whose_data_changed_is_not_extended(tiny, quick) -> None:
-    run = fer_core.train("tiny", "bars", device="cpu", show=silent, **quick, run={"dir": "runs/a"})
+    run = fer_core.train("tiny", "bars", device="cpu", **quick, run={"dir": "runs/a"})
     state = read_state(run.folder / "last.state.pt")
     data = state.envelope.identity.data.model_copy(update={"fingerprint": "0" * 64})
     identity = state.envelope.identity.model_copy(update={"data": data})
     envelope = state.envelope.model_copy(update={"identity": identity})
     save_state(run.folder / "last.state.pt", replace(state, envelope=envelope))
     with pytest.raises(FerError, match="the data or their split are not those"):
-        api.extend(run.folder, epochs=8, show=silent)
+        api.extend(run.folder, epochs=8)
     assert [path.name for path in Path("runs").iterdir()] == ["a"]
 
 
 def test_best_weights_that_are_newer_than_the_state_are_not_extended(tiny, quick) -> None:
     """As a kill between saving the two leaves them; resuming repairs it."""
-    run = fer_core.train("tiny", "bars", device="cpu", show=silent, **quick, run={"dir": "runs/a"})
+    run = fer_core.train("tiny", "bars", device="cpu", **quick, run={"dir": "runs/a"})
     weights, header = load_weights(run.checkpoint)
     selection = header.selection.model_copy(update={"step": 99})
     save_weights(run.checkpoint, weights, header.model_copy(update={"selection": selection}))
     with pytest.raises(FerError, match="resume it first"):
-        api.extend(run.folder, epochs=8, show=silent)
+        api.extend(run.folder, epochs=8)
     assert [path.name for path in Path("runs").iterdir()] == ["a"]

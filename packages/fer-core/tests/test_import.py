@@ -91,7 +91,7 @@ def file_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 def bring(file: Path, out: str | Path = "out.safetensors", **options) -> Path:
-    return fer_core.import_weights("theirs", file, out, show=lambda line: None, **options)
+    return fer_core.import_weights("theirs", file, out, **options)
 
 
 def test_the_checkpoint_holds_the_files_weights_and_the_recipes_preprocessing(theirs) -> None:
@@ -155,7 +155,7 @@ def test_a_backbone_can_start_a_training_and_nothing_else(theirs, quick) -> None
     path = bring(Path("resnet.pth"), part="backbone")
     quick |= {"train": {"steps": 1}, "optimizer": {"name": "sgd", "lr": 1e-9}}
     quick["model"] = {"backbone_weights": str(path)}
-    done = fer_core.train("theirs", "bars", device="cpu", show=lambda line: None, **quick)
+    done = fer_core.train("theirs", "bars", device="cpu", **quick)
     weights, _ = checkpoint.load_weights(done.checkpoint)
     assert torch.allclose(weights["body.0.weight"], torch.tensor(0.5))
     with pytest.raises(FerError, match="holds a backbone only"):

@@ -66,19 +66,16 @@ def other(tiny, monkeypatch):
 @pytest.fixture
 def trained(other, quick):
     """Weights trained on `bars`: happiness, sadness, neutral."""
-    return fer_core.train(
-        "tiny", "bars", device="cpu", show=lambda line: None, **quick, run={"dir": "w"}
-    ).checkpoint
+    return fer_core.train("tiny", "bars", device="cpu", **quick, run={"dir": "w"}).checkpoint
 
 
 def cli(*arguments: object):
     return CliRunner().invoke(main, list(map(str, arguments)))
 
 
-def test_training_on_two_datasets(other, quick) -> None:
-    lines: list[str] = []
+def test_training_on_two_datasets(other, quick, lines) -> None:
     quick["run"] = {"dir": "both"}
-    run = fer_core.train("tiny", "bars+other", device="cpu", show=lines.append, **quick)
+    run = fer_core.train("tiny", "bars+other", device="cpu", **quick)
     said = "\n".join(lines)
     assert "layout   other: drawn" in said
     assert "classes  bars: neutral (30 faces) left out" in said
@@ -93,25 +90,24 @@ def test_training_on_two_datasets(other, quick) -> None:
     assert set(table["id"].str.partition("/")[0]) == {"bars", "other"}
     assert len(list(Path("cache/packs").iterdir())) == 2
 
-    again = fer_core.evaluate(run.checkpoint, "bars+other", device="cpu", show=lines.append)
+    again = fer_core.evaluate(run.checkpoint, "bars+other", device="cpu")
     assert again.metrics == result.metrics["test"]
-    alone = fer_core.evaluate(run.checkpoint, "other", device="cpu", classes="shared", show=lines.append)
+    alone = fer_core.evaluate(run.checkpoint, "other", device="cpu", classes="shared")
     assert len(alone.ids) == 10
     assert not any("warning" in line for line in lines)
 
 
-def test_a_part_that_was_divided_otherwise_is_warned_of(other, quick) -> None:
+def test_a_part_that_was_divided_otherwise_is_warned_of(other, quick, lines) -> None:
     quick["data"] = {**quick["data"], "split": "stratified-shuffle:0"}
-    run = fer_core.train("tiny", "bars+other", device="cpu", show=lambda line: None, **quick)
-    lines: list[str] = []
-    fer_core.evaluate(run.checkpoint, "other", device="cpu", classes="shared", show=lines.append)
-    assert lines[0].startswith("warning: other was in the training, divided by stratified-shuffle:0")
+    run = fer_core.train("tiny", "bars+other", device="cpu", **quick)
+    lines.clear()
+    fer_core.evaluate(run.checkpoint, "other", device="cpu", classes="shared")
+    assert lines[0].startswith("warning  other was in the training, divided by stratified-shuffle:0")
 
 
-def test_classes_of_a_training(other, quick) -> None:
+def test_classes_of_a_training(other, quick, lines) -> None:
     quick["data"] = {**quick["data"], "classes": {"neutral": "sadness"}}
-    lines: list[str] = []
-    run = fer_core.train("tiny", "bars", device="cpu", show=lines.append, **quick, run={"dir": "r"})
+    run = fer_core.train("tiny", "bars", device="cpu", **quick, run={"dir": "r"})
     assert "classes  bars: sadness (30 faces), neutral (30 faces) as sadness" in lines
     assert run.result.classes == ("happiness", "sadness")
     assert run.result.dataset.counts["test"] == {"happiness": 6, "sadness": 12}
@@ -169,7 +165,7 @@ def test_a_choice_among_shared_classes_only(trained) -> None:
     state, header = checkpoint.load_weights(trained)
     state["head.bias"] = torch.tensor([0.0, 0.0, 50.0])  # always neutral, which the other dataset lacks
     checkpoint.save_weights(Path("neutral.safetensors"), state, header)
-    quiet = {"device": "cpu", "classes": "shared", "show": lambda line: None}
+    quiet = {"device": "cpu", "classes": "shared"}
     free = fer_core.evaluate("neutral.safetensors", "other", **quiet)
     assert free.metrics.accuracy == 0
     bound = fer_core.evaluate("neutral.safetensors", "other", **quiet, restrict=True)

@@ -19,7 +19,7 @@ def test_a_run_on_names_that_are_not_utf_8(tiny, quick, monkeypatch):
 
     monkeypatch.setattr(dataset, "__init__", renamed)
     quick["train"] = {"steps": 2}
-    run = fer_core.train("tiny", "bars", device="cpu", show=lambda line: None, **quick)
+    run = fer_core.train("tiny", "bars", device="cpu", **quick)
     with (run.checkpoint.parent / "predictions-test.csv").open(encoding="utf-8") as file:
         ids = [row["id"] for row in csv.DictReader(file)]
     assert ids[-1] == r"caf\udce9.png"

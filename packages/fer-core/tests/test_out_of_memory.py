@@ -10,10 +10,6 @@ from fer_core.plugins import Entry, Plugin, load_plugins
 from torch import nn
 
 
-def silent(line: str) -> None:
-    pass
-
-
 class Greedy(nn.Module):
     """Asks the computer for more memory than there is where it gets more than `most` images at once."""
 
@@ -45,7 +41,7 @@ def test_memory_that_is_refused_says_how_many_images_fit(tiny, quick, monkeypatc
     entry = Entry("greedy", spec, Plugin("tests", "fer-tests", "0"))
     monkeypatch.setitem(load_plugins().entries["models"], "greedy", [entry])
     with pytest.raises(fer_core.FerError, match=message):
-        fer_core.train("greedy", "bars", device="cpu", show=silent, model=most, **quick)
+        fer_core.train("greedy", "bars", device="cpu", model=most, **quick)
 
 
 @pytest.mark.gpu
@@ -54,6 +50,6 @@ def test_out_of_memory_says_what_would_fit(tiny, quick) -> None:
     torch.cuda.set_per_process_memory_fraction(0.03)
     try:
         with pytest.raises(fer_core.FerError, match=r"out of memory with 54 .* fit: use train.accumulate="):
-            fer_core.train("tiny", "bars", device="cuda", show=silent, model={"width": 128}, **quick)
+            fer_core.train("tiny", "bars", device="cuda", model={"width": 128}, **quick)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)

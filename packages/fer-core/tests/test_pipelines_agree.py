@@ -35,9 +35,7 @@ def test_both_pipelines_measure_the_same_accuracy(faint, quick) -> None:
     """Within 0.1 points, on 1,000 faces that are enlarged, where the pipelines round differently."""
     quick["data"] |= {"input_size": 40, "batch_size": 100, "options": {"samples": 5000}}
     quick["data"]["eval_transforms"] = [{"resize": {"interpolation": "bicubic"}}, "normalize"]
-    done = fer_core.train(
-        "tiny", "faint", device="cpu", show=lambda line: None, **{**quick, "train": {"epochs": 2}}
-    )
+    done = fer_core.train("tiny", "faint", device="cpu", **{**quick, "train": {"epochs": 2}})
     state, header = checkpoint.load_weights(done.checkpoint)
     found = {}
     for pipeline in ("batched", "per-image"):
@@ -50,7 +48,6 @@ def test_both_pipelines_measure_the_same_accuracy(faint, quick) -> None:
             device="cpu",
             precision="fp32",
             options={"samples": 5000},
-            show=lambda line: None,
         )
     one, other = found.values()
     assert len(one.labels) == 1000

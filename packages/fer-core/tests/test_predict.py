@@ -40,7 +40,7 @@ def run(tiny, quick, tmp_path_factory) -> Path:
     if not MADE:
         quick["train"] = {"steps": 2}
         quick["run"] = {"dir": str(tmp_path_factory.mktemp("made") / "run")}
-        MADE.append(fer_core.train("tiny", "bars", device="cpu", show=lambda line: None, **quick).folder)
+        MADE.append(fer_core.train("tiny", "bars", device="cpu", **quick).folder)
     return Path(shutil.copytree(MADE[0], "runs/tiny"))
 
 

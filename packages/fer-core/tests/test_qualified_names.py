@@ -173,25 +173,25 @@ def test_a_run_of_a_qualified_model_from_training_to_prediction(both, tmp_path):
     assert "write net@a-plugin or net@b-plugin" in done.stderr
 
 
-def test_a_run_keeps_its_meaning_when_others_claim_its_names(claim, quick, monkeypatch):
+def test_a_run_keeps_its_meaning_when_others_claim_its_names(claim, quick, monkeypatch, lines):
     """The model, the loss and the dataset of a run are claimed once more, while it is interrupted and after it."""
     settings = {**quick, "run": {"dir": "whole"}}
-    whole = fer_core.train("tiny", "bars", device="cpu", show=lambda line: None, **settings)
+    whole = fer_core.train("tiny", "bars", device="cpu", **settings)
     original = Trainer.train_step
     with monkeypatch.context() as patch:
         left = iter(range(8))
         patch.setattr(Trainer, "train_step", lambda *given: original(*given) if next(left) < 7 else 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            fer_core.train("tiny", "bars", show=lambda line: None, **{**settings, "run": {"dir": "killed"}})
+            fer_core.train("tiny", "bars", **{**settings, "run": {"dir": "killed"}})
     claim("b-plugin", "models", "tiny", replace(registry.find("models", "tiny"), factory="nothing:here"))
     claim("b-plugin", "datasets", "bars", replace(registry.find("datasets", "bars"), factory="nothing:here"))
     with pytest.raises(FerError, match="write tiny@fer-tests or tiny@b-plugin"):
         registry.find("models", "tiny")
-    resumed = fer_core.resume("killed", show=lambda line: None)
+    resumed = fer_core.resume("killed")
     assert resumed.checkpoint.read_bytes() == whole.checkpoint.read_bytes()
     assert (resumed.folder / "result.json").read_bytes() == (whole.folder / "result.json").read_bytes()
-    lines: list[str] = []
-    found = fer_core.evaluate(whole.checkpoint, "bars@fer-tests", device="cpu", show=lines.append)
+    lines.clear()
+    found = fer_core.evaluate(whole.checkpoint, "bars@fer-tests", device="cpu")
     assert found.metrics == whole.result.metrics["test"]
     assert not any("warning" in line for line in lines)
     assert fer_core.Predictor(whole.checkpoint, device="cpu").classes == whole.result.classes
@@ -283,7 +283,7 @@ def test_two_callbacks_of_one_kind_work_and_resume(tiny, quick, monkeypatch):
     settings = {**quick, "callbacks": [*calls, *stops]}
 
     def train(folder: str) -> None:
-        fer_core.train("tiny", "bars", device="cpu", show=lambda line: None, run={"dir": folder}, **settings)
+        fer_core.train("tiny", "bars", device="cpu", run={"dir": folder}, **settings)
 
     train("whole")
     original = Trainer.train_step
@@ -292,7 +292,7 @@ def test_two_callbacks_of_one_kind_work_and_resume(tiny, quick, monkeypatch):
         patch.setattr(Trainer, "train_step", lambda *given: original(*given) if next(left) < 7 else 1 / 0)
         with pytest.raises(ZeroDivisionError):
             train("killed")
-    fer_core.resume("killed", show=lambda line: None)
+    fer_core.resume("killed")
     states = [torch.load(f"{run}/last.state.pt", weights_only=True)["callbacks"] for run in ("whole", "killed")]
     assert states[0] == states[1]
     assert list(states[0]) == ["0:csv_log", "1:csv_log", "2:early_stopping", "3:early_stopping"]

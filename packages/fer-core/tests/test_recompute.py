@@ -71,7 +71,7 @@ def test_a_run_that_recomputes_ends_as_one_that_does_not(blocky, optimizer, trai
     for recompute in (False, True):
         overrides = blocky | {"run": {"dir": f"run-{recompute}"}, "optimizer": {"name": optimizer, "lr": 0.01}}
         overrides["train"] = {"epochs": 1, "recompute": recompute, **train}
-        run = fer_core.train("blocky", "bars", device="cpu", show=lambda line: None, **overrides)
+        run = fer_core.train("blocky", "bars", device="cpu", **overrides)
         states.append(torch.load(run.folder / "last.state.pt", weights_only=True)["task"])
     assert states[0]["model.stem.1.num_batches_tracked"] > 0
     for name, value in states[0].items():
@@ -97,7 +97,7 @@ def test_less_is_kept_for_the_backward_pass() -> None:
 
 
 def test_what_cannot_be_done_is_told_before_training(tiny, blocky) -> None:
-    options = {"device": "cpu", "show": lambda line: None, **blocky}
+    options = {"device": "cpu", **blocky}
     with pytest.raises(FerError, match=r"no block to compute twice in \w+, since"):
         fer_core.train("tiny", "bars", **options | {"train": {"recompute": True}})
     with pytest.raises(FerError, match="exclude each other"):

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from fer_core import FerError
 from fer_core.cli import main
-from fer_core.runs.resolve import resolve_weights
+from fer_core.runs.resolve import find_weights, resolve_weights
 
 HOUR = "2026-11-23T{:02d}:00:00+00:00"
 
@@ -27,7 +27,7 @@ def run(tiny, quick, tmp_path_factory) -> Path:
     if not MADE:
         quick["train"] = {"steps": 2}
         quick["run"] = {"dir": str(tmp_path_factory.mktemp("made") / "run")}
-        MADE.append(fer_core.train("tiny", "bars", device="cpu", show=lambda line: None, **quick).folder)
+        MADE.append(fer_core.train("tiny", "bars", device="cpu", **quick).folder)
     return Path(shutil.copytree(MADE[0], "one"))
 
 
@@ -68,7 +68,7 @@ def test_a_file_and_a_run_folder(run) -> None:
     assert resolve_weights(best).path == best
     assert resolve_weights(str(run / "last.safetensors")).path == run / "last.safetensors"
     assert resolve_weights(run).path == best
-    assert resolve_weights(run).remarks == ()
+    assert (resolve_weights(run).choice, resolve_weights(run).left_out) == ("", ())
 
 
 def test_latest_is_the_run_that_began_last_whatever_the_files_say(copy) -> None:
@@ -77,7 +77,7 @@ def test_latest_is_the_run_that_began_last_whatever_the_files_say(copy) -> None:
     copy("model-data/c", hour=4)
     found = resolve_weights("runs/latest")
     assert found.path == newest / "best.safetensors"
-    assert found.remarks == (f"weights  {found.path}, of the latest of 3 runs below runs",)
+    assert (found.choice, found.left_out) == ("of the latest of 3 runs below runs", ())
     assert resolve_weights("runs/model-data/latest").path == found.path
 
 
@@ -88,7 +88,7 @@ def test_latest_leaves_out_what_does_not_say_when_it_began(copy) -> None:
     edit(copy("d", hour=4) / "env.json", lambda env: env.update(started="yesterday"))
     found = resolve_weights("runs/latest")
     assert found.path.parent == good
-    assert [remark.split()[2].rstrip(":") for remark in found.remarks[1:]] == [
+    assert [line.split(maxsplit=1)[0].rstrip(":") for line in found.left_out] == [
         f"runs/{name}/env.json" for name in "bcd"
     ]
 
@@ -111,17 +111,18 @@ def test_best_is_chosen_on_the_validation_part_never_on_test(copy) -> None:
     copy("c", val=0.75, test=0.5)
     found = resolve_weights("runs/best")
     assert found.path == winner / "best.safetensors"
-    (remark,) = found.remarks
-    assert remark.endswith("of the best of 3 runs below runs, validation accuracy 80.00%")
+    assert found.choice == "of the best of 3 runs below runs, validation accuracy 80.00%"
 
 
-def test_best_leaves_out_unfinished_and_damaged_runs_and_says_so(copy) -> None:
+def test_best_leaves_out_unfinished_and_damaged_runs_and_says_so(copy, lines) -> None:
     winner = copy("a", val=0.5)
     (copy("b", val=0.9) / "result.json").unlink()
     (copy("c", val=0.9) / "result.json").write_text("{}")
-    found = resolve_weights("runs/best")
-    assert found.path.parent == winner
-    assert [remark.split()[2].rstrip(":") for remark in found.remarks[1:]] == ["runs/b", "runs/c/result.json"]
+    assert find_weights("runs/best").parent == winner
+    choice, *left_out = lines
+    assert choice.startswith("weights  runs/a/best.safetensors, of the best of 1 runs below runs")
+    assert [line.split()[3].rstrip(":") for line in left_out] == ["runs/b", "runs/c/result.json"]
+    assert all(line.startswith("warning  left out: ") for line in left_out)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_runs_without_a_validation_part_have_no_best(tiny, quick) -> None:
     quick["train"] = {"steps": 2, "select": "best:test"}
     quick["data"]["split"] = "kfold:3:0"
     quick["run"] = {"dir": "runs/a"}
-    fer_core.train("tiny", "bars", device="cpu", show=lambda line: None, **quick)
+    fer_core.train("tiny", "bars", device="cpu", **quick)
     assert "have no validation part" in refused("runs/best")
 
 
@@ -199,5 +200,5 @@ def test_every_command_asks_here(copy) -> None:
         output = CliRunner().invoke(main, command).output
         assert "weights  runs/b/best.safetensors, of the best of 2 runs below runs" in output
     assert Path("runs/b/diagnosis-bars-test").is_dir()
-    assert fer_core.evaluate("runs/best", "bars", device="cpu", show=lambda line: None).metrics
+    assert fer_core.evaluate("runs/best", "bars", device="cpu").metrics
     assert fer_core.Predictor("runs/best", device="cpu").classes

@@ -23,10 +23,6 @@ class Killed(BaseException):
     pass
 
 
-def silent(line: str) -> None:
-    pass
-
-
 @pytest.fixture
 def killed(tiny, quick, monkeypatch) -> Path:
     """A run that was killed in its third epoch."""
@@ -41,7 +37,7 @@ def killed(tiny, quick, monkeypatch) -> Path:
     with monkeypatch.context() as patch:
         patch.setattr(trainer.Trainer, "train_step", dying)
         with pytest.raises(Killed):
-            fer_core.train("tiny", "bars", device="cpu", show=silent, **quick, run={"dir": "run"})
+            fer_core.train("tiny", "bars", device="cpu", **quick, run={"dir": "run"})
     return tiny / "run"
 
 
@@ -113,7 +109,7 @@ def test_every_altered_entry_is_one_line_and_the_state_stays(killed: Path) -> No
         assert line.isprintable()
         assert path.read_bytes() == before
     shutil.copy(whole, path)
-    assert api.resume(killed, show=silent).result.last.step == 16
+    assert api.resume(killed).result.last.step == 16
 
 
 def test_files_that_cannot_be_states(killed: Path) -> None:
@@ -160,7 +156,7 @@ def test_resuming_keeps_the_components_that_the_run_began_with(killed: Path) -> 
     }
     older = tuple(of.model_copy(update={"version": "0.0.9"}) for of in stored.components)
     path.write_text(stored.model_copy(update={"components": older}).text())
-    done = api.resume(killed, show=silent)
+    done = api.resume(killed)
     header = checkpoint.read_header(done.folder / "last.safetensors")
     assert {of.version for of in (*header.components, *done.result.components)} == {"0.0.9"}
     assert not any(of.kind == "callbacks" for of in header.components)

@@ -71,15 +71,13 @@ def sums(files: list[str]) -> list[str]:
     return [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files]
 
 
-def train(quick, lines: list[str] | None = None, folder: str = "runs/a", **model) -> api.Run:
+def train(quick, folder: str = "runs/a", **model) -> api.Run:
     quick = quick | {"train": {"epochs": 2}, "optimizer": {"name": "sgd", "lr": 1e-9}}
-    show = (lambda line: None) if lines is None else lines.append
-    return fer_core.train("based", "bars", device="cpu", show=show, model=model, **quick, run={"dir": folder})
+    return fer_core.train("based", "bars", device="cpu", model=model, **quick, run={"dir": folder})
 
 
-def test_files_fill_their_parts_and_the_run_says_so(based, quick, files) -> None:
-    lines: list[str] = []
-    done = train(quick, lines, backbone_weights=files)
+def test_files_fill_their_parts_and_the_run_says_so(based, quick, files, lines) -> None:
+    done = train(quick, backbone_weights=files)
     weights, header = checkpoint.load_weights(done.checkpoint)
     assert torch.allclose(weights["body.0.weight"], torch.tensor(0.25))
     assert torch.allclose(weights["body.1.weight"], torch.tensor(2.0))
@@ -98,9 +96,8 @@ def test_one_file_may_stand_without_a_list(based, files) -> None:
     assert not torch.equal(model.get_parameter("body.1.weight"), norm()["norm.weight"])
 
 
-def test_training_without_them_warns_once_and_is_marked(based, quick) -> None:
-    lines: list[str] = []
-    done = train(quick, lines)
+def test_training_without_them_warns_once_and_is_marked(based, quick, lines) -> None:
+    done = train(quick)
     (line,) = [line for line in lines if "warning" in line]
     assert PAPER in line
     assert "model.backbone_weights=FILE" in line
@@ -109,10 +106,9 @@ def test_training_without_them_warns_once_and_is_marked(based, quick) -> None:
     assert header.start == done.result.start == Start(description=words)
 
 
-def test_a_model_that_starts_from_random_weights_does_not_warn(tiny, quick) -> None:
-    lines: list[str] = []
+def test_a_model_that_starts_from_random_weights_does_not_warn(tiny, quick, lines) -> None:
     quick["train"] = {"steps": 1}
-    done = fer_core.train("tiny", "bars", device="cpu", show=lines.append, **quick)
+    done = fer_core.train("tiny", "bars", device="cpu", **quick)
     assert not any("warning" in line for line in lines)
     assert done.result.start.description == "random weights"
 
@@ -132,7 +128,7 @@ def test_resuming_needs_the_files_no_more_and_ends_alike(based, quick, files, mo
             train(quick, folder="runs/killed", backbone_weights=files)
     for file in files:
         Path(file).unlink()
-    resumed = api.resume("runs/killed", show=lambda line: None)
+    resumed = api.resume("runs/killed")
     for name in ("best.safetensors", "last.safetensors", "result.json"):
         assert (resumed.folder / name).read_bytes() == (whole.folder / name).read_bytes()
 

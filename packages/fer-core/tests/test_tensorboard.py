@@ -43,7 +43,7 @@ def figures(folder: Path) -> dict[str, list[tuple[int, float]]]:
 @NEEDED
 def test_every_figure_of_every_epoch_is_there(tiny, quick) -> None:
     quick["callbacks"] = ["tensorboard"]
-    done = fer_core.train("tiny", "bars", device="cpu", show=str, **quick, run={"dir": "runs/a"})
+    done = fer_core.train("tiny", "bars", device="cpu", **quick, run={"dir": "runs/a"})
     found = points(done.folder)
     assert found == figures(done.folder)
     assert {"train/loss", "val/accuracy", "lr", "epoch"} <= found.keys()
@@ -63,9 +63,9 @@ def test_a_run_that_goes_on_leaves_no_point_twice(tiny, quick, monkeypatch) -> N
 
         patch.setattr(trainer.Trainer, "_save_state", dying)
         with pytest.raises(KeyboardInterrupt):
-            fer_core.train("tiny", "bars", device="cpu", show=str, **quick, run={"dir": "runs/a"})
+            fer_core.train("tiny", "bars", device="cpu", **quick, run={"dir": "runs/a"})
     assert len(points(Path("runs/a"))["epoch"]) == 2
-    done = api.resume("runs/a", show=str)
+    done = api.resume("runs/a")
     assert points(done.folder) == figures(done.folder)
 
 

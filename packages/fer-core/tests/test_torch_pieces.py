@@ -53,7 +53,7 @@ def test_a_part_of_a_dataset_feeds_a_plain_loader(tiny) -> None:
 
 def test_the_parts_are_those_of_a_run(tiny, quick) -> None:
     quick |= {"train": {"steps": 1}, "data": {**quick["data"], "split": "kfold:5:1"}}
-    run = fer_core.train("tiny", "bars", device="cpu", show=lambda line: None, **quick)
+    run = fer_core.train("tiny", "bars", device="cpu", **quick)
     items = fer_core.open_dataset("bars").as_torch("val", protocol="kfold:5:1")
     assert items.digest == run.result.split.digest
     assert len(items) == run.result.metrics["val"].count
@@ -178,7 +178,7 @@ def test_what_is_not_an_image_is_refused_in_one_line(picture: object, reason: st
 @pytest.fixture
 def weights(tiny, quick) -> Path:
     quick["train"] = {"steps": 2}
-    return fer_core.train("tiny", "bars", device="cpu", show=lambda line: None, **quick).checkpoint
+    return fer_core.train("tiny", "bars", device="cpu", **quick).checkpoint
 
 
 def test_a_trained_model_is_a_module(weights) -> None:
@@ -189,7 +189,7 @@ def test_a_trained_model_is_a_module(weights) -> None:
     part = fer_core.open_dataset("bars").as_torch("test", preprocessing=model.preprocessing)
     with torch.no_grad():
         logits = torch.cat([model(images) for images, _ in DataLoader(part, batch_size=7)])
-    found = fer_core.evaluate(weights, "bars", device="cpu", precision="fp32", show=lambda line: None)
+    found = fer_core.evaluate(weights, "bars", device="cpu", precision="fp32")
     assert torch.allclose(logits.softmax(1), torch.from_numpy(found.probabilities), atol=1e-5)
     model(torch.zeros(2, 3, 16, 16)).sum().backward()
     assert model.network.head.weight.grad is not None

@@ -29,13 +29,9 @@ def products(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in PRODUCTS}
 
 
-def silent(line: str) -> None:
-    pass
-
-
 def run(folder: str, quick: dict, **sections) -> api.Run:
     merged = quick | {key: quick.get(key, {}) | value for key, value in sections.items()}
-    return fer_core.train("tiny", "bars", device="cpu", show=silent, **merged, run={"dir": folder})
+    return fer_core.train("tiny", "bars", device="cpu", **merged, run={"dir": folder})
 
 
 class Killed(BaseException):
@@ -112,7 +108,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(tiny, quick, monkeypatch, step: 
         kill_at(patch, step)
         with pytest.raises(Killed):
             run("runs/killed", quick, **extra)
-    resumed = api.resume("runs/killed", show=silent)
+    resumed = api.resume("runs/killed")
     assert products(resumed.folder) == products(whole.folder)
 
 
@@ -161,7 +157,7 @@ def test_a_signal_says_how_to_go_on_to_the_same_bytes(
     assert raised.value.exit_status == 128 + number
     assert signal.getsignal(number) is before
     assert not Path("runs/interrupted/result.json").exists()
-    assert products(api.resume("runs/interrupted", show=silent).folder) == products(whole.folder)
+    assert products(api.resume("runs/interrupted").folder) == products(whole.folder)
 
 
 def test_a_signal_while_the_result_is_written_does_not_lose_it(tiny, quick, monkeypatch) -> None:
@@ -181,11 +177,11 @@ def test_under_torchrun_an_error_is_told_before_the_process_is_ended(monkeypatch
         signal.signal(signal.SIGTERM, before)
 
 
-def test_resuming_a_finished_run_says_so_and_changes_nothing(tiny, quick) -> None:
+def test_resuming_a_finished_run_says_so_and_changes_nothing(tiny, quick, lines) -> None:
     done = run("runs/a", quick)
     before = products(done.folder)
-    lines: list[str] = []
-    api.resume("runs/a", show=lines.append)
+    lines.clear()
+    api.resume("runs/a")
     assert "finished already" in lines[0]
     assert products(done.folder) == before
 
@@ -193,7 +189,7 @@ def test_resuming_a_finished_run_says_so_and_changes_nothing(tiny, quick) -> Non
 def test_resuming_a_finished_run_writes_the_report_that_is_missing(tiny, quick) -> None:
     done = run("runs/a", quick)
     (done.folder / "report.html").rename(done.folder / ".report.html.partial")  # killed while it was written
-    api.resume("runs/a", show=silent)
+    api.resume("runs/a")
     assert (done.folder / "report.html").exists()
     assert not (done.folder / ".report.html.partial").exists()
 
@@ -206,7 +202,7 @@ def test_resuming_on_other_data_is_refused(tiny, quick, monkeypatch) -> None:
     bars = registry.find("datasets", "bars").factory
     monkeypatch.setattr(bars, "fingerprint", lambda self: "0" * 64)
     with pytest.raises(FerError, match="not those that this run began with"):
-        api.resume("runs/killed", show=silent)
+        api.resume("runs/killed")
 
 
 def test_early_stopping_ends_the_run_and_is_recorded(tiny, quick) -> None:
@@ -235,10 +231,9 @@ def test_the_last_epoch_can_be_the_result(tiny, quick) -> None:
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 
-def test_selecting_on_the_test_split_is_marked(tiny, quick) -> None:
-    lines: list[str] = []
+def test_selecting_on_the_test_split_is_marked(tiny, quick, lines) -> None:
     quick["train"] = {"epochs": 1, "select": "best:test"}
-    done = fer_core.train("tiny", "bars", device="cpu", show=lines.append, **quick, run={"dir": "runs/a"})
+    done = fer_core.train("tiny", "bars", device="cpu", **quick, run={"dir": "runs/a"})
     assert done.result.protocol.selected_on_test is True
     assert any("chosen on the test split" in line for line in lines)
 
@@ -290,7 +285,7 @@ def test_no_half_written_run_when_the_configuration_is_wrong(tiny, quick) -> Non
 
 def test_two_runs_of_one_second_get_distinct_folders(tiny, quick) -> None:
     quick["train"] = {"steps": 1}
-    folders = {fer_core.train("tiny", "bars", device="cpu", show=silent, **quick).folder for _ in range(3)}
+    folders = {fer_core.train("tiny", "bars", device="cpu", **quick).folder for _ in range(3)}
     assert len(folders) == 3
 
 

@@ -113,7 +113,7 @@ def test_timms_weights_start_a_training(monkeypatch, tmp_path, images):
     model = build_timm(INFO).eval()
     with monkeypatch.context() as patched:
         patched.setattr(timm, "create_model", create)
-        record = load_backbones(model, "timm", ["timm://resnet18"], print)
+        record = load_backbones(model, "timm", ["timm://resnet18"])
         assert local_file("timm://resnet18").name == "timm-resnet18.a1_in1k.safetensors"
     assert made == [("resnet18", True)]
     assert record.description.startswith("backbone weights for")
@@ -156,7 +156,7 @@ def test_another_backbones_file_is_refused(tmp_path):
     for donor, says in ((resnet34, "layer1.2.conv1.weight"), (resnet50, "layer1.0.conv1.weight [64, 64, 1, 1]")):
         torch.save(donor(weights=None).state_dict(), tmp_path / "other.pth")
         with pytest.raises(FerError, match=r"other.pth: of \d+ backbone tensors") as caught:
-            load_backbones(build_timm(INFO), "timm", [str(tmp_path / "other.pth")], print)
+            load_backbones(build_timm(INFO), "timm", [str(tmp_path / "other.pth")])
         assert says in str(caught.value)
     with pytest.raises(FerError, match="0 of its 1 tensors"):
         backbone({"fc.weight": torch.zeros(2, 2)})

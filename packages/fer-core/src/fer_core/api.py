@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,13 +29,13 @@ from fer_core.refs import resolve
 from fer_core.runs import folder as run_folder
 from fer_core.runs.reading import read_result
 from fer_core.runs.records import Result
+from fer_core.runs.resolve import find_weights
 from fer_core.types import TaskInfo, class_names
 from fer_core.weights.backbone import load_backbones
 from fer_core.workflows.check import check_components
 from fer_core.workflows.diagnose import diagnose_weights
 from fer_core.workflows.evaluate import evaluate_weights
 from fer_core.workflows.import_weights import import_weights
-from fer_core.workflows.open import find_weights
 from fer_core.workflows.resume import extend_run, resume_run
 from fer_core.workflows.train import start_run
 
@@ -113,7 +113,7 @@ def create_model(
     model: nn.Module = build("models", spec.name, options, info)
     places = [backbone_weights] if isinstance(backbone_weights, str | Path) else backbone_weights
     if places:
-        load_backbones(model, spec.name, [os.fspath(place) for place in places], lambda line: None)
+        load_backbones(model, spec.name, [os.fspath(place) for place in places])
     return model
 
 
@@ -259,7 +259,6 @@ def train(
     device: str | None = None,
     seed: int | None = None,
     config: Sequence[str | Path] = (),
-    show: Callable[[str], None] = print,
     **overrides: Any,
 ) -> Run:
     """Train and evaluate, as `fer-run train` does.
@@ -272,7 +271,6 @@ def train(
         device: The name of a device; None for the configuration's.
         seed: Seed of the run.
         config: YAML files, later ones win.
-        show: Called with every line of the log.
         **overrides: Other sections of the configuration: `train={"epochs": 3}`.
 
     Raises:
@@ -281,21 +279,20 @@ def train(
     folder, section = (None, data) if isinstance(data, Mapping) else (data, {})
     flat = [f"{key}={json.dumps(value)}" for key, value in _flatten({"data": section, **overrides})]
     resolved = resolve_run(model, dataset, data=folder, device=device, seed=seed, config=config, overrides=flat)
-    return _finished(start_run(resolved.config, show))
+    return _finished(start_run(resolved.config))
 
 
-def resume(folder: str | Path, *, device: str = "auto", show: Callable[[str], None] = print) -> Run:
+def resume(folder: str | Path, *, device: str = "auto") -> Run:
     """Resume an interrupted run, to the same bytes as if it had not been interrupted.
 
     Args:
         folder: The run's folder.
         device: `auto` for the device that it began on, or the name of another one.
-        show: Called with every line of the log.
 
     Raises:
         FerError: `folder` is not a run folder, its configuration was edited, or its data changed.
     """
-    return _finished(resume_run(Path(folder), device, show))
+    return _finished(resume_run(Path(folder), device))
 
 
 def extend(
@@ -304,7 +301,6 @@ def extend(
     epochs: int,
     place: Mapping[str, str | Path] | None = None,
     device: str = "auto",
-    show: Callable[[str], None] = print,
 ) -> Run:
     """Train longer, as `fer-run train --extend` does: a new run from the last state of another one.
 
@@ -316,14 +312,13 @@ def extend(
         epochs: Length of the new run, counted from the first epoch.
         place: Where the new run goes, `{"dir": ...}` or `{"root": ...}`; by default below the same root.
         device: `auto` for the device of the run to extend, or the name of another one.
-        show: Called with every line of the log.
 
     Raises:
         FerError: `folder` is not a run folder or holds no state, its length is in steps, the new run would not be
             longer, or what `resume` refuses.
     """
     overrides = [f"run.{key}={json.dumps(os.fspath(value))}" for key, value in (place or {}).items()]
-    return _finished(extend_run(Path(folder), epochs, device, overrides, show))
+    return _finished(extend_run(Path(folder), epochs, device, overrides))
 
 
 def evaluate(
@@ -338,7 +333,6 @@ def evaluate(
     batch_size: int = 128,
     classes: str | Path | Mapping[str, str | None] | None = None,
     restrict: bool = False,
-    show: Callable[[str], None] = print,
 ) -> Evaluation:
     """Evaluate a checkpoint on one part of a dataset, classes matched by name.
 
@@ -356,7 +350,6 @@ def evaluate(
         classes: What to do where dataset and checkpoint have different classes: `shared` evaluates the faces of
             those that both have; a mapping, or a YAML file with one, renames, merges or leaves out (null) first.
         restrict: Choose only among classes that the dataset has.
-        show: Called with remarks on what was chosen.
 
     Raises:
         FerError: Unusable checkpoint, other classes and no rule for them, an empty part.
@@ -372,11 +365,10 @@ def evaluate(
         batch_size=batch_size,
         classes=classes,
         restrict=restrict,
-        show=show,
     )
 
 
-def calibrate(run: str | Path, *, show: Callable[[str], None] = print) -> Calibration:
+def calibrate(run: str | Path) -> Calibration:
     """Fit a temperature on the validation predictions of a run and store it with its weights.
 
     As `fer-run calibrate` does. Which class is predicted stays; `evaluate` and `Predictor` apply the temperature
@@ -385,7 +377,6 @@ def calibrate(run: str | Path, *, show: Callable[[str], None] = print) -> Calibr
     Args:
         run: The folder of a finished run (`train(...).folder`), the `best.safetensors` in it, `FOLDER/latest` or
             `FOLDER/best`.
-        show: Called with remarks on what was chosen.
 
     Returns:
         The `temperature`, and for every part in `figures` the calibration error and cross-entropy before and
@@ -394,7 +385,7 @@ def calibrate(run: str | Path, *, show: Callable[[str], None] = print) -> Calibr
     Raises:
         FerError: No finished run, no validation part, weights chosen on test, or nothing that fits.
     """
-    return calibrate_run(find_weights(run, show))
+    return calibrate_run(find_weights(run))
 
 
 def diagnose(
@@ -407,7 +398,6 @@ def diagnose(
     only: Sequence[str] = (),
     out: str | Path | None = None,
     device: str = "auto",
-    show: Callable[[str], None] = print,
 ) -> Diagnosis:
     """Look into what a network does wrong, and write it into a folder that `fer-run report` shows.
 
@@ -422,7 +412,6 @@ def diagnose(
             `attention`, `embedding`.
         out: The folder; else `diagnosis-DATASET-SPLIT` beside the checkpoint.
         device: `auto`, or the name of a device.
-        show: Called with every line.
 
     Raises:
         FerError: Nothing there to diagnose, an unknown or impossible part, or what `evaluate` refuses.
@@ -436,7 +425,6 @@ def diagnose(
         only=only,
         out=None if out is None else Path(out),
         device=device,
-        show=show,
     )
 
 

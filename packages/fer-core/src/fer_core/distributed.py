@@ -17,6 +17,11 @@ def launched() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def launched_rank() -> int:
+    """Number that torchrun gave this process, 0 without it; known before `start`."""
+    return int(os.environ.get("RANK", "0")) if launched() > 1 else 0
+
+
 def local_rank() -> int:
     """Number of this process on its machine, which is also its GPU's."""
     return int(os.environ.get("LOCAL_RANK", "0"))

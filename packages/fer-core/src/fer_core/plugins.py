@@ -1,15 +1,15 @@
 """Finding and loading plugins, each inside its own boundary.
 
 pluggy's own loader stops everything at the first bad plugin. Here each entry point is loaded, registered and
-checked on its own, and each hook implementation is called on its own; what fails becomes a `Failure`, one line on
-stderr, and everything else works on.
+checked on its own, and each hook implementation is called on its own; what fails becomes a `Failure`, one
+warning, and everything else works on.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +29,7 @@ from fer_core.types import CommandSpec, DatasetSpec, ModelSpec, bare
 if TYPE_CHECKING:
     from fer_core.provenance import Component
 
+logger = logging.getLogger(__name__)
 KINDS = (
     "models",
     "datasets",
@@ -287,7 +288,7 @@ class Plugins:
                 raise
             failure = Failure(plugin.name, plugin.distribution, plugin.version, stage, describe(error))
             self.failures.append(failure)
-            sys.stderr.write(f"Warning: {failure}; run `fer-run doctor`\n")
+            logger.warning(f"{failure}; run `fer-run doctor`")
 
 
 def _installed() -> list[tuple[Plugin, Callable[[], Any]]]:

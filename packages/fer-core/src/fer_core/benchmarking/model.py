@@ -93,7 +93,7 @@ def make_trainer(model: str, engine: Engine, batch: int, folder: Path, changes: 
     ]
     config = resolve_config(registry.find("models", model), NOISE, overrides=overrides).config
     data = make_data(4 * BATCHES * batch, SIDE)
-    setup = build_setup(config, data, engine, lambda line: None, start=Start(description="random weights"))
+    setup = build_setup(config, data, engine, start=Start(description="random weights"))
     trainer: Trainer = build("trainers", config.train.trainer, {}, setup, folder)
     return trainer
 

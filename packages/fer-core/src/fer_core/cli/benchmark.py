@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from fer_core.benchmarking import Bench, Ceiling
     from fer_core.benchmarking.report import Hardware
 
+logger = logging.getLogger(__name__)
 WIDTH = 100
 """Columns of the table, whatever the terminal has: figures that are cut off are worth nothing."""
 
@@ -76,7 +78,7 @@ def benchmark(
             benches.append(measure_model(name, engine, batch=size, seconds=seconds))
         except FerError as error:
             left_out.append(name)
-            click.echo(f"warning  {name}: {error}", err=True)
+            logger.warning(f"{name}: {error}")
     hardware = describe_hardware(engine)
     text = to_json(benches, ceiling, hardware)
     if as_json:
@@ -88,7 +90,7 @@ def benchmark(
 
         write_text(out / "benchmark.json", text + "\n")
         draw(out / "benchmark.png", benches, hardware)
-        click.echo(f"written  {out}: benchmark.json, benchmark.png", err=as_json)
+        logger.info(f"written  {out}: benchmark.json, benchmark.png")
     check_complete(left_out)
 
 
@@ -119,7 +121,7 @@ def _show(benches: list[Bench], ceiling: Ceiling, hardware: Hardware) -> None:
     TableConsole(width=WIDTH).print(table)
     share = share_of_processor(benches, hardware)
     if share is not None and share < IDLE:
-        click.echo(f"note     other programs ran (down to {share:.0%} of the CPU was left): figures are too low")
+        logger.warning(f"other programs ran (down to {share:.0%} of the CPU was left): figures are too low")
     for bench in benches:
         click.echo(
             f"{bench.model}: {bench.parameters / 1e6:.1f} M parameters, {bench.macs / 1e9:.2f} G multiplications "

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 import click
 
 from fer_core.cli.options import json_option, print_json
+
+logger = logging.getLogger(__name__)
 
 
 @click.command()
@@ -18,12 +22,10 @@ def calibrate(run: str, as_json: bool) -> None:
     on.
     """
     from fer_core.evaluation.calibrate import calibrate_run
-    from fer_core.runs.resolve import resolve_weights
+    from fer_core.runs.resolve import find_weights
 
-    weights = resolve_weights(run)
-    for remark in weights.remarks:
-        click.echo(remark, err=True)
-    found = calibrate_run(weights.path)
+    weights = find_weights(run)
+    found = calibrate_run(weights)
     if as_json:
         print_json(found.plain())
         return
@@ -34,4 +36,4 @@ def calibrate(run: str, as_json: bool) -> None:
             f"{part:<9}calibration error {before:.2%} -> {after:.2%}, cross-entropy {entropy}, "
             f"accuracy {figures.accuracy:.2%} as before, {figures.count:,} faces"
         )
-    click.echo(f"written  {weights.path}: temperature {found.temperature:.4f}")
+    logger.info(f"written  {weights}: temperature {found.temperature:.4f}")

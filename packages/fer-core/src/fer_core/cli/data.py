@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -23,6 +24,7 @@ from fer_core.errors import ExitStatus, FerError, IncompleteError
 if TYPE_CHECKING:
     from fer_core.data.inspection.check import Report
 
+logger = logging.getLogger(__name__)
 PACK_COLUMNS: dict[str, Literal["left", "right"]] = {
     "dataset": "left",
     "images": "right",
@@ -82,7 +84,7 @@ def check(
         from fer_core.data.inspection.sheet import draw_flagged
 
         drawn = draw_flagged(sheet, opened, report)
-        click.echo(f"{drawn} images drawn in {sheet}" if drawn else "no image to draw: no sheet", err=True)
+        logger.info(f"{drawn} images drawn in {sheet}" if drawn else "no image to draw: no sheet")
     ctx.exit(ExitStatus.INCOMPLETE if report.incomplete else ExitStatus.DONE)
 
 
@@ -157,7 +159,7 @@ def remove(names: tuple[str, ...], everything: bool) -> None:
             remove_pack(stored)
         except FerError as error:
             left_out.append(stored.name)
-            click.echo(f"warning  {error}", err=True)
+            logger.warning(str(error))
         else:
             click.echo(f"removed {stored.name} ({stored.dataset}, {gigabytes(stored.bytes)})")
     check_complete(left_out)
@@ -200,7 +202,7 @@ def preview(
     config = resolve_run(model, dataset, data=data, config=configs, overrides=overrides).config
     section = config.data
     check_components(config)
-    opened = prepare_data(config, click.echo)
+    opened = prepare_data(config)
     labels = opened.dataset.table["label"].to_numpy()
     rows = choose_faces(labels, opened.rows("train"), faces)
     preprocessing = Preprocessing.from_config(section)
@@ -219,7 +221,7 @@ def preview(
         "normalisation taken out again"
     )
     save_preview(out, sheet, [opened.dataset.classes[labels[row]] for row in rows], title, note)
-    click.echo(f"{len(rows)} faces drawn in {out}")
+    logger.info(f"{len(rows)} faces drawn in {out}")
 
 
 def _show(report: Report) -> None:

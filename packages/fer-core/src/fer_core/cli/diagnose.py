@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import click
@@ -15,6 +16,8 @@ from fer_core.cli.options import (
     override_option,
     print_json,
 )
+
+logger = logging.getLogger(__name__)
 
 
 @click.command()
@@ -68,10 +71,8 @@ def diagnose(
         only=[] if only is None else [name.strip() for name in only.split(",")],
         out=out,
         device=device,
-        show=lambda line: click.echo(line, err=as_json),
     )
     if as_json:
         print_json(found.record.plain())
-    else:
-        click.echo(f"written     {found.folder}; fer-run report {found.folder.parent} shows it")
+    logger.info(f"written     {found.folder}; fer-run report {found.folder.parent} shows it")
     check_complete(found.left_out)

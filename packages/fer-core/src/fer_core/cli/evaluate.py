@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ from fer_core.errors import FerError
 
 if TYPE_CHECKING:
     from fer_core.evaluation.evaluate import Evaluation
+
+logger = logging.getLogger(__name__)
 
 
 @click.command()
@@ -79,7 +82,6 @@ def evaluate(
         batch_size=batch_size,
         classes=classes,
         restrict=restrict,
-        show=lambda line: click.echo(line, err=True),
     )
     if out is not None:
         _save(found, out, split)
@@ -99,7 +101,7 @@ def _save(found: Evaluation, out: Path, split: str) -> None:
     except OSError as error:
         raise FerError(f"cannot make the folder {out} ({error.strerror}): choose another with --out") from error
     for path in found.save(out, split):
-        click.echo(f"written {path}", err=True)
+        logger.info(f"written  {path}")
 
 
 def _print(found: Evaluation, dataset: str, split: str) -> None:

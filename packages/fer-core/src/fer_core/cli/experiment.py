@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from fer_core.experiments.execute import Outcome
     from fer_core.experiments.plan import Run
+
+logger = logging.getLogger(__name__)
 
 
 @click.command()
@@ -73,18 +75,18 @@ def experiment(
     if not dry_run and runs:
         from fer_core.experiments.check import check_runs
 
-        check_runs(runs, _quietly)
+        check_runs(runs)
     if dry_run:
         _print_plan(runs, device, as_json)
         return
     if place == "ray":
         from fer_core.experiments.on_ray import run_on_ray
 
-        outcomes = run_on_ray(runs, device, found.gpus, found.cpus, _speaker(as_json))
+        outcomes = run_on_ray(runs, device, found.gpus, found.cpus)
     else:
         from fer_core.experiments.execute import run_local
 
-        outcomes = run_local(runs, device, jobs, _speaker(as_json))
+        outcomes = run_local(runs, device, jobs)
     _report(found.folder, outcomes, as_json)
 
 
@@ -132,7 +134,7 @@ def _print_plan(runs: Sequence[Run], device: str, as_json: bool) -> None:
         return
     for run, done, words in rows:
         click.echo(f"# finished: {run.folder}" if done else shlex.join(words))
-    click.echo(f"{len(rows)} runs, {sum(done for _, done, _ in rows)} of them finished", err=True)
+    logger.info(f"{len(rows)} runs, {sum(done for _, done, _ in rows)} of them finished")
 
 
 def _report(folder: Path, outcomes: Sequence[Outcome], as_json: bool) -> None:
@@ -142,7 +144,7 @@ def _report(folder: Path, outcomes: Sequence[Outcome], as_json: bool) -> None:
         rows = [{**_identity(o.run), "status": o.status, "line": o.line} for o in outcomes]
         print_json(rows)
     check_outcomes(outcomes)
-    _speaker(as_json)(f"all {len(outcomes)} runs are finished, in {folder}")
+    logger.info(f"all {len(outcomes)} runs are finished, in {folder}")
 
 
 def _identity(run: Run) -> dict[str, JsonValue]:
@@ -155,13 +157,3 @@ def _identity(run: Run) -> dict[str, JsonValue]:
         "recipe": run.recipe,
         "grid": list(run.grid),
     }
-
-
-def _speaker(as_json: bool) -> Callable[[str], None]:
-    """Lines go to stderr where stdout is for JSON."""
-    stream = sys.stderr if as_json else sys.stdout
-    return lambda line: click.echo(line, file=stream)
-
-
-def _quietly(line: str) -> None:
-    click.echo(line, err=True)

@@ -44,5 +44,4 @@ def import_(model: str, file: str, out: Path, dataset: str | None, classes: str 
         dataset=dataset,
         classes=names,
         part="backbone" if part == "backbone" else "model",
-        show=click.echo,
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import click
 
 from fer_core.cli.options import check_complete, json_option, print_json
 from fer_core.errors import FerError
+
+logger = logging.getLogger(__name__)
 
 
 @click.command()
@@ -39,7 +42,7 @@ def leaderboard(folder: Path, out: Path | None, as_json: bool) -> None:
     left_out = [*found.problems, *unusable]
     problems = [*left_out, *missing_predictions(found.runs)]
     for line in problems:
-        click.echo(f"warning  {line}", err=True)
+        logger.warning(line)
     if out is not None and out.suffix == ".html":
         text = render_report(found).html
     else:
@@ -53,7 +56,7 @@ def leaderboard(folder: Path, out: Path | None, as_json: bool) -> None:
             print_json({"results": tables.to_records(made), "problems": problems})
     if out is not None:
         _write(out, text)
-        click.echo(f"written  {out}", err=as_json)
+        logger.info(f"written  {out}")
     elif not as_json:
         click.echo(text, nl=False)
     check_complete(left_out)

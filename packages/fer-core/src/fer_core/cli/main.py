@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from fer_core import distributed, registry
+from fer_core.cli.logs import add_verbosity, logs_on_terminal
 from fer_core.cli.outcome import outcome, threads_watched
 from fer_core.errors import FerError
 from fer_core.plugins import load_plugins
@@ -27,12 +28,18 @@ class LazyGroup(click.Group):
         if not isinstance(command, click.Command):
             home = registry.find("commands", cmd_name).ref
             raise FerError(f"command {cmd_name!r} is {home}, which is not a click command: correct its plugin")
+        add_verbosity(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help lines without importing a command."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, _help_line(name)) for name in self.list_commands(ctx)])
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command line, which logs on the terminal."""
+        with logs_on_terminal():
+            return super().main(*args, **extra)
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         """Read the arguments before the command, `--help` among them."""
@@ -63,3 +70,6 @@ def _help_line(name: str) -> str:
 @click.version_option(package_name="fer-core")
 def main() -> None:
     """Train, evaluate and explain facial expression recognition models."""
+
+
+add_verbosity(main)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     Rows = Iterator[tuple[str, Face | Failed]]
     """Which weights, and what they say; of an image that failed once, without weights."""
+
+logger = logging.getLogger(__name__)
 
 
 @click.command()
@@ -60,17 +63,14 @@ def predict(
     """  # noqa: D301  # click reads \b
     from fer_core.inference import Predictor
     from fer_core.inference.sources import find_images
-    from fer_core.runs.resolve import resolve_weights
+    from fer_core.runs.resolve import find_weights
 
     images = [image for source in sources for image in find_images(source)]
     if not models:
         raise FerError(_no_weights())
     predictors = {}
     for name in models:
-        found = resolve_weights(name)
-        for remark in found.remarks:
-            click.echo(remark, err=True)
-        predictors[name] = Predictor(found.path, device, precision)
+        predictors[name] = Predictor(find_weights(name), device, precision)
     failed: list[Failed] = []
     rows = _predict(predictors, images, failed, strict=strict)
     if table is not None:
@@ -105,7 +105,7 @@ def _predict(
             if strict:
                 raise results[0].error
             failed.append(results[0])
-            click.echo(f"warning  {results[0].error}", err=True)
+            logger.warning(str(results[0].error))
             yield "", results[0]
         else:
             yield from zip(predictors, results, strict=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import click
 
 from fer_core.cli.options import check_complete
 from fer_core.errors import FerError
+
+logger = logging.getLogger(__name__)
 
 
 @click.command()
@@ -37,7 +40,7 @@ def report(places: tuple[Path, ...], out: Path | None, title: str, pictures: Pat
         raise FerError(f"there is no finished run in {', '.join(map(str, places))}{reason}: train first")
     page = render_report(found, title)
     for line in (*page.left_out, *page.remarks):
-        click.echo(f"warning  {line}", err=True)
+        logger.warning(line)
     path = out or places[0] / REPORT
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +48,7 @@ def report(places: tuple[Path, ...], out: Path | None, title: str, pictures: Pat
         written = page.charts.save(pictures) if pictures else []
     except OSError as error:
         raise FerError(f"cannot write {error.filename} ({error.strerror}): choose another place") from error
-    click.echo(f"written  {path}: {len(found.runs)} runs, {path.stat().st_size / 1e6:.2f} MB")
+    logger.info(f"written  {path}: {len(found.runs)} runs, {path.stat().st_size / 1e6:.2f} MB")
     if pictures:
-        click.echo(f"written  {pictures}: {len(written)} pictures")
+        logger.info(f"written  {pictures}: {len(written)} pictures")
     check_complete(page.left_out)

@@ -57,7 +57,7 @@ def train(
             raise FerError("--resume keeps the configuration of its run: give --resume RUN alone (and --device)")
         from fer_core.workflows.resume import resume_run
 
-        resume_run(resume, device, click.echo)
+        resume_run(resume, device)
         return
     if extend is not None:
         if others or epochs is None:
@@ -65,7 +65,7 @@ def train(
         from fer_core.workflows.resume import extend_run
 
         moved = [] if data is None else [f"data.root={flow(str(data))}"]
-        extend_run(extend, epochs, device, [*moved, *overrides], click.echo)
+        extend_run(extend, epochs, device, [*moved, *overrides])
         return
     if not model or not dataset:
         raise FerError("train needs a model and a dataset, as in fer-run train MODEL synthetic: see fer-run list")
@@ -88,7 +88,7 @@ def train(
         return
     from fer_core.workflows.train import start_run
 
-    start_run(resolved.config, click.echo)
+    start_run(resolved.config)
 
 
 def _check_installed(model: str, dataset: str) -> None:

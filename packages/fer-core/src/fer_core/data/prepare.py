@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from fer_core.data.splits import Split
     from fer_core.types import DatasetSpec, FERDataset, Role
 
-Say = Callable[[str], None]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class PreparedData:
         return {name: int(number) for name, number in zip(self.dataset.classes, numbers, strict=True)}
 
 
-def prepare_data(config: Config, say: Say) -> PreparedData:
+def prepare_data(config: Config) -> PreparedData:
     """Open the configured dataset, divide it and read its pixels (once; then from a pack).
 
     Raises:
@@ -72,9 +72,9 @@ def prepare_data(config: Config, say: Say) -> PreparedData:
             "of another class, or look at what --data and data.classes leave out"
         )
     if dataset.layout:
-        say(f"layout   {dataset.layout}")
+        logger.info(f"layout   {dataset.layout}")
     for line in describe_classes(dataset):
-        say(f"classes  {line}")
+        logger.info(f"classes  {line}")
     split = make_split(
         dataset,
         spec.splits,
@@ -84,14 +84,15 @@ def prepare_data(config: Config, say: Say) -> PreparedData:
         select=config.train.select,
     )
     if split.protocol != section.split:
-        say(f"split {section.split} is carried out as {split.protocol}: {spec.name} has no split for every role")
+        why = f"{spec.name} has no split for every role"
+        logger.info(f"split    {section.split} is resolved to {split.protocol}, since {why}")
     if isinstance(dataset, UnitedDataset):
         shares = {role: dataset.shares(getattr(split, role)) for role in ("train", "val", "test")}
         for role, counts in shares.items():
-            say(f"{role:<8} {', '.join(f'{count:,} of {name}' for name, count in counts.items())}")
+            logger.info(f"{role:<8} {', '.join(f'{count:,} of {name}' for name, count in counts.items())}")
         if section.alignment is None and len(set(dataset.alignments.values())) > 1:
             cuts = ", ".join(f"{name}: {cut or 'unknown'}" for name, cut in dataset.alignments.items())
-            say(f"warning  faces are not all cut in the same way ({cuts}), so the weights record no alignment")
+            logger.warning(f"faces are not all cut in the same way ({cuts}), so the weights record no alignment")
     return PreparedData(spec, dataset, split, dataset.fingerprint(), open_pack(dataset, cache_root(), progress=True))
 
 

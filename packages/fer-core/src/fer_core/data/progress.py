@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
 
-import click
-
+logger = logging.getLogger(__name__)
 PATIENCE = 2.0
 """Seconds of work before anything is shown."""
+BARS = logging.getLogger("fer_core.progress")
+
+
+def shows_bars() -> bool:
+    """Whether bars are drawn: on a terminal, unless the logger `fer_core.progress` has a level above INFO."""
+    return sys.stderr.isatty() and BARS.level <= logging.INFO
 
 
 @contextlib.contextmanager
 def show_progress(text: str, total: int, wanted: bool = True) -> Iterator[Callable[[int], None]]:
     """Gives a function to call with the number of items done.
 
-    Work that takes long shows a bar on a terminal and one plain line elsewhere; short work shows nothing.
+    Work that takes long shows a bar on a terminal and logs one line elsewhere; short work shows nothing.
     """
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
@@ -28,7 +34,7 @@ def show_progress(text: str, total: int, wanted: bool = True) -> Iterator[Callab
             if update is not None:
                 update(done)
             elif wanted and time.monotonic() - began > PATIENCE:
-                update = stack.enter_context(_bar(text, total) if sys.stderr.isatty() else _line(text))
+                update = stack.enter_context(_bar(text, total) if shows_bars() else _line(text))
 
         yield advance
 
@@ -45,5 +51,5 @@ def _bar(text: str, total: int) -> Iterator[Callable[[int], None]]:
 
 @contextlib.contextmanager
 def _line(text: str) -> Iterator[Callable[[int], None]]:
-    click.echo(f"{text} ...", err=True)
+    logger.info(f"{text} ...")
     yield lambda done: None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from fer_core.diagnosis.from_predictions import diagnose_mistakes, diagnose_slic
 from fer_core.diagnosis.sample import choose_faces
 from fer_core.errors import FerError, nearest
 from fer_core.evaluation.classes import match_classes
-from fer_core.evaluation.evaluate import describe_cut, evaluate_network
+from fer_core.evaluation.evaluate import evaluate_network, warn_of_cut
 from fer_core.inference.network import Network
 from fer_core.metrics import compute_metrics
 from fer_core.reports.compare import METRICS
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from fer_core.runs.reading import RunRecord
     from fer_core.types import DatasetSpec, FERDataset
 
+logger = logging.getLogger(__name__)
 POOLED = "pooled"
 """What stands for the part of the data where the test parts of several runs are put together."""
 UNKNOWN = (
@@ -37,7 +39,6 @@ UNKNOWN = (
 BATCH = 128
 NEED_NETWORK = ("robustness", "attention", "embedding")
 """Parts that stored predictions are not enough for."""
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,6 @@ def diagnose_checkpoint(
     trained_on: bool | None,
     only: Sequence[str] = (),
     out: Path | None = None,
-    show: Say = print,
 ) -> Diagnosis:
     """Diagnose a network on some faces.
 
@@ -88,7 +88,6 @@ def diagnose_checkpoint(
         trained_on: Whether the network was trained on some of them; suspects are left out then. None: not known.
         only: Names of parts; all where empty.
         out: The folder; else `diagnosis-DATASET-SPLIT` beside the checkpoint.
-        show: Called with every line.
 
     Raises:
         FerError: Unknown parts, suspects among faces of the training, or what an evaluation refuses.
@@ -100,8 +99,7 @@ def diagnose_checkpoint(
             "test or val, or in a folder of kfold runs, whose test parts hold every face once"
         )
     network = Network.load(checkpoint, engine)
-    for line in describe_cut(network, dataset):
-        show(line)
+    warn_of_cut(network, dataset)
     match = match_classes(dataset, network.classes, checkpoint)
     found = evaluate_network(network, dataset, pack, rows, match, batch_size=BATCH)
     faces = Faces(dataset, pack, predictions_of(found), found.classes, spec.group_key)
@@ -113,7 +111,9 @@ def diagnose_checkpoint(
         folder.drop(["suspects"])
         parts = tuple(name for name in parts if name != "suspects")
         if not only:
-            show("suspects    left out: the network was trained on these faces, so it believes their labels")
+            logger.info(
+                "suspects    left out: the network was trained on these faces, so it believes their labels"
+            )
     note = UNKNOWN if trained_on is None else f"No face of '{split}' was trained on."
     for name in parts:
         try:
@@ -124,9 +124,9 @@ def diagnose_checkpoint(
         except NotPossibleError as error:
             if name in only:
                 raise FerError(f"there is no part '{name}' here: {error}; leave it out of --only") from error
-            show(f"{name:<12}left out: {error}")
+            logger.info(f"{name:<12}left out: {error}")
             continue
-        _tell(name, folder, show)
+        _tell(name, folder)
     return Diagnosis(folder.path, folder.record)
 
 
@@ -139,7 +139,6 @@ def diagnose_runs(
     *,
     only: Sequence[str] = (),
     out: Path | None = None,
-    show: Say = print,
 ) -> Diagnosis:
     """Diagnose the stored predictions of runs on their test parts, pooled: mistakes, suspects and slices.
 
@@ -151,7 +150,6 @@ def diagnose_runs(
         pack: Its images.
         only: Names of parts; all that are possible where empty.
         out: The folder; else `diagnosis-DATASET-pooled` in `place`.
-        show: Called with every line.
 
     Raises:
         FerError: Unknown or impossible parts, or runs that do not belong together.
@@ -176,12 +174,14 @@ def diagnose_runs(
         f"Mean probabilities over {len(runs)} runs of {', '.join(names)}, each on its test part: no network was "
         "trained on a face that it judges here."
     )
-    show(f"pooled      {len(runs)} runs of {', '.join(names)}: {len(table):,} of {len(dataset.table):,} faces")
+    logger.info(
+        f"pooled      {len(runs)} runs of {', '.join(names)}: {len(table):,} of {len(dataset.table):,} faces"
+    )
     for name in parts:
         _stored_part(name, faces, folder, note)
-        _tell(name, folder, show)
+        _tell(name, folder)
     if not only:
-        show(f"{', '.join(NEED_NETWORK)}  left out: they need a network, so name one run")
+        logger.info(f"{', '.join(NEED_NETWORK)}  left out: they need a network, so name one run")
     return Diagnosis(folder.path, folder.record)
 
 
@@ -229,7 +229,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _tell(name: str, folder: Folder, show: Say) -> None:
+def _tell(name: str, folder: Folder) -> None:
     if (part := folder.record.parts.made().get(name)) is not None:
         files = [table.file for table in part.tables] + [picture.file for picture in part.pictures]
-        show(f"{name:<12}{', '.join(files)}")
+        logger.info(f"{name:<12}{', '.join(files)}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from fer_core.data.packs.pack import Pack
     from fer_core.engine import Engine
     from fer_core.types import FERDataset
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,6 @@ def evaluate_checkpoint(
     workers: int | Literal["auto"] = "auto",
     rule: Rule = None,
     restrict: bool = False,
-    show: Callable[[str], None] = print,
 ) -> Evaluation:
     """Predict `rows` of `dataset` with the weights in `checkpoint`, prepared as its header says.
 
@@ -104,35 +105,33 @@ def evaluate_checkpoint(
         workers: Processes that read images, where the checkpoint was trained with the per-image pipeline.
         rule: What to do where the classes differ (`fer_core.evaluation.classes`).
         restrict: Choose only among classes that the dataset has.
-        show: Called with lines on what `rule` does, and on faces that are cut otherwise than in training.
 
     Raises:
         FerError: The checkpoint is unusable, the classes differ and no rule is given, or no face is left.
     """
     network = Network.load(checkpoint, engine)
-    for line in describe_cut(network, dataset):
-        show(line)
+    warn_of_cut(network, dataset)
     match = match_classes(dataset, network.classes, checkpoint, rule, restrict=restrict)
     for line in match.describe(rows):
-        show(line)
+        logger.info(line)
     rows = rows[match.labels[rows] >= 0]
     if not len(rows):
         raise FerError(f"{dataset.name} has no face of {', '.join(match.present)} here: use another --split")
     return evaluate_network(network, dataset, pack, rows, match, batch_size=batch_size, workers=workers)
 
 
-def describe_cut(network: Network, dataset: FERDataset) -> list[str]:
-    """One line where the faces of a dataset are known to be cut otherwise than those of the training."""
+def warn_of_cut(network: Network, dataset: FERDataset) -> None:
+    """Log a warning where the faces of a dataset are known to be cut otherwise than those of the training."""
     trained, here = network.pipeline.preprocessing.alignment, dataset.alignment
     if trained is None or here is None or trained.cuts_like(here):
-        return []
+        return
     own = network.header.dataset
     if own is not None and own.fingerprint == dataset.fingerprint():
-        return []  # its configuration said how they are cut
-    return [
-        f"warning: the network was trained on faces cut by {trained}, those of {dataset.name} are cut by {here}: "
-        "expect lower figures"
-    ]
+        return  # its configuration said how they are cut
+    logger.warning(
+        f"the network was trained on faces cut by {trained}, those of {dataset.name} are cut by {here}: expect "
+        "lower figures"
+    )
 
 
 def evaluate_network(

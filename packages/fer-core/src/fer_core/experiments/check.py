@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from fer_core.experiments.plan import Run
     from fer_core.types import DatasetSpec, FERDataset
 
+logger = logging.getLogger(__name__)
 
-def check_runs(runs: Sequence[Run], say: Callable[[str], None]) -> None:
+
+def check_runs(runs: Sequence[Run]) -> None:
     """Open every dataset and make every split.
 
     Raises:
@@ -31,7 +34,7 @@ def check_runs(runs: Sequence[Run], say: Callable[[str], None]) -> None:
         try:
             check_backbones(run.config.model.name, run.config.model.backbones)
             if source not in opened:
-                say(f"checking {data.name}")
+                logger.info(f"checking {data.name}")
                 root = Path(data.root) if data.root else None
                 opened[source] = open_dataset(data.name, root, data.options, data.classes)
             if split not in divided:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -19,7 +20,7 @@ from fer_core.experiments.plan import Run
 from fer_core.runs import folder as run_folder
 from fer_core.runs.records import Result
 
-Say = Callable[[str], None]
+logger = logging.getLogger(__name__)
 Status = Literal["finished", "skipped", "failed", "interrupted"]
 HEEDED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 PAUSE = 0.05
@@ -71,17 +72,13 @@ class Runner:
         runs: In order.
         device: As `--device`.
         slots: Environment of each process that may work at a time.
-        say: Called with every line.
         stop: Asked whether to end.
     """
 
-    def __init__(
-        self, runs: Sequence[Run], device: str, slots: Sequence[dict[str, str]], say: Say, stop: Stop
-    ) -> None:
+    def __init__(self, runs: Sequence[Run], device: str, slots: Sequence[dict[str, str]], stop: Stop) -> None:
         self.waiting = deque(runs)
         self.device = device
         self.slots: dict[int, dict[str, str]] = dict(enumerate(slots))
-        self.say = say
         self.stop = stop
         self.working: dict[int, Attempt] = {}
         self.outcomes: dict[Path, Outcome] = {}
@@ -111,7 +108,7 @@ class Runner:
         for attempt in self.working.values():
             attempt.stop(signal.SIGTERM if first else signal.SIGKILL)
         if first and self.working:
-            self.say(f"{self.stop.received and self.stop.received.name} came: waiting for trainings to save")
+            logger.info(f"{self.stop.received and self.stop.received.name} came: waiting for trainings to save")
         for run in self.waiting:
             self.outcomes[run.folder] = Outcome(run, "interrupted", "not begun")
         self.waiting.clear()
@@ -130,7 +127,7 @@ class Runner:
                 if not attempt.lock():
                     if run.name not in self.elsewhere:
                         self.elsewhere.add(run.name)
-                        self.say(f"{self.number[run.folder]} {run.name}  another process trains it: waiting")
+                        logger.info(f"{self.number[run.folder]} {run.name}  another process trains it: waiting")
                     self.waiting.append(run)
                     continue
                 if is_finished(run):  # by the one that had the lock
@@ -140,7 +137,7 @@ class Runner:
                 resumed = "goes on" if run.folder.exists() else "begins"
                 attempt.start()
                 self.working[slot] = attempt
-                self.say(f"{self.number[run.folder]} {run.name}  {resumed}")
+                logger.info(f"{self.number[run.folder]} {run.name}  {resumed}")
                 break
 
     def _reap(self) -> None:
@@ -160,7 +157,7 @@ class Runner:
 
     def _end(self, outcome: Outcome) -> None:
         self.outcomes[outcome.run.folder] = outcome
-        self.say(f"{self.number[outcome.run.folder]} {describe_outcome(outcome)}")
+        logger.info(f"{self.number[outcome.run.folder]} {describe_outcome(outcome)}")
 
 
 def skip(run: Run) -> Outcome:
@@ -193,14 +190,14 @@ def summary(run: Run) -> str:
     return f"test accuracy {found.accuracy:.2%}, mean class accuracy {found.mean_class_accuracy:.2%}"
 
 
-def run_local(runs: Sequence[Run], device: str, jobs: int, say: Say) -> list[Outcome]:
+def run_local(runs: Sequence[Run], device: str, jobs: int) -> list[Outcome]:
     """Make runs on this machine, `jobs` at a time.
 
     Raises:
         InterruptedRunError: A signal came; trainings were asked to save, and have ended.
     """
     with Stop() as stop:
-        outcomes = Runner(runs, device, deal_out(jobs, device), say, stop).work()
+        outcomes = Runner(runs, device, deal_out(jobs, device), stop).work()
     if stop.received is not None:
         raise interruption(stop.received, outcomes, len(runs))
     return outcomes

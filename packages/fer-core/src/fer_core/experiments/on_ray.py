@@ -7,12 +7,12 @@ be one that all machines of the cluster share.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from fer_core.experiments.attempt import is_finished
 from fer_core.experiments.execute import Outcome, Runner, Stop, describe_outcome, interruption, skip
 from fer_core.experiments.plan import Run
 
-Say = Callable[[str], None]
+logger = logging.getLogger(__name__)
 RETRIES = 5
 """How often a worker of one run may die."""
 PATIENCE = 0.5
@@ -34,17 +34,14 @@ ANSWER = 10
 """Seconds within which a cluster must take a connection; Ray itself tries for minutes."""
 
 
-def run_on_ray(runs: Sequence[Run], device: str, gpus: float | None, cpus: float, say: Say) -> list[Outcome]:
+def run_on_ray(runs: Sequence[Run], device: str, gpus: float | None, cpus: float) -> list[Outcome]:
     """Make runs on the cluster that `RAY_ADDRESS` names or that is found here, else on one that is started here.
-
-    What Ray itself prints is left out, so `say` must not look up `sys.stdout` at every call.
 
     Args:
         runs: In order.
         device: As `--device`.
         gpus: GPUs of a run; None: 1 where the cluster has any and `device` does not say otherwise.
         cpus: CPUs of a run.
-        say: Called with every line.
 
     Raises:
         FerError: No Ray, no cluster, or none with what a run needs.
@@ -58,11 +55,11 @@ def run_on_ray(runs: Sequence[Run], device: str, gpus: float | None, cpus: float
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         need = _need(nodes, device, gpus, cpus)
         machines = f"{len(nodes)} {'machine' if len(nodes) == 1 else 'machines'}"
-        say(f"Ray: {machines}, {need['num_gpus']:g} GPUs and {need['num_cpus']:g} CPUs for each run")
+        logger.info(f"Ray: {machines}, {need['num_gpus']:g} GPUs and {need['num_cpus']:g} CPUs for each run")
         # Ray would make good for a dead worker itself, but silently, and without a word on why it gave up.
         task = ray.remote(max_retries=0, **need)(_make)
         with Stop() as stop:
-            return _collect(ray, task, runs, device, say, stop)
+            return _collect(ray, task, runs, device, stop)
 
 
 @contextlib.contextmanager
@@ -117,20 +114,17 @@ def _need(nodes: Sequence[dict[str, float]], device: str, gpus: float | None, cp
 
 def _make(run: Run, device: str, folder: str, settings: dict[str, str]) -> tuple[str, str]:
     """The task: one run, in a process of its own. Ray's cancelling is a SIGINT here, which `Stop` notes."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # into the worker's log
     os.chdir(folder)
     with Stop() as stop:
         try:
-            (outcome,) = Runner([run], device, [{**os.environ, **settings}], _unheard, stop).work()
+            (outcome,) = Runner([run], device, [{**os.environ, **settings}], stop).work()
         except FerError as error:
             return "failed", str(error)
     return outcome.status, outcome.line
 
 
-def _unheard(line: str) -> None:
-    print(line, file=sys.stderr)  # noqa: T201 - goes to the worker's log
-
-
-def _collect(ray: Any, task: Any, runs: Sequence[Run], device: str, say: Say, stop: Stop) -> list[Outcome]:
+def _collect(ray: Any, task: Any, runs: Sequence[Run], device: str, stop: Stop) -> list[Outcome]:
     """Hand all runs out and wait for them, again where a worker died."""
     settings = {name: value for name, value in os.environ.items() if name.startswith("FER_")}
     outcomes: dict[Path, Outcome] = {}
@@ -142,7 +136,7 @@ def _collect(ray: Any, task: Any, runs: Sequence[Run], device: str, say: Say, st
 
     def end(outcome: Outcome) -> None:
         outcomes[outcome.run.folder] = outcome
-        say(f"[{len(outcomes)}/{len(runs)}] {describe_outcome(outcome)}")
+        logger.info(f"[{len(outcomes)}/{len(runs)}] {describe_outcome(outcome)}")
 
     for run in runs:
         if is_finished(run):
@@ -159,7 +153,7 @@ def _collect(ray: Any, task: Any, runs: Sequence[Run], device: str, say: Say, st
             except ray.exceptions.RayError as error:
                 deaths[run.folder] += 1
                 if deaths[run.folder] <= RETRIES:
-                    say(f"{run.name}  its worker died: another one goes on with it")
+                    logger.warning(f"{run.name}  its worker died: another one goes on with it")
                     hand_out(run)
                     continue
                 reason = str(error).partition("\n")[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from fer_core.runs.reading import ADVICE, find_files, read_result
 from fer_core.runs.records import Environment, Result
 from fer_core.weights.address import is_address, local_file
 
+logger = logging.getLogger(__name__)
 LATEST, BEST = "latest", "best"
 FORMS = f"weights are a file, a run folder, FOLDER/{LATEST}, FOLDER/{BEST} or an address"
 """What is understood."""
@@ -26,11 +28,23 @@ class Found:
 
     Attributes:
         path: The file.
-        remarks: Lines: which run was chosen, and which were left out.
+        choice: Which run was chosen, and why; empty where there was no choice.
+        left_out: Why runs could not be chosen.
     """
 
     path: Path
-    remarks: tuple[str, ...] = ()
+    choice: str = ""
+    left_out: tuple[str, ...] = ()
+
+
+def find_weights(place: str | Path) -> Path:
+    """The weight file that `place` means, as `resolve_weights` finds it; how it was chosen is logged."""
+    found = resolve_weights(place)
+    if found.choice:
+        logger.info(f"weights  {found.path}, {found.choice}")
+    for reason in found.left_out:
+        logger.warning(f"left out: {reason}")
+    return found.path
 
 
 def resolve_weights(place: str | Path) -> Found:
@@ -104,7 +118,7 @@ def _latest(folder: Path) -> Found:
         try:
             began[run] = _start_of(run)
         except FerError as error:
-            left_out.append(f"left out  {error}")
+            left_out.append(str(error))
     if not began:
         raise FerError(f"there is no run below {folder}{_first(left_out)}: train one, or name another folder")
     order = sorted(began, key=lambda run: (began[run], run))
@@ -114,7 +128,7 @@ def _latest(folder: Path) -> Found:
         finished = [run for run in order if (run / run_folder.RESULT).is_file()]
         other = f"; the latest that is finished: {finished[-1]}" if finished else ""
         raise FerError(f"the latest run below {folder} cannot be used: {error}{other}") from error
-    return Found(path, (f"weights  {path}, of the latest of {len(order)} runs below {folder}", *left_out))
+    return Found(path, f"of the latest of {len(order)} runs below {folder}", tuple(left_out))
 
 
 def _start_of(run: Path) -> datetime:
@@ -135,7 +149,7 @@ def _best(folder: Path) -> Found:
             _weights_of(place)
             results[place] = read_result(place)
         except FerError as error:
-            left_out.append(f"left out  {error}")
+            left_out.append(str(error))
     if not results:
         raise FerError(f"no run below {folder} is finished{_first(left_out)}: train one, or name another folder")
     _check_comparable(folder, results)
@@ -143,7 +157,7 @@ def _best(folder: Path) -> Found:
     metric = results[best].protocol.metric.replace("_", " ")
     path = best / run_folder.BEST
     why = f"of the best of {len(results)} runs below {folder}, validation {metric} {_score(results[best]):.2%}"
-    return Found(path, (f"weights  {path}, {why}", *left_out))
+    return Found(path, why, tuple(left_out))
 
 
 def _score(result: Result) -> float:
@@ -175,7 +189,7 @@ def _terms(result: Result) -> str:
 
 
 def _first(left_out: Sequence[str]) -> str:
-    return f" ({left_out[0].removeprefix('left out  ')})" if left_out else ""
+    return f" ({left_out[0]})" if left_out else ""
 
 
 def _unknown(path: Path) -> FerError:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import re
-import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, JsonValue
 
+from fer_core.data.progress import shows_bars
 from fer_core.errors import FerError
 from fer_core.files import write_text
 from fer_core.records import Count, Record
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from fer_core.metrics import MetricsRow
     from fer_core.training.state import Training
 
+logger = logging.getLogger(__name__)
 PlainState = dict[str, JsonValue]
 
 
@@ -140,7 +142,7 @@ class ProgressBar(Callback):
     def on_start(self, training: Training) -> None:
         """Open the bar."""
         self.began, self.first_step = time.monotonic(), training.position.step
-        if sys.stderr.isatty():
+        if shows_bars():
             from rich.console import Console
             from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
@@ -167,7 +169,7 @@ class ProgressBar(Callback):
             if "accuracy" in row.part(role)
         ]
         parts.append(f"about {_clock(left)} left" if left >= 1 else "last")
-        training.say("  ".join(parts))
+        logger.info("  ".join(parts))
 
     def on_end(self, training: Training) -> None:
         """Close the bar."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from fer_core.types import Role
     from fer_core.weights.header import Header
 
-Say = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class Setup:
@@ -59,7 +57,6 @@ class Setup:
         header: Of the weights, but which ones they are.
         identity: What a state must agree with to be resumed.
         start: What the weights are before the first step.
-        say: Called with remarks.
     """
 
     config: Config
@@ -78,7 +75,6 @@ class Setup:
     header: Header
     identity: Identity
     start: Start
-    say: Say
 
 
 def build_model(config: Config, info: TaskInfo) -> torch.nn.Module:
@@ -92,7 +88,6 @@ def build_setup(
     config: Config,
     data: PreparedData,
     engine: Engine,
-    say: Say,
     start: Start | None = None,
     components: Sequence[Component] = (),
 ) -> Setup:
@@ -102,7 +97,6 @@ def build_setup(
         config: The configuration.
         data: What `prepare_data` gave for it.
         engine: Where it runs.
-        say: Called with remarks.
         start: What a run that is resumed started from; its backbone files are not read again. None: a new run.
         components: What the run is made of, for its records.
 
@@ -117,7 +111,7 @@ def build_setup(
     )
     model = build_model(config, info)
     if start is None:
-        start = load_backbones(model, config.model.name, config.model.backbones, say)
+        start = load_backbones(model, config.model.name, config.model.backbones)
     loss: Loss = build("losses", config.loss.name, config.loss.options, info)
     task = Task(model, loss)
     engine.prepare(model)
@@ -161,7 +155,6 @@ def build_setup(
             versions=decisive_versions(components),
         ),
         start=start,
-        say=say,
     )
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from fer_core.config import Config
@@ -50,10 +49,6 @@ class Training(Protocol):
     @property
     def total_steps(self) -> int:
         """Length in optimizer steps."""
-
-    @property
-    def say(self) -> Callable[[str], None]:
-        """Called with lines for the log."""
 
     def score(self, row: MetricsRow) -> float | None:
         """The selection metric of a row; None where the last epoch is taken."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
@@ -32,9 +33,11 @@ from fer_core.weights.header import Selection
 if TYPE_CHECKING:
     from fer_core.config import Config
     from fer_core.provenance import Extension
-    from fer_core.training.setup import Say, Setup
+    from fer_core.training.setup import Setup
     from fer_core.types import Batch, Losses, Output, Role
 
+
+logger = logging.getLogger(__name__)
 SCALARS = ("accuracy", "mean_class_accuracy", "macro_f1", "cross_entropy")
 
 
@@ -85,11 +88,6 @@ class Trainer:
         """Length in optimizer steps."""
         return self.setup.total_steps
 
-    @property
-    def say(self) -> Say:
-        """Called with lines for the log."""
-        return self.setup.say
-
     def fit(self) -> None:
         """Train to the end, from wherever `load_state` left off, and write `last` and `best` weights.
 
@@ -114,7 +112,7 @@ class Trainer:
             for callback in self.callbacks.values():
                 callback.on_end(self)
         if self.stop is not None:
-            self.say(f"stopped: {self.stop}")
+            logger.info(f"stopped: {self.stop}")
         with self._averaged():
             self._save_product(run_folder.LAST, self.history[-1])
             if self.best is None:
@@ -259,7 +257,7 @@ class Trainer:
         seen, skipped = sums.pop("samples"), sums.pop("skipped", 0.0)
         means = {name: total / max(seen, 1) for name, total in sums.items()}
         if unknown := [name for name, mean in means.items() if not abs(mean) <= LARGEST]:
-            self.say(f"warning  {', '.join(unknown)}: not finite at step {self.position.step}, so left out")
+            logger.warning(f"{', '.join(unknown)}: not finite at step {self.position.step}, so left out")
         means = {name: mean for name, mean in means.items() if abs(mean) <= LARGEST}
         return means | ({"skipped_steps": skipped / distributed.size()} if skipped else {})
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from fer_core.types import ModelSpec
 
-Say = Callable[[str], None]
+logger = logging.getLogger(__name__)
 
 
 def check_backbones(model: str, places: Sequence[str]) -> None:
@@ -36,7 +37,7 @@ def check_backbones(model: str, places: Sequence[str]) -> None:
         _local(place)
 
 
-def load_backbones(model: nn.Module, name: str, places: Sequence[str], say: Say) -> Start:
+def load_backbones(model: nn.Module, name: str, places: Sequence[str]) -> Start:
     """Fill the parts of `model` that the files of backbone weights hold, and say what stays random.
 
     Args:
@@ -44,7 +45,6 @@ def load_backbones(model: nn.Module, name: str, places: Sequence[str], say: Say)
         name: Its registered name.
         places: Paths or URIs, each a file that the family's `ModelSpec.backbone` knows, or one that
             `fer-run import --as backbone` wrote.
-        say: Called with one line on what was filled, or with a warning.
 
     Returns:
         What it started from, for the record of the run.
@@ -55,7 +55,7 @@ def load_backbones(model: nn.Module, name: str, places: Sequence[str], say: Say)
     spec = registry.find("models", name)
     check_backbones(name, places)
     if not places:
-        return Start(description=_from_random(spec, say))
+        return Start(description=_from_random(spec))
     own, filled, counts = model.state_dict(), dict[str, str](), []
     for place in places:
         path = _local(place)
@@ -71,7 +71,8 @@ def load_backbones(model: nn.Module, name: str, places: Sequence[str], say: Say)
         with torch.no_grad():
             for key, tensor in part.items():
                 own[key].copy_(tensor)
-    say(f"start    {', '.join(counts)}; {len(own) - len(filled)} of {len(own)} stay at their initial values")
+    rest = f"{len(own) - len(filled)} of {len(own)} stay at their initial values"
+    logger.info(f"start    {', '.join(counts)}; {rest}")
     return Start(
         description=f"backbone weights for {len(filled)} of {len(own)} tensors, the others random",
         backbone_sha256=tuple(sha256(_local(place)) for place in places),
@@ -138,11 +139,11 @@ def _local(place: str) -> Path:
     return path
 
 
-def _from_random(spec: ModelSpec, say: Say) -> str:
+def _from_random(spec: ModelSpec) -> str:
     if not spec.pretrained:
         return "random weights"
     way = ""
     if spec.backbone is not None:
         way = f"; give -o model.backbone_weights=FILE (`fer-run info {spec.name}` says where it is)"
-    say(f"warning  {spec.name} starts from random weights, while the paper starts from {spec.pretrained}{way}")
+    logger.warning(f"{spec.name} starts from random weights, while the paper starts from {spec.pretrained}{way}")
     return f"random weights; the paper starts from {spec.pretrained}"

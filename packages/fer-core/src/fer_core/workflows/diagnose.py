@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,13 +16,15 @@ from fer_core.engine import Engine
 from fer_core.errors import FerError
 from fer_core.runs import folder as run_folder
 from fer_core.runs.reading import collect
-from fer_core.runs.resolve import is_run
+from fer_core.runs.resolve import find_weights, is_run
 from fer_core.weights.address import is_address
 from fer_core.weights.checkpoint import read_header
-from fer_core.workflows.open import choose_rows, find_weights, is_trained_on, open_for
+from fer_core.workflows.open import choose_rows, is_trained_on, open_for
 
 if TYPE_CHECKING:
     from fer_core.components import Options
+
+logger = logging.getLogger(__name__)
 
 
 def diagnose_weights(
@@ -34,18 +37,17 @@ def diagnose_weights(
     only: Sequence[str],
     out: Path | None,
     device: str,
-    show: Callable[[str], None],
 ) -> Diagnosis:
     """As `fer_core.diagnose`, whose arguments these are."""
     choose_parts(only)
     find_dataset(dataset)
     if not is_address(place) and Path(place).is_dir() and not is_run(Path(place)):
-        return _diagnose_runs(Path(place), dataset, root, split, options, only, out, show)
-    checkpoint = find_weights(place, show)
+        return _diagnose_runs(Path(place), dataset, root, split, options, only, out)
+    checkpoint = find_weights(place)
     header = read_header(checkpoint)
-    spec, opened, same = open_for(header, dataset, root, options, show)
+    spec, opened, same = open_for(header, dataset, root, options)
     part = split or "test"
-    rows = choose_rows(spec, opened, header.split if same else None, part, show)
+    rows = choose_rows(spec, opened, header.split if same else None, part)
     engine = Engine.start(device)
     pack = open_pack(opened, cache_root(), progress=True)
     return diagnose_checkpoint(
@@ -59,7 +61,6 @@ def diagnose_weights(
         trained_on=is_trained_on(header, spec, part),
         only=only,
         out=out,
-        show=show,
     )
 
 
@@ -71,18 +72,17 @@ def _diagnose_runs(
     options: Options | None,
     only: Sequence[str],
     out: Path | None,
-    show: Callable[[str], None],
 ) -> Diagnosis:
     if split is not None:
         raise FerError("--split does not apply to several runs: their test parts are put together")
     name = find_dataset(dataset).name
     found = collect([place])
     for line in found.problems:
-        show(f"warning  {line}")
+        logger.warning(line)
     runs = [run for run in found.runs if run.dataset == name]
     if not runs:
         raise FerError(f"there is no finished run on {name} in {place}: name a checkpoint, or a folder of such")
-    spec, opened, _ = open_for(read_header(runs[0].folder / run_folder.BEST), dataset, root, options, show)
+    spec, opened, _ = open_for(read_header(runs[0].folder / run_folder.BEST), dataset, root, options)
     pack = open_pack(opened, cache_root(), progress=True)
-    diagnosis = diagnose_runs(runs, place, spec, opened, pack, only=only, out=out, show=show)
+    diagnosis = diagnose_runs(runs, place, spec, opened, pack, only=only, out=out)
     return replace(diagnosis, left_out=found.problems)

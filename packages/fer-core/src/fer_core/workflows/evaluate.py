@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +13,9 @@ from fer_core.engine import Engine
 from fer_core.evaluation.classes import read_rule
 from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
 from fer_core.runs.records import Evaluated, EvaluatedData, EvaluatedWeights
+from fer_core.runs.resolve import find_weights
 from fer_core.weights.checkpoint import read_header
-from fer_core.workflows.open import choose_rows, find_weights, open_for
+from fer_core.workflows.open import choose_rows, open_for
 
 if TYPE_CHECKING:
     from fer_core.components import Options
@@ -32,14 +33,13 @@ def evaluate_weights(
     batch_size: int,
     classes: str | Path | Mapping[str, str | None] | None,
     restrict: bool,
-    show: Callable[[str], None],
 ) -> Evaluation:
     """As `fer_core.evaluate`, whose arguments these are."""
     rule = read_rule(classes)
-    weights_file = find_weights(checkpoint, show)
+    weights_file = find_weights(checkpoint)
     header = read_header(weights_file)
-    spec, opened, same = open_for(header, dataset, root, options, show)
-    rows = choose_rows(spec, opened, header.split if same else None, split, show)
+    spec, opened, same = open_for(header, dataset, root, options)
+    rows = choose_rows(spec, opened, header.split if same else None, split)
     engine = Engine.start(device, precision)
     pack = open_pack(opened, cache_root(), progress=True)
     found = evaluate_checkpoint(
@@ -51,7 +51,6 @@ def evaluate_weights(
         batch_size=batch_size,
         rule=rule,
         restrict=restrict,
-        show=show,
     )
     weights = EvaluatedWeights(
         model=header.model.name,

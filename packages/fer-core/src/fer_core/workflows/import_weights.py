@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from fer_core.types import ModelSpec
 
+logger = logging.getLogger(__name__)
 Part = Literal["model", "backbone"]
 SUFFIX = ".safetensors"
 NO_DATASET = DatasetSpec(
@@ -53,7 +55,6 @@ def import_weights(
     dataset: str | None = None,
     classes: Sequence[str] = (),
     part: Part = "model",
-    show: Callable[[str], None] = print,
 ) -> Path:
     """Convert a checkpoint of the model's authors and write it with everything that prediction needs.
 
@@ -65,7 +66,6 @@ def import_weights(
             order, where that is known (`ModelSpec.class_orders`).
         classes: Class names in the file's order, in place of the authors'.
         part: `model`, or `backbone` for a file to start training from (`model.backbone_weights`).
-        show: Called with the lines of the report.
 
     Returns:
         `out`.
@@ -80,8 +80,8 @@ def import_weights(
         raise FerError(f"there is no part {part}: import a model or its backbone")
     source = local_file(file)
     if part == "backbone":
-        return _import_backbone(spec, source, target, show)
-    return _import_model(spec, source, target, dataset, tuple(classes), show)
+        return _import_backbone(spec, source, target)
+    return _import_model(spec, source, target, dataset, tuple(classes))
 
 
 def _import_model(
@@ -90,7 +90,6 @@ def _import_model(
     target: Path,
     dataset: str | None,
     classes: tuple[str, ...],
-    show: Callable[[str], None],
 ) -> Path:
     if spec.converter is None:
         raise FerError(f"{spec.name} reads no file of others, since its plugin has no converter: train it instead")
@@ -116,16 +115,18 @@ def _import_model(
     )
     save_weights(target, weights, header)
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    show(f"model    {spec.name}, {parameters:,} parameters, {len(state)} tensors, all of them from {source}")
-    show(f"classes  {', '.join(names)}")
-    show(f"order    {order.source}")
+    logger.info(
+        f"model    {spec.name}, {parameters:,} parameters, {len(state)} tensors, all of them from {source}"
+    )
+    logger.info(f"classes  {', '.join(names)}")
+    logger.info(f"order    {order.source}")
     size, color = preprocessing.input_size, preprocessing.color
-    show(f"input    {size} pixels, {color}, as in the recipe {spec.name}/{spec.recipe_for(data.name)}")
-    show(f"written  {target}")
+    logger.info(f"input    {size} pixels, {color}, as in the recipe {spec.name}/{spec.recipe_for(data.name)}")
+    logger.info(f"written  {target}")
     return target
 
 
-def _import_backbone(spec: ModelSpec, source: Path, target: Path, show: Callable[[str], None]) -> Path:
+def _import_backbone(spec: ModelSpec, source: Path, target: Path) -> Path:
     if spec.backbone is None:
         raise FerError(f"{spec.name} takes no backbone weights, since its plugin reads none: import a whole model")
     if not source.is_file():
@@ -134,8 +135,8 @@ def _import_backbone(spec: ModelSpec, source: Path, target: Path, show: Callable
     origin = Imported(sha256=sha256(source))
     header = PartHeader(format=FORMAT, hook_api=HOOK_API, part="backbone", model=spec.name, imported=origin)
     save_weights(target, {name: tensor.clone() for name, tensor in state.items()}, header)
-    show(f"backbone {spec.name}, {len(state)} tensors from {source}")
-    show(f"written  {target}: train from it with -o model.backbone_weights={target}")
+    logger.info(f"backbone {spec.name}, {len(state)} tensors from {source}")
+    logger.info(f"written  {target}: train from it with -o model.backbone_weights={target}")
     return target
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,6 @@ from fer_core.data.open import open_dataset
 from fer_core.data.splits import make_split
 from fer_core.data.union import find_dataset, part_names, recorded_dataset
 from fer_core.errors import FerError
-from fer_core.runs.resolve import resolve_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,13 +23,7 @@ if TYPE_CHECKING:
     from fer_core.types import DatasetSpec, FERDataset
     from fer_core.weights.header import Header
 
-
-def find_weights(place: str | Path, show: Callable[[str], None]) -> Path:
-    """The weight file that `place` means (`fer_core.runs.resolve`); remarks on the choice are shown."""
-    found = resolve_weights(place)
-    for remark in found.remarks:
-        show(remark)
-    return found.path
+logger = logging.getLogger(__name__)
 
 
 def open_for(
@@ -38,7 +31,6 @@ def open_for(
     dataset: str,
     root: Path | None,
     options: Options | None,
-    show: Callable[[str], None],
 ) -> tuple[DatasetSpec, FERDataset, bool]:
     """Open a dataset for a checkpoint, and whether it is the one that the checkpoint was trained on.
 
@@ -49,15 +41,13 @@ def open_for(
     chosen = own.options if own is not None and options is None else dict(options or {})
     spec, opened = open_dataset(dataset, root, chosen, None if own is None else own.class_table)
     for line in describe_classes(opened):
-        show(f"classes  {line}")
+        logger.info(f"classes  {line}")
     if own is None:
-        _warn_of_overlap(wanted, header, show)
+        _warn_of_overlap(wanted, header)
     return spec, opened, own is not None
 
 
-def choose_rows(
-    spec: DatasetSpec, dataset: FERDataset, own: SplitRecord | None, role: str, show: Callable[[str], None]
-) -> NDArray[np.int64]:
+def choose_rows(spec: DatasetSpec, dataset: FERDataset, own: SplitRecord | None, role: str) -> NDArray[np.int64]:
     """Rows of a part of a dataset: of the training's own split where there is one, else of the official one.
 
     Raises:
@@ -76,7 +66,7 @@ def choose_rows(
         select="last",
     )
     if own is not None and own.digest != divided.digest:
-        show("warning: the dataset differs from the one in training, so its parts may overlap with training data")
+        logger.warning("the dataset differs from the one in training, so its parts may overlap with training data")
     rows: NDArray[np.int64] = getattr(divided, role)
     if len(rows) == 0:
         raise FerError(f"{spec.name} has no {role} part under {divided.protocol}: use another --split")
@@ -95,12 +85,12 @@ def _trained_on(header: Header) -> str:
     return "" if header.dataset is None else recorded_dataset(header.dataset.name, header.components)
 
 
-def _warn_of_overlap(spec: DatasetSpec, header: Header, show: Callable[[str], None]) -> None:
+def _warn_of_overlap(spec: DatasetSpec, header: Header) -> None:
     """A part of a union keeps its official test faces only where the training was official, too."""
     trained = part_names(_trained_on(header))
     protocol = header.split.protocol if header.split else "official"
     common = [name for name in part_names(spec.name) if name in trained]
     if common and not protocol.startswith("official"):
-        show(
-            f"warning: {', '.join(common)} was in the training, divided by {protocol}, so faces may be known to it"
+        logger.warning(
+            f"{', '.join(common)} was in the training, divided by {protocol}, so faces may be known to it"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from fer_core.errors import FerError
 from fer_core.plugins import load_plugins
 from fer_core.reports.page import REPORT
 from fer_core.runs import folder as run_folder
+from fer_core.runs.log import RunLog
 from fer_core.runs.records import Environment
 from fer_core.runs.state import ADVICE, read_state, save_state
 from fer_core.runs.versions import decisive_versions
@@ -23,7 +25,6 @@ from fer_core.weights.checkpoint import load_weights, save_weights
 from fer_core.weights.origin import list_components
 from fer_core.workflows.extend import check_length, extend_state, lengthen
 from fer_core.workflows.train import (
-    RunLog,
     begin_folder,
     introduce,
     start_engine,
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
     from fer_core.runs.state import State
     from fer_core.training.trainer import Trainer
     from fer_core.weights.header import Header
-    from fer_core.workflows.train import Say
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,49 +62,49 @@ class _Stored:
         return state
 
 
-def resume_run(folder: Path, device: str, show: Say) -> Path:
+def resume_run(folder: Path, device: str) -> Path:
     """Resume a run from its last saved state, under the configuration that it began with.
 
     Args:
         folder: The run's folder.
         device: `auto` is the device of the beginning.
-        show: Called with every line of the log.
 
     Raises:
         FerError: `folder` is not a run folder, its configuration was edited, or its data changed.
     """
     stored = _read(folder)
     with load_plugins().as_recorded(stored.environment.components):
-        return _resume(stored, device, show)
+        engine = _engine(stored, device)
+        with RunLog() as log:
+            return _resume(stored, engine, log)
 
 
-def _resume(stored: _Stored, device: str, show: Say) -> Path:
+def _resume(stored: _Stored, engine: Engine, log: RunLog) -> Path:
     folder, config = stored.folder, stored.config
-    engine, log = _engine(stored, device), RunLog(show)
     if (folder / run_folder.RESULT).exists():
-        log(f"{folder} is finished already: see {folder / run_folder.RESULT}")
+        logger.info(f"{folder} is finished already: see {folder / run_folder.RESULT}")
         if distributed.is_main() and not (folder / REPORT).exists():
-            write_report(folder, log)
+            write_report(folder)
         return folder
     log.open(folder)
     state = stored.read_state()
-    _warn_of_changes(stored, state, engine, log)
+    _warn_of_changes(stored, state, engine)
     with distributed.main_first():
-        data = prepare_data(config, log)
+        data = prepare_data(config)
     start = None if state is None else state.envelope.start
-    setup = build_setup(config, data, engine, log, start, stored.environment.components)
+    setup = build_setup(config, data, engine, start, stored.environment.components)
     trainer: Trainer = build("trainers", config.train.trainer, {}, setup, folder)
     if state is not None:
         trainer.load_state(state)
         position = trainer.position
-        log(f"resumed after {position.epoch} epochs and {position.batch} batches (step {position.step})")
+        logger.info(f"resumed after {position.epoch} epochs and {position.batch} batches (step {position.step})")
     else:
-        log("nothing was saved before the run ended, so it begins anew")
-    train_and_evaluate(trainer, engine, log)
+        logger.info("nothing was saved before the run ended, so it begins anew")
+    train_and_evaluate(trainer, engine)
     return folder
 
 
-def extend_run(folder: Path, epochs: int, device: str, overrides: Sequence[str], show: Say) -> Path:
+def extend_run(folder: Path, epochs: int, device: str, overrides: Sequence[str]) -> Path:
     """Train longer: a new run from the last state of another one, which stays as it is.
 
     Args:
@@ -110,7 +112,6 @@ def extend_run(folder: Path, epochs: int, device: str, overrides: Sequence[str],
         epochs: Length of the new run, counted from the first epoch.
         device: `auto` is the device of the run to extend.
         overrides: `a.b=value`, of keys that cannot change a result, such as `run.dir`.
-        show: Called with every line of the log.
 
     Returns:
         The new run's folder.
@@ -120,23 +121,23 @@ def extend_run(folder: Path, epochs: int, device: str, overrides: Sequence[str],
             could change the result, or what `resume_run` refuses.
     """
     stored = _read(folder)
-    with load_plugins().as_recorded(stored.environment.components):
-        return _extend(stored, epochs, device, overrides, show)
+    with load_plugins().as_recorded(stored.environment.components), RunLog() as log:
+        return _extend(stored, epochs, device, overrides, log)
 
 
-def _extend(stored: _Stored, epochs: int, device: str, overrides: Sequence[str], show: Say) -> Path:
+def _extend(stored: _Stored, epochs: int, device: str, overrides: Sequence[str], log: RunLog) -> Path:
     folder, before = stored.folder, stored.read_state()
     if before is None:
         raise FerError(f"{folder} has no {run_folder.STATE}, so there is nothing to extend: train it anew")
     config = lengthen(stored.config, epochs, overrides)
     check_length(before, stored.config, config)
-    engine, log = _engine(stored, device), RunLog(show)
+    engine = _engine(stored, device)
     with distributed.main_first():
         if distributed.is_main():
             run_folder.check(config)
-        data = prepare_data(config, log)
+        data = prepare_data(config)
     components = list_components(config)
-    setup = build_setup(config, data, engine, log, before.envelope.start, components)
+    setup = build_setup(config, data, engine, before.envelope.start, components)
     before.envelope.identity.check_data(setup.identity.data)
     state = extend_state(before, setup, stored.config)
 
@@ -149,12 +150,12 @@ def _extend(stored: _Stored, epochs: int, device: str, overrides: Sequence[str],
 
     made = begin_folder(config, engine, components, add)
     log.open(made)
-    log(f"extends  {folder}, from epoch {state.envelope.position.epoch} to epoch {epochs}")
-    _warn_of_changes(stored, before, engine, log)
+    logger.info(f"extends  {folder}, from epoch {state.envelope.position.epoch} to epoch {epochs}")
+    _warn_of_changes(stored, before, engine)
     trainer: Trainer = build("trainers", config.train.trainer, {}, setup, made)
     trainer.load_state(state)
-    introduce(trainer, log)
-    train_and_evaluate(trainer, engine, log)
+    introduce(trainer)
+    train_and_evaluate(trainer, engine)
     return made
 
 
@@ -186,7 +187,7 @@ def _engine(stored: _Stored, device: str) -> Engine:
     return start_engine(stored.config, environment.device if device == "auto" else device, environment.precision)
 
 
-def _warn_of_changes(stored: _Stored, state: State | None, engine: Engine, log: RunLog) -> None:
+def _warn_of_changes(stored: _Stored, state: State | None, engine: Engine) -> None:
     """Say what differs from the run so far, so that equal bytes are not to be expected."""
     before, now = stored.environment, engine.describe()
     changed = [(key, getattr(before, key), getattr(now, key)) for key in ("device", "threads", "processes")]
@@ -195,4 +196,4 @@ def _warn_of_changes(stored: _Stored, state: State | None, engine: Engine, log: 
         changed += state.envelope.identity.changed_versions(versions)
     for name, was, is_now in changed:
         if was != is_now:
-            log(f"warning  {name} was {was}, is {is_now}: the run continues, but not bit for bit")
+            logger.warning(f"{name} was {was}, is {is_now}: the run continues, but not bit for bit")

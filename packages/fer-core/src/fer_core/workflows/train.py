@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import sys
 import time
@@ -24,6 +25,7 @@ from fer_core.plotting.curves import draw_curves
 from fer_core.plugins import load_plugins
 from fer_core.reports.page import REPORT, render_run_report
 from fer_core.runs import folder as run_folder
+from fer_core.runs.log import RunLog
 from fer_core.runs.records import FORMAT, Environment, Result, Training, Weights
 from fer_core.runs.state import ADVICE
 from fer_core.training.setup import build_setup
@@ -39,70 +41,33 @@ if TYPE_CHECKING:
     from fer_core.training.trainer import Trainer
     from fer_core.types import Role
 
-Say = Callable[[str], None]
+logger = logging.getLogger(__name__)
 SUMMARY = ("accuracy", "mean_class_accuracy", "macro_f1")
 
 
-class RunLog:
-    """Prints every line and keeps it in `log.txt`, from the moment there is a folder; in the main process."""
-
-    def __init__(self, show: Say) -> None:
-        self.show = show
-        self.speaks = distributed.is_main()
-        self.lines: list[str] = []
-        self.file: Path | None = None
-
-    def __call__(self, line: str) -> None:
-        """Print and keep one line."""
-        if not self.speaks:
-            return
-        self.show(line)
-        self.lines.append(line)
-        if self.file is not None:
-            self._flush()
-
-    def open(self, folder: Path) -> None:
-        """Write what was said so far, and go on writing there."""
-        if not self.speaks:
-            return
-        self.file = folder / run_folder.LOG
-        self._flush()
-
-    def _flush(self) -> None:
-        assert self.file is not None
-        text = "".join(line + "\n" for line in self.lines)
-        try:
-            with self.file.open("ab") as handle:
-                handle.write(text.encode("utf-8", "backslashreplace"))
-        except OSError:  # it has been shown, and waits; where the run itself cannot be saved, that is an error
-            return
-        self.lines = []
-
-
-def start_run(config: Config, show: Say) -> Path:
+def start_run(config: Config) -> Path:
     """Train and evaluate as `config` says; returns the run's folder.
 
     Args:
         config: Its components were checked by `fer_core.workflows.check.check_components`.
-        show: Called with every line of the log.
 
     Raises:
         FerError: Anything that the user can correct. Nothing is left behind unless training had begun.
     """
     engine = start_engine(config, config.run.device)
-    log = RunLog(show)
-    with distributed.main_first():
-        if distributed.is_main():
-            run_folder.check(config)
-        check_backbones(config.model.name, config.model.backbones)
-        data = prepare_data(config, log)
-    components = list_components(config)
-    setup = build_setup(config, data, engine, log, components=components)
-    folder = begin_folder(config, engine, components)
-    log.open(folder)
-    trainer: Trainer = build("trainers", config.train.trainer, {}, setup, folder)
-    introduce(trainer, log)
-    train_and_evaluate(trainer, engine, log)
+    with RunLog() as log:
+        with distributed.main_first():
+            if distributed.is_main():
+                run_folder.check(config)
+            check_backbones(config.model.name, config.model.backbones)
+            data = prepare_data(config)
+        components = list_components(config)
+        setup = build_setup(config, data, engine, components=components)
+        folder = begin_folder(config, engine, components)
+        log.open(folder)
+        trainer: Trainer = build("trainers", config.train.trainer, {}, setup, folder)
+        introduce(trainer)
+        train_and_evaluate(trainer, engine)
     return folder
 
 
@@ -141,24 +106,25 @@ def start_engine(config: Config, device: str, precision: str | None = None) -> E
     )
 
 
-def introduce(trainer: Trainer, log: RunLog) -> None:
+def introduce(trainer: Trainer) -> None:
     """Say what is about to be trained."""
     setup, config = trainer.setup, trainer.config
     sizes = ", ".join(f"{role} {len(setup.data.rows(role)):,}" for role in ("train", "val", "test"))
     parameters = sum(parameter.numel() for parameter in setup.task.model.parameters())
     engine = setup.engine
-    log(f"model    {config.model.name}, {parameters:,} parameters, input {config.data.input_size} pixels")
-    log(f"data     {config.data.name}, {setup.data.split.protocol}: {sizes}; {len(setup.info.classes)} classes")
+    logger.info(f"model    {config.model.name}, {parameters:,} parameters, input {config.data.input_size} pixels")
+    classes = len(setup.info.classes)
+    logger.info(f"data     {config.data.name}, {setup.data.split.protocol}: {sizes}; {classes} classes")
     processes = f"{distributed.size()} processes, " if distributed.size() > 1 else ""
     exact = str(engine.deterministic).lower()
-    log(f"device   {engine.device}, {processes}{engine.precision}, deterministic {exact}")
-    log(f"select   {config.train.select} by {config.train.metric}, seed {config.train.seed}")
+    logger.info(f"device   {engine.device}, {processes}{engine.precision}, deterministic {exact}")
+    logger.info(f"select   {config.train.select} by {config.train.metric}, seed {config.train.seed}")
     if config.train.select == "best:test":
-        log("warning  the epoch is chosen on the test split: the result is optimistic and marked as such")
-    log(f"run      {trainer.folder}")
+        logger.warning("the epoch is chosen on the test split: the result is optimistic and marked as such")
+    logger.info(f"run      {trainer.folder}")
 
 
-def train_and_evaluate(trainer: Trainer, engine: Engine, log: RunLog) -> None:
+def train_and_evaluate(trainer: Trainer, engine: Engine) -> None:
     """Train to the end, evaluate the chosen and the last weights, and write the result."""
     with trainer.signals:
         began = time.monotonic()
@@ -168,28 +134,28 @@ def train_and_evaluate(trainer: Trainer, engine: Engine, log: RunLog) -> None:
         with trainer.signals.all_saved():
             result, speed = _evaluate_run(trainer, engine)
         if distributed.is_main():
-            _finish(trainer, result, seconds, speed, log)
+            _finish(trainer, result, seconds, speed)
 
 
-def _finish(trainer: Trainer, result: Result, seconds: float, speed: float, log: RunLog) -> None:
+def _finish(trainer: Trainer, result: Result, seconds: float, speed: float) -> None:
     folder = trainer.folder
     draw_curves(trainer.history, "Learning curves", result.best.epoch).save(folder / "curves.png")
     _finish_environment(folder, seconds, speed)
     write_text(folder / run_folder.RESULT, result.text())
-    write_report(folder, log)
+    write_report(folder)
     for split, metrics in result.metrics.items():
         figures = [f"{name.replace('_', ' ')} {metrics.value(name):.2%}" for name in SUMMARY]
-        log(f"{split:<8} {'  '.join(figures)}  (epoch {result.best.epoch:g})")
+        logger.info(f"{split:<8} {'  '.join(figures)}  (epoch {result.best.epoch:g})")
     pictures = sorted(path.name for path in folder.glob("*.png"))
-    log(f"written  {folder}: {run_folder.RESULT}, {run_folder.BEST}, {REPORT}, {', '.join(pictures)}")
+    logger.info(f"written  {folder}: {run_folder.RESULT}, {run_folder.BEST}, {REPORT}, {', '.join(pictures)}")
 
 
-def write_report(folder: Path, log: Say) -> None:
+def write_report(folder: Path) -> None:
     """A run is finished without its report, too: `fer-run report` makes it again."""
     try:
         write_text(folder / REPORT, render_run_report(folder))
     except FerError as error:
-        log(f"warning  no {REPORT}: {error}")
+        logger.warning(f"no {REPORT}: {error}")
 
 
 def _evaluate_run(trainer: Trainer, engine: Engine) -> tuple[Result, float]:

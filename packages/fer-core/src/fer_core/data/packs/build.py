@@ -7,6 +7,7 @@ channels) of the images whose pixels are safely on the disk. What another start 
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     Image = NDArray[np.uint8]
 
+logger = logging.getLogger(__name__)
 PART = 16
 """Images that a thread decodes at a time: small ones take less time than handing them over one by one."""
 SAVED = 16 * 2**20
@@ -107,8 +108,8 @@ def _write_pixels(dataset: FERDataset, folder: Path, progress: bool) -> NDArray[
     """Write or complete `pixels.bin`; shapes of all images, int64 [N, 3]."""
     rows = len(dataset.table)
     done = _saved_shapes(folder)[:rows]
-    if len(done) and progress:
-        click.echo(f"{dataset.name}: {len(done)} of {rows} images are packed already", err=True)
+    if len(done):
+        logger.info(f"{dataset.name}: {len(done)} of {rows} images are packed already")
     (folder / BUILDING).write_text(Building(dataset=dataset.name, images=rows).text())
     shapes = np.zeros((rows, 3), dtype=np.int64)
     shapes[: len(done)] = done

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from fer_core.errors import FerError
 if TYPE_CHECKING:
     from fer_core.types import FERDataset
 
+logger = logging.getLogger(__name__)
 DISK_SHARE = 5
 """A pack may take one fifth of the free disk."""
 PATIENCE = 2.0
@@ -122,7 +123,7 @@ def open_pack(dataset: FERDataset, cache: Path, progress: bool) -> Pack:
         progress: Show progress on stderr when building takes long.
 
     Returns:
-        A `MappedPack`, a view, or a `DirectReader` (announced in one line) where the pack would take more than a fifth of
+        A `MappedPack`, a view, or a `DirectReader` (with a warning) where the pack would take more than a fifth of
         the free disk.
 
     Raises:
@@ -143,10 +144,9 @@ def open_pack(dataset: FERDataset, cache: Path, progress: bool) -> Pack:
                 return pack
             needed, free = _estimate(dataset), shutil.disk_usage(final.parent).free
             if needed > free / DISK_SHARE:
-                click.echo(
+                logger.warning(
                     f"{dataset.name}: a pack would take {gigabytes(needed)} of {gigabytes(free)} free in {cache}; "
-                    f"images are read one by one (set FER_CACHE to a larger disk to avoid it)",
-                    err=True,
+                    f"images are read one by one (set FER_CACHE to a larger disk to avoid it)"
                 )
                 return DirectReader(dataset)
             build_pack(dataset, final, progress)
@@ -183,7 +183,7 @@ def pack_lock(final: Path, name: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=PATIENCE)
     except Timeout:
-        click.echo(f"{name}: another process writes its pack; waiting for it ...", err=True)
+        logger.info(f"{name}: another process writes its pack; waiting for it ...")
         lock.acquire()
     except NotImplementedError as error:
         raise FerError(
