@@ -69,7 +69,8 @@ print(fer_core.evaluate(run.checkpoint, "synthetic").metrics.accuracy)
 print(fer_core.Predictor(run.checkpoint)("face.png")[0].label)
 ```
 
-`Run` and `resume` are in `fer_core.api`, all else in `fer_core`.
+`Run` and `resume` are in `fer_core.api`, all else in `fer_core`. What the command line shows while it works is logged
+by `fer_core`: `logging.basicConfig(level=logging.INFO, format="%(message)s")` [shows it](../how-to/loggers.md#messages).
 """
 FIRST = ("train", "resume", "Run", "evaluate", "calibrate", "diagnose", "Predictor", "import_weights")
 """What the page begins with."""

@@ -228,6 +228,7 @@ class Plugins:
             with self._boundary(self._registered[impl.plugin_name], "hook fer_fetch", FerError):
                 path: Any = impl.function(*(given[name] for name in impl.argnames))
                 if path is not None:
+                    logger.debug(f"fetched  {uri}: {path}")
                     return Path(path)
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ from fer_core.types import FERDataset, bare, data_root
 if TYPE_CHECKING:
     from fer_core.data.classes import ClassTable
     from fer_core.types import DatasetSpec
+
+logger = logging.getLogger(__name__)
 
 
 def open_dataset(
@@ -56,6 +59,7 @@ def _open_one(
     component = spec.name if isinstance(name, str) else spec
     check("datasets", component, options)
     folder = data_root(bare(spec.name), root, os.environ).expanduser()
+    logger.debug(f"folder   {folder}, of {spec.name}")
     if spec.needs_root and not folder.exists():
         raise FerError(
             f"{spec.name}: {folder} does not exist; get the data from {spec.homepage} and give its folder with "

@@ -311,6 +311,7 @@ class Trainer:
             callbacks={name: callback.state_dict() for name, callback in self.callbacks.items()},
         )
         save_state(self.folder / run_folder.STATE, state)
+        logger.debug(f"saved    {run_folder.STATE} after step {self.position.step}")
 
     def load_state(self, state: State) -> None:
         """Take back what was saved; the next `fit` resumes from there.

@@ -135,6 +135,7 @@ def open_pack(dataset: FERDataset, cache: Path, progress: bool) -> Pack:
     final = cache / "packs" / pack_name(dataset)
     pack = find_pack(final)
     if pack is not None:
+        logger.debug(f"pack     {final}")
         return pack
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -150,6 +151,7 @@ def open_pack(dataset: FERDataset, cache: Path, progress: bool) -> Pack:
                 )
                 return DirectReader(dataset)
             build_pack(dataset, final, progress)
+            logger.debug(f"packed   {final}")
             return MappedPack(final)
     except OSError as error:
         reason = "the disk is full" if error.errno in FULL else str(error)
