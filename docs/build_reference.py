@@ -69,8 +69,9 @@ print(fer_core.evaluate(run.checkpoint, "synthetic").metrics.accuracy)
 print(fer_core.Predictor(run.checkpoint)("face.png")[0].label)
 ```
 
-`Run` and `resume` are in `fer_core.api`, all else in `fer_core`. What the command line shows while it works is logged
-by `fer_core`: `logging.basicConfig(level=logging.INFO, format="%(message)s")` [shows it](../how-to/loggers.md#messages).
+`Run` and `resume` are in `fer_core.api`, all else in `fer_core`. What the command line shows
+while it works is [logged](../how-to/loggers.md#messages): `logging.basicConfig(level=logging.INFO,
+format="%(message)s")` shows it, in a notebook too.
 """
 FIRST = ("train", "resume", "Run", "evaluate", "calibrate", "diagnose", "Predictor", "import_weights")
 """What the page begins with."""
