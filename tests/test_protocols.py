@@ -1,4 +1,4 @@
-"""The two shipped protocols as their authors ran them, and the figures published for one of them."""
+"""The two protocols of fer-datasets as their authors ran them, and the figures published for one of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from fer_core import registry
 from fer_core.data.splits import make_split
 from fer_core.experiments.plan import make_plan
 from fer_core.experiments.schema import check_experiment, read_experiment
+from fer_core.experiments.splits import expand_split
+from fer_core.reports.claims import read_published
 from fer_datasets.synthetic import Synthetic
 from sklearn.model_selection import ShuffleSplit, train_test_split
 
@@ -79,11 +81,22 @@ def test_splits_are_those_of_scikit_learn_in_order_of_the_label_file(name, first
 
 
 def test_the_published_table_is_there_for_crossval_only_and_without_mfer() -> None:
-    for model in PAPERS:
-        claims = [claim for claim in registry.find("models", model).claims if claim.recipe]
-        assert {claim.recipe for claim in claims} == (set() if model == "mfer" else {"fer-crossval"})
-        cells = sorted((claim.dataset, claim.metric) for claim in claims)
-        both = ("accuracy", "mean_class_accuracy")
-        expected = [] if model == "mfer" else [(dataset, metric) for dataset in DATASETS for metric in both]
-        assert cells == sorted(expected)
-        assert all((claim.deviation is not None) == (claim.metric == "accuracy") for claim in claims)
+    assert read_published(registry.find("experiments", "fer-models")) is None
+    published = read_published(registry.find("experiments", "fer-crossval"))
+    assert set(published.figures) == set(PAPERS) - {"mfer"}
+    for of in published.figures.values():
+        assert tuple(of) == DATASETS
+        assert all(None not in (cell.deviation, cell.mean_class_accuracy) for cell in of.values())
+    accuracy, mean = published.claims("dan", "rafdb")
+    assert (accuracy.metric, accuracy.value, accuracy.deviation) == ("accuracy", 86.7, 0.7)
+    assert (mean.metric, mean.value, mean.deviation) == ("mean_class_accuracy", 78.0, None)
+
+
+@pytest.mark.parametrize(("name", "inner"), [("fer-models", range(1, 11)), ("fer-crossval", range(10))])
+def test_the_protocols_of_the_authors_are_all_there(name, inner) -> None:
+    found = check_experiment(read_experiment(name), name)
+    assert (len(found.models), len(found.datasets)) == (8, 6)
+    splits = [choice.protocol.split(":") for text in found.splits for choice in expand_split(text)]
+    assert [int(part[1]) for part in splits] == list(range(10))
+    assert [int(part[2]) if len(part) > 2 else int(part[1]) + 1 for part in splits] == list(inner)
+    assert found.shared["train"]["select"] == "best:val"

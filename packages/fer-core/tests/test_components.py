@@ -248,7 +248,7 @@ def test_options_of_a_component_that_an_option_names():
 
 
 def test_every_kind_that_a_factory_makes_has_a_contract():
-    assert set(CONTRACTS) == set(KINDS) - {"devices", "templates", "commands"}
+    assert set(CONTRACTS) == set(KINDS) - {"devices", "templates", "experiments", "commands"}
 
 
 def resolution(monkeypatch, tmp_path, *arguments, **layers):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -22,7 +23,7 @@ from fer_core.config import config_hash, load_config
 from fer_core.errors import FerError
 from fer_core.experiments.execute import deal_out, skip
 from fer_core.experiments.plan import make_plan, parse_grid, take_shard
-from fer_core.experiments.schema import check_experiment, number_range, read_experiment, shipped
+from fer_core.experiments.schema import check_experiment, number_range, read_experiment
 from fer_core.experiments.splits import expand_split
 from fer_core.runs.reading import find_files
 
@@ -162,15 +163,36 @@ def test_mistakes_in_a_file(tiny, text, expected) -> None:
     assert expected in refused("mine.yaml")
 
 
-@pytest.mark.parametrize(("name", "inner"), [("fer-models", range(1, 11)), ("fer-crossval", range(10))])
-def test_the_protocols_of_the_authors_are_all_there(name, inner) -> None:
-    assert name in shipped()
-    found = check_experiment(read_experiment(name), name)
-    assert (len(found.models), len(found.datasets)) == (8, 6)
-    splits = [choice.protocol.split(":") for text in found.splits for choice in expand_split(text)]
-    assert [int(part[1]) for part in splits] == list(range(10))
-    assert [int(part[2]) if len(part) > 2 else int(part[1]) + 1 for part in splits] == list(inner)
-    assert found.shared["train"]["select"] == "best:val"
+NIGHTLY = """
+@hookimpl
+def fer_experiments():
+    return [ExperimentSpec(name="nightly", file="nightly_files:nightly.yaml", summary="Every night")]
+"""
+
+
+def test_an_experiment_of_a_plugin_is_named_on_the_command_line(site) -> None:
+    site.install("night-plugin", NIGHTLY)
+    (site.root / "nightly_files").mkdir()
+    (site.root / "nightly_files" / "nightly.yaml").write_text("models: [m]\ndatasets: [d]\nseeds: 0-2\n")
+    assert read_experiment("nightly") == {"name": "nightly", "models": ["m"], "datasets": ["d"], "seeds": "0-2"}
+    assert read_experiment("nightly@night-plugin")["name"] == "nightly"
+    done = site.fer_run("list", "experiments")
+    assert done.stdout.split() == ["nightly", "night-plugin", "Every", "night"]
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("fer-crossval", "comes with fer-datasets, which is not installed: pip install fer-datasets"),
+        ("nightlie", "there is no experiment 'nightlie': did you mean nightly?"),
+        ("nightly.yaml", "there is no file nightly.yaml: correct the path, or give a name of"),
+        ("mine/nightly", "there is no file mine/nightly"),
+    ],
+)
+def test_an_experiment_that_is_not_there_says_what_brings_it(site, place, message) -> None:
+    site.install("night-plugin", NIGHTLY)
+    with pytest.raises(FerError, match=re.escape(message)):
+        read_experiment(place)
 
 
 def test_devices_are_dealt_out(monkeypatch) -> None:

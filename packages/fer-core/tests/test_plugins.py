@@ -176,6 +176,10 @@ def fer_datasets():
                       summary="", licence="", homepage="")
 
 @hookimpl
+def fer_experiments():
+    return [ExperimentSpec(name="all_experiments", file="m:f.yaml", summary="")]
+
+@hookimpl
 def fer_commands():
     return [CommandSpec(name="all_commands", ref="m:f", help="All")]
 

@@ -488,7 +488,7 @@ def test_claims_stand_beside_what_fits_them(four, monkeypatch):
 
     spec = ModelSpec(
         name="alpha", factory="a:b", recipes={}, summary="", paper="", licence="", upstream="",
-        claims=(claim(), claim("others"), claim(classes=7), claim(recipe="shared")),
+        claims=(claim(), claim("others"), claim(classes=7)),
     )  # fmt: skip
     monkeypatch.setattr("fer_core.reports.claims.registry.find", lambda kind, name: spec)
     found = [each for each in find_claims(make_tables(collect([root]).runs)[0]) if each.model == "alpha"]
@@ -533,20 +533,20 @@ def test_speeds_stand_in_one_picture_only_where_machines_are_alike(tmp_path):
     assert "Accuracy against faces/s when evaluated" not in page
 
 
-def test_a_model_without_a_figure_in_a_published_table_has_an_empty_cell(tmp_path, monkeypatch):
+def test_a_model_without_a_figure_in_a_published_table_has_an_empty_cell(tmp_path, site):
     for model in ("alpha", "beta"):
         make_run(tmp_path / model, model, recipe="theirs")
         make_run(tmp_path / f"own-{model}", model)
-    claim = Claim(dataset="faces", metric="accuracy", value=80, source="s", protocol="p", recipe="theirs")
-
-    def find(kind, name):
-        claims = (claim,) if name == "alpha" else ()
-        return ModelSpec(
-            name=name, factory="a:b", recipes={}, summary="", paper="", licence="", upstream="", claims=claims
-        )
-
-    monkeypatch.setattr("fer_core.reports.claims.registry.find", find)
-    monkeypatch.setattr("fer_core.reports.claims.registry.names", lambda kind: ("alpha", "beta"))
+    site.install(
+        "their-plugin",
+        "@hookimpl\ndef fer_experiments(): return [ExperimentSpec(name='theirs', file='theirs_module:e.yaml', "
+        "summary='', published='theirs_figures:figures.yaml')]",
+    )
+    (site.root / "theirs_figures").mkdir()
+    (site.root / "theirs_figures" / "figures.yaml").write_text(
+        "source: s\nprotocol: p\nfigures: {alpha: {faces: {accuracy: 80, deviation: 0.5}}}\n"
+    )
+    claim = Claim(dataset="faces", metric="accuracy", value=80, source="s", protocol="p", deviation=0.5)
     own, theirs = make_tables(collect([tmp_path]).runs)
     assert find_claims(own) == []
     assert [(each.model, each.claim) for each in find_claims(theirs)] == [("alpha", claim), ("beta", None)]

@@ -24,7 +24,7 @@ import pluggy
 from fer_core import builtins
 from fer_core.errors import FerError
 from fer_core.hookspecs import PROJECT, device, loss, registry, trainer
-from fer_core.types import CommandSpec, DatasetSpec, ModelSpec, bare
+from fer_core.types import CommandSpec, DatasetSpec, ExperimentSpec, ModelSpec, bare
 
 if TYPE_CHECKING:
     from fer_core.provenance import Component
@@ -43,11 +43,17 @@ KINDS = (
     "trainers",
     "detectors",
     "templates",
+    "experiments",
     "commands",
 )
 """What plugins can bring; the hook of each kind is `fer_KIND`."""
 
-SPECS: Mapping[str, type] = {"models": ModelSpec, "datasets": DatasetSpec, "commands": CommandSpec}
+SPECS: Mapping[str, type] = {
+    "models": ModelSpec,
+    "datasets": DatasetSpec,
+    "experiments": ExperimentSpec,
+    "commands": CommandSpec,
+}
 """Kinds whose hook returns specs; the hooks of all others return name -> `Ref`."""
 
 

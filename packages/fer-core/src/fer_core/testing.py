@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from fer_core.plugins import Plugin
     from fer_core.preprocessing import Preprocessing
-    from fer_core.types import DatasetSpec, ModelSpec
+    from fer_core.types import DatasetSpec, ExperimentSpec, ModelSpec
 
 
 def check_plugin(distribution: str) -> tuple[Plugin, ...]:
@@ -53,6 +53,8 @@ def check_plugin(distribution: str) -> tuple[Plugin, ...]:
                     _check_recipes(spec)
                 elif kind == "datasets" and not spec.needs_root:
                     _check_dataset(spec)
+                elif kind == "experiments":
+                    _check_experiment(spec)
     return plugins
 
 
@@ -146,6 +148,14 @@ def _check_dataset(spec: DatasetSpec) -> None:
     assert pixels.dtype == "uint8", f"{spec.name}: read() returns {pixels.dtype}, not uint8"
     assert pixels.ndim == 3, f"{spec.name}: read() returns the shape {pixels.shape}, not [H, W, channels]"
     assert dataset.fingerprint() == dataset.fingerprint(), f"{spec.name}: the fingerprint changes"
+
+
+def _check_experiment(spec: ExperimentSpec) -> None:
+    from fer_core.experiments.schema import check_experiment, read_experiment
+    from fer_core.reports.claims import read_published
+
+    check_experiment(read_experiment(spec.name), spec.name)
+    read_published(spec)
 
 
 def _check_recipes(spec: ModelSpec) -> None:

@@ -113,7 +113,6 @@ class Claim:
         protocol: How the data were divided and the epoch chosen.
         deviation: Standard deviation over repetitions in points, where one was printed.
         classes: For which number of classes, where the dataset has several.
-        recipe: The experiment's recipe whose results it stands beside; empty for all.
     """
 
     dataset: str
@@ -123,7 +122,6 @@ class Claim:
     protocol: str
     deviation: float | None = None
     classes: int | None = None
-    recipe: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +164,7 @@ class ModelSpec:
         attention: `(model: nn.Module, images: Tensor) -> dict[str, Tensor]`, where the model looks: spatial maps
             [N, h, w] that it computes for itself, by name, of images [N, 3, H, W]; more is more attention.
         class_orders: In which order the authors' files have the classes; no file says so itself.
-        claims: Figures that the authors, or others about them, have published.
+        claims: Figures that the authors have published.
         aliases: Other names that users type.
     """
 
@@ -228,6 +226,25 @@ class DatasetSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     needs_root: bool = True
     aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentSpec:
+    """An experiment as data.
+
+    Attributes:
+        name: Name on the command line.
+        file: Import reference of the experiment file (`"package.folder:file.yaml"`).
+        summary: One line.
+        published: Import reference of the figures that its authors published, a YAML file with the keys `source`,
+            `protocol` and `figures`: model -> dataset -> `accuracy`, its standard `deviation` and
+            `mean_class_accuracy` in per cent. Reports show them beside runs of the experiment's shared recipe.
+    """
+
+    name: str
+    file: str
+    summary: str
+    published: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

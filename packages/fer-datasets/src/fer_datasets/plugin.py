@@ -1,9 +1,9 @@
-"""Entry point of the plugin: the datasets of this package, as data."""
+"""Entry point of the plugin: the datasets and experiments of this package, as data."""
 
 from __future__ import annotations
 
 from fer_core import hookimpl
-from fer_core.types import DatasetSpec
+from fer_core.types import DatasetSpec, ExperimentSpec
 
 from fer_datasets.specs import (
     affectnet,
@@ -37,4 +37,22 @@ def fer_datasets() -> tuple[DatasetSpec, ...]:
         affectnet.SPEC,
         caers.SPEC,
         jaffe.SPEC,
+    )
+
+
+@hookimpl
+def fer_experiments() -> tuple[ExperimentSpec, ...]:
+    """Protocols that others evaluated models with on these datasets."""
+    return (
+        ExperimentSpec(
+            name="fer-models",
+            file="fer_datasets.experiments:fer-models.yaml",
+            summary="StevenHSKim/FER-Models: eight models, six datasets, ten random 60/20/20 splits, one recipe",
+        ),
+        ExperimentSpec(
+            name="fer-crossval",
+            file="fer_datasets.experiments:fer-crossval.yaml",
+            summary="StevenHSKim/FER-crossval: the same with the scripts' exceptions, and published figures",
+            published="fer_datasets.experiments:fer-crossval-published.yaml",
+        ),
     )

@@ -53,8 +53,8 @@ def experiment(
 ) -> None:
     """Make the runs of an experiment FILE, or of the options: every model on every dataset, split and seed.
 
-    FILE is a YAML file, or the name of an experiment that comes with fer-core: fer-models, fer-crossval. Options
-    replace what it says. Finished runs are skipped and interrupted ones go on, so give the same command again.
+    FILE is a YAML file, or the name of an experiment that `fer-run list experiments` shows. Options replace what
+    it says. Finished runs are skipped and interrupted ones resumed, so give the same command again.
 
     \b
     fer-run experiment --models MODEL,OTHER --datasets synthetic --seeds 0-2

@@ -43,8 +43,8 @@ def info(name: str, as_json: bool) -> None:
 
 
 def _missing(name: str) -> str:
-    for kind in ("models", "datasets"):
-        if normalize(name) in map(normalize, registry.known()[kind]):
+    for kind, known in registry.known().items():
+        if normalize(name) in map(normalize, known):
             registry.find(kind, name)  # raises, naming the distribution that brings it
     names = [key for kind in registry.KINDS for key in registry.names(kind)]
     return f"nothing is called {name!r}: {nearest(bare(name), names)}{registry.suspects(*registry.KINDS)}"
@@ -55,7 +55,7 @@ def _facts(kind: str, name: str, entry: Entry) -> dict[str, Json]:
     if kind in SPECS:
         facts = {key: _plain(value) for key, value in vars(entry.value).items()} | facts
     facts["from"] = f"{entry.plugin.distribution} {entry.plugin.version} (plugin {entry.plugin.name})"
-    if kind != "commands":
+    if kind not in ("experiments", "commands"):
         facts |= _factory_facts(kind, entry)
     return facts
 

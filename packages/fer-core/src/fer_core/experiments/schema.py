@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
+from fer_core import registry
 from fer_core.config.schema import Folder, Section
 from fer_core.config.yaml_text import flow, parse_yaml, read_yaml
 from fer_core.errors import FerError, nearest
+from fer_core.refs import read_resource
+from fer_core.types import ExperimentSpec, bare
 
-SHIPPED = "fer_core.experiments.files"
 PER_SPLIT = "per-split"
 
 _Names = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
@@ -92,29 +93,26 @@ def number_range(text: str) -> list[int]:
     return list(range(first, last + 1))
 
 
-def shipped() -> tuple[str, ...]:
-    """Names of the experiments that come with the core."""
-    return tuple(sorted(Path(f.name).stem for f in resources.files(SHIPPED).iterdir() if f.name.endswith(".yaml")))
-
-
 def read_experiment(place: str) -> dict[str, Any]:
-    """The mapping in an experiment file, or in the shipped experiment of that name.
+    """The mapping in an experiment file, or in the file of an installed experiment.
+
+    Args:
+        place: Path of a file, or name of an experiment.
 
     Raises:
-        FerError: Neither, or not a YAML mapping.
+        FerError: There is no such file or experiment, or it is not a YAML mapping.
     """
     path = Path(place)
     if path.is_file():
-        values = read_yaml(path, place)
-    elif place in shipped():
-        values = parse_yaml(resources.files(SHIPPED).joinpath(f"{place}.yaml").read_text("utf-8"), place)
+        name, values = re.sub(r"[^\w.-]", "-", path.stem), read_yaml(path, place)
+    elif path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+        raise FerError(f"there is no file {place}: correct the path, or give a name of fer-run list experiments")
     else:
-        raise FerError(
-            f"{place} is neither a file nor an experiment that comes with fer-core: {nearest(place, shipped())}"
-        )
+        spec: ExperimentSpec = registry.find("experiments", place)
+        name, values = bare(spec.name), parse_yaml(read_resource(spec.file), place)
     if not isinstance(values, dict):
         raise FerError(f"{place}: an experiment file is a mapping: write models, datasets and seeds")
-    return {"name": re.sub(r"[^\w.-]", "-", path.stem) if path.is_file() else place, **values}
+    return {"name": name, **values}
 
 
 def check_experiment(values: dict[str, Any], source: str) -> Experiment:

@@ -1,4 +1,4 @@
-"""Hooks that bring names: models, datasets, transforms, detectors, templates, commands and file schemes."""
+"""Hooks that bring names: models, datasets, transforms, detectors, templates, experiments, commands, schemes."""
 # mypy: disable-error-code="empty-body"
 # A hookspec is a signature and its docstring; it has no body to check.
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fer_core.hookspecs import hookspec
 
 if TYPE_CHECKING:
-    from fer_core.types import CommandSpec, DatasetSpec, ModelSpec, Ref
+    from fer_core.types import CommandSpec, DatasetSpec, ExperimentSpec, ModelSpec, Ref
 
 
 @hookspec
@@ -171,6 +171,28 @@ def fer_templates() -> Mapping[str, Ref]:
         @hookimpl
         def fer_templates():
             return {"passport": "my_plugin.templates:PASSPORT"}
+        ```
+    """
+
+
+@hookspec
+def fer_experiments() -> Iterable[ExperimentSpec]:
+    """Experiments for `fer-run experiment NAME`.
+
+    Returns:
+        One `ExperimentSpec` for each experiment: its name and the import reference of its file.
+
+    Factory:
+        None: an experiment is data. Its file is what `fer-run experiment FILE` reads.
+
+    Called:
+        The hook once in a process, when plugins are loaded. The file is read when the experiment is asked for.
+
+    Example:
+        ```python
+        @hookimpl
+        def fer_experiments():
+            return [ExperimentSpec(name="ten-seeds", file="my_plugin:ten_seeds.yaml", summary="Ten seeds of all")]
         ```
     """
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from fer_core.types import ModelSpec, Ref, Weights
 
-from fer_models_misc.gsdnet.claims import CLAIMS
-
 SPEC = ModelSpec(
     name="gsdnet",
     factory="fer_models_misc.gsdnet.network:build_gsdnet",
@@ -33,7 +31,6 @@ SPEC = ModelSpec(
     backbone="fer_models_misc.gsdnet.convert:load_backbone",
     pretrained="a ResNet-50 trained on the faces of VGGFace2 (vgg_msceleb_resnet50_ft_weight.pkl)",
     inference="fer_models_misc.gsdnet.inference:build_inference",
-    claims=CLAIMS,
     aliases=("gsd-net",),
 )
 

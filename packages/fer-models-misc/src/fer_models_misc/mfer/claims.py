@@ -13,9 +13,7 @@ _OWN = (
 )
 """Dataset, metric, per cent, classes, source: the authors' results."""
 
-CLAIMS = (
-    *(
-        Claim(dataset=dataset, metric=metric, value=value, classes=classes, source=source, protocol=_CHOSEN)
-        for dataset, metric, value, classes, source in _OWN
-    ),
+CLAIMS = tuple(
+    Claim(dataset=dataset, metric=metric, value=value, classes=classes, source=source, protocol=_CHOSEN)
+    for dataset, metric, value, classes, source in _OWN
 )

@@ -1,1 +1,0 @@
-"""Experiments that come with the core: `fer-run experiment NAME`."""
