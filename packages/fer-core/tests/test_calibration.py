@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from fer_core import FerError
 from fer_core.cli import main
 from fer_core.provenance import Calibration
-from fer_core.statistics import apply_temperature, expected_calibration_error, fit_temperature, reliability
+from fer_core.statistics import apply_temperature, fit_temperature, reliability
 from fer_core.weights import checkpoint
 from scipy.special import softmax
 from sklearn.calibration import calibration_curve
@@ -36,7 +36,7 @@ def test_a_planted_temperature_is_found_and_lowers_the_error(temperature: float)
     assert found == pytest.approx(temperature, rel=0.06)
     after = apply_temperature(probabilities, found)
     assert (after.argmax(axis=1) == probabilities.argmax(axis=1)).all()
-    before, now = (expected_calibration_error(each[3000:], labels[3000:]) for each in (probabilities, after))
+    before, now = (reliability(each[3000:], labels[3000:]).error for each in (probabilities, after))
     assert before > 0.08
     assert now < 0.03
 
@@ -65,7 +65,7 @@ def test_the_diagram_equals_scikit_learns(bins: int) -> None:
     assert found.counts.sum() == 700
     assert np.isnan(found.accuracy[~some]).all()
     expected = np.average(np.abs(accuracy - confidence), weights=found.counts[some])
-    assert expected_calibration_error(probabilities, labels, bins) == pytest.approx(expected)
+    assert found.error == pytest.approx(expected)
 
 
 def test_where_no_temperature_fits_it_is_said() -> None:

@@ -41,7 +41,7 @@ def test_averages_follow_the_formula_and_counters_are_copied() -> None:
         decay = min(0.8, (1 + t) / (10 + t))
         for name, value in state(model).items():
             expected[name] = decay * expected[name] + (1 - decay) * value.double()
-    averaged = ema.averaged_state()
+    averaged = ema.average
     assert averaged.keys() == model.state_dict().keys()
     counter = averaged.pop("1.num_batches_tracked")
     assert counter.dtype == torch.int64
@@ -57,7 +57,7 @@ def test_following_leaves_the_model_alone() -> None:
     before = state(model)
     ema.update(model, 0.9)
     assert same(state(model), before)
-    assert not any(value.requires_grad for value in ema.averaged_state().values())
+    assert not any(value.requires_grad for value in ema.average.values())
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -66,7 +66,7 @@ def test_applied_swaps_in_and_restores_bit_by_bit(fails: bool) -> None:
     ema = EMA(model)
     change(model, 1)
     ema.update(model, 0.9)
-    own, averaged = state(model), {n: v.clone() for n, v in ema.averaged_state().items()}
+    own, averaged = state(model), {n: v.clone() for n, v in ema.average.items()}
     pointers = [p.data_ptr() for p in model.parameters()]
     try:
         with ema.applied(model):
@@ -77,7 +77,7 @@ def test_applied_swaps_in_and_restores_bit_by_bit(fails: bool) -> None:
     except KeyboardInterrupt:
         assert fails
     assert same(state(model), own)
-    assert same(ema.averaged_state(), averaged)
+    assert same(ema.average, averaged)
     assert [p.data_ptr() for p in model.parameters()] == pointers
 
 
@@ -91,7 +91,7 @@ def test_tied_weights_stay_tied() -> None:
     own = state(model)
     with ema.applied(model):
         assert model[1].weight is model[0].weight
-        assert torch.equal(model[0].weight, ema.averaged_state()["1.weight"])
+        assert torch.equal(model[0].weight, ema.average["1.weight"])
         assert not torch.equal(model[0].weight, own["0.weight"])
     assert same(state(model), own)
 
@@ -116,7 +116,7 @@ def test_resuming_equals_never_stopping() -> None:
     for t in range(3, 6):
         change(other, t)
         second.update(other, 0.999)
-    assert same(second.averaged_state(), ema.averaged_state())
+    assert same(second.average, ema.average)
     assert second.state_dict()["updates"] == 6
 
 

@@ -1,14 +1,12 @@
-"""How sure a number is: intervals, tests, effect sizes, ranks and calibration, from stored predictions alone."""
+"""How sure a number is: intervals, tests, ranks and calibration, from stored predictions alone."""
 
 from fer_core.statistics.calibration import (
     Reliability,
     apply_temperature,
-    expected_calibration_error,
     fit_temperature,
     reliability,
 )
 from fer_core.statistics.comparison import corrected_t, holm, mcnemar, paired_bootstrap
-from fer_core.statistics.effects import cohens_d, cohens_g, hedges_g
 from fer_core.statistics.intervals import bootstrap_interval, proportion_interval
 from fer_core.statistics.label_errors import LabelErrors, find_label_errors
 from fer_core.statistics.ranks import Ranking, friedman_nemenyi
@@ -19,14 +17,10 @@ __all__ = [
     "Reliability",
     "apply_temperature",
     "bootstrap_interval",
-    "cohens_d",
-    "cohens_g",
     "corrected_t",
-    "expected_calibration_error",
     "find_label_errors",
     "fit_temperature",
     "friedman_nemenyi",
-    "hedges_g",
     "holm",
     "mcnemar",
     "paired_bootstrap",

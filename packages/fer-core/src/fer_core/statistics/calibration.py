@@ -62,11 +62,6 @@ def reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int = 15) -> 
     return Reliability(edges, counts, confidence, accuracy)
 
 
-def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins: int = 15) -> float:
-    """Mean distance between confidence and accuracy, 0 to 1 (Naeini et al. 2015). Arguments as `reliability`."""
-    return reliability(probabilities, labels, bins).error
-
-
 def apply_temperature(probabilities: ArrayLike, temperature: float) -> NDArray[np.float64]:
     """softmax(logits / temperature) from the probabilities of a softmax, [N, C]; which class is first stays.
 

@@ -50,10 +50,6 @@ class EMA:
             self.average[name].copy_(values[name])
         self.updates += 1
 
-    def averaged_state(self) -> dict[str, Tensor]:
-        """The averages under the names of the module's `state_dict`; not copies."""
-        return dict(self.average)
-
     @contextmanager
     def applied(self, module: nn.Module) -> Iterator[None]:
         """Within the context `module` has the averaged values; afterwards its own, to the last bit."""

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +27,7 @@ from fer_core.runs import folder as run_folder
 from fer_core.runs.log import RunLog
 from fer_core.runs.records import FORMAT, Environment, Result, Training, Weights
 from fer_core.runs.state import ADVICE
+from fer_core.runs.versions import installed_versions
 from fer_core.training.setup import build_setup
 from fer_core.types import EVALUATED
 from fer_core.weights.backbone import check_backbones
@@ -226,7 +226,7 @@ def _write_environment(folder: Path, engine: Engine, components: Sequence[Compon
         **dict(engine.describe()),
         python=platform.python_version(),
         platform=platform.platform(),
-        versions={name: version(name) for name in packages} | plugins,
+        versions=installed_versions(packages) | plugins,
         components=tuple(components),
     )
     write_text(folder / run_folder.ENVIRONMENT, environment.text())
