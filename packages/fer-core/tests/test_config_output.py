@@ -181,4 +181,4 @@ def test_json_schema_describes_every_key_and_requires_none():
     short, full = schema["$defs"]["Component"]["anyOf"]
     assert short["type"] == "string"
     assert full["additionalProperties"] is True
-    assert [part["type"] for part in schema["$defs"]["Callback"]["anyOf"]] == ["string", "object"]
+    assert [part["type"] for part in schema["$defs"]["CallbackItem"]["anyOf"]] == ["string", "object"]

@@ -19,7 +19,7 @@ from fer_core.diagnosis.corruptions import CORRUPTIONS, STRENGTHS, CorruptedPack
 from fer_core.diagnosis.embedding import embed, neighbour_shares, read_features
 from fer_core.diagnosis.faces import Faces
 from fer_core.diagnosis.robustness import measure_robustness
-from fer_core.diagnosis.sample import choose_faces
+from fer_core.diagnosis.sample import sample_faces
 from fer_core.diagnosis.trace import find_features, find_map, run_to
 from fer_core.engine import Engine
 from fer_core.inference.network import Network
@@ -315,12 +315,12 @@ def test_features_are_what_the_classifier_takes_and_the_mean_over_views():
 
 def test_the_faces_that_stand_for_all_keep_the_shares_of_classes():
     labels = np.repeat(["a", "b", "c"], [700, 250, 50])
-    chosen = choose_faces(labels, 100)
-    assert np.array_equal(chosen, choose_faces(labels, 100))
+    chosen = sample_faces(labels, 100)
+    assert np.array_equal(chosen, sample_faces(labels, 100))
     assert np.unique(labels[chosen], return_counts=True)[1].tolist() == [70, 25, 5]
     assert len(np.unique(chosen)) == 100
-    assert not np.array_equal(chosen, choose_faces(labels, 100, seed=1))
-    assert choose_faces(labels[:60], 100).tolist() == list(range(60))
+    assert not np.array_equal(chosen, sample_faces(labels, 100, seed=1))
+    assert sample_faces(labels[:60], 100).tolist() == list(range(60))
 
 
 def test_parts_of_a_run_are_written_shown_and_repeatable(tiny, quick):

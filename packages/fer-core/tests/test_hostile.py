@@ -22,7 +22,7 @@ from fer_core.config.yaml_text import parse_yaml
 from fer_core.runs.state import read_state
 from fer_core.testing import make_preprocessing
 from fer_core.weights import read_upstream
-from fer_core.weights.checkpoint import read_header, read_part
+from fer_core.weights.checkpoint import read_header, read_part_header
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
@@ -102,7 +102,7 @@ def test_damaged_weight_files(tmp_path: Path, examples: int) -> None:
     def check(content: bytes) -> None:
         path.write_bytes(content)
         refuses(read_header, path)
-        refuses(read_part, path)
+        refuses(read_part_header, path)
 
     check()
 

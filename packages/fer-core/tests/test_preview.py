@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from fer_core.cli.data import data
-from fer_core.data.inspection.preview import choose_faces, make_sheet
+from fer_core.data.inspection.preview import first_of_each_class, make_sheet
 from fer_core.data.packs.pack import Pack
 from fer_core.data.transforms import build_pipeline
 from fer_core.errors import FerError
@@ -69,9 +69,9 @@ def test_epochs_differ_and_views_are_named():
 def test_faces_are_chosen_from_all_classes():
     labels = np.array([0] * 10 + [1] * 2 + [2] * 5)
     rows = np.arange(1, 17)
-    assert choose_faces(labels, rows, 3).tolist() == [1, 10, 12]
-    assert choose_faces(labels, rows, 8).tolist() == [1, 2, 3, 10, 11, 12, 13, 14]
-    assert choose_faces(labels, rows, 99).tolist() == rows.tolist()
+    assert first_of_each_class(labels, rows, 3).tolist() == [1, 10, 12]
+    assert first_of_each_class(labels, rows, 8).tolist() == [1, 2, 3, 10, 11, 12, 13, 14]
+    assert first_of_each_class(labels, rows, 99).tolist() == rows.tolist()
 
 
 def test_command_draws_a_sheet(tiny):

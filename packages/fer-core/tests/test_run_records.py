@@ -28,8 +28,8 @@ from fer_core.runs.records import (
     LabelSpace,
     Membership,
     Result,
+    ScoredWeights,
     Training,
-    Weights,
 )
 from fer_core.runs.state import DataIdentity, Envelope, Identity, SavedPosition
 from fer_core.testing import make_preprocessing
@@ -62,7 +62,7 @@ def config_of(seed: int) -> Config:
 
 
 def result_of(seed: int) -> Result:
-    weights = Weights(epoch=2, step=8, metrics={"test": metrics_of(seed)})
+    weights = ScoredWeights(epoch=2, step=8, metrics={"test": metrics_of(seed)})
     return Result(
         format=2,
         model=Model(name=MODEL, options={"width": 4}),

@@ -14,7 +14,7 @@ from fer_core import distributed, registry
 from fer_core.components import build
 from fer_core.config import resolve_config
 from fer_core.config.schema import Data
-from fer_core.data.open import check_dataset
+from fer_core.data.open import check_dataset_options
 from fer_core.data.open import open_dataset as open_data_files
 from fer_core.data.torch_dataset import OpenedDataset
 from fer_core.data.transforms import build_pipeline
@@ -246,7 +246,7 @@ def resolve_run(
         flags=flags,
     )
     check_components(resolved.config, resolved.origin)
-    check_dataset(resolved.config.data.name, resolved.config.data.options, resolved.origin)
+    check_dataset_options(resolved.config.data.name, resolved.config.data.options, resolved.origin)
     return resolved
 
 

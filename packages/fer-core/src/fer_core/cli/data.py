@@ -191,7 +191,7 @@ def preview(
     """Draw faces of DATASET as MODEL would see them: original, evaluated, and in the first epochs of training."""
     from fer_core import registry
     from fer_core.api import resolve_run
-    from fer_core.data.inspection.preview import choose_faces, make_sheet
+    from fer_core.data.inspection.preview import first_of_each_class, make_sheet
     from fer_core.data.prepare import prepare_data
     from fer_core.data.random import derive_seed
     from fer_core.data.transforms import build_pipeline
@@ -204,7 +204,7 @@ def preview(
     check_components(config)
     opened = prepare_data(config)
     labels = opened.dataset.table["label"].to_numpy()
-    rows = choose_faces(labels, opened.rows("train"), faces)
+    rows = first_of_each_class(labels, opened.rows("train"), faces)
     preprocessing = Preprocessing.from_config(section)
     sheet = make_sheet(
         opened.pack,

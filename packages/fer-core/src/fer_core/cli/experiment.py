@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from fer_core.experiments.execute import Outcome
-    from fer_core.experiments.plan import Run
+    from fer_core.experiments.plan import PlannedRun
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ def _folders(text: str) -> dict[str, str]:
     return folders
 
 
-def _print_plan(runs: Sequence[Run], device: str, as_json: bool) -> None:
+def _print_plan(runs: Sequence[PlannedRun], device: str, as_json: bool) -> None:
     from fer_core.experiments.attempt import command, is_finished
 
     rows = [(run, is_finished(run), ["fer-run", *command(run, device)]) for run in runs]
@@ -147,7 +147,7 @@ def _report(folder: Path, outcomes: Sequence[Outcome], as_json: bool) -> None:
     logger.info(f"all {len(outcomes)} runs are finished, in {folder}")
 
 
-def _identity(run: Run) -> dict[str, JsonValue]:
+def _identity(run: PlannedRun) -> dict[str, JsonValue]:
     return {
         "folder": str(run.folder),
         "model": run.model,

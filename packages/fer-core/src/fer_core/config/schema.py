@@ -118,7 +118,7 @@ class Scheduler(Component):
     )
 
 
-class Callback(Section):
+class CallbackItem(Section):
     """One entry of `callbacks`: in YAML `name`, or `{name: {options}}`."""
 
     name: str = Field(min_length=1)
@@ -319,8 +319,10 @@ class Config(Section):
     )
     train: Train = _key(Train(), "a mapping", "The training.")
     run: Run = _key(Run(), "a mapping", "The run's place.")
-    callbacks: list[Callback] = _key(
-        [Callback(name="progress")], "a list of names or {name: {options}}", "What watches the training, in order."
+    callbacks: list[CallbackItem] = _key(
+        [CallbackItem(name="progress")],
+        "a list of names or {name: {options}}",
+        "What watches the training, in order.",
     )
 
     @field_validator("callbacks", mode="before")
@@ -335,7 +337,7 @@ def _callback(item: Any) -> Any:
     if isinstance(item, dict) and len(item) == 1:
         name, options = next(iter(item.items()))
         return {"name": name, "options": options}
-    return item if isinstance(item, Callback) else None
+    return item if isinstance(item, CallbackItem) else None
 
 
 def section_of(model: type[BaseModel] | None, key: str) -> type[Section] | None:
@@ -347,7 +349,7 @@ def section_of(model: type[BaseModel] | None, key: str) -> type[Section] | None:
 
 def plain(value: Any) -> Any:
     """A validated value as YAML writes it: sections as mappings, options sorted by name."""
-    if isinstance(value, Callback):
+    if isinstance(value, CallbackItem):
         return {value.name: plain(value.options)} if value.options else value.name
     if isinstance(value, BaseModel):
         known = {key: plain(getattr(value, key)) for key in type(value).model_fields}

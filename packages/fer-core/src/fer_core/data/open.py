@@ -45,7 +45,7 @@ def open_dataset(
     return spec, dataset if classes is None else select_classes(dataset, classes)
 
 
-def check_dataset(name: str, options: Options, origin: Origin | None = None) -> None:
+def check_dataset_options(name: str, options: Options, origin: Origin | None = None) -> None:
     """Raise FerError for options that the dataset, or a part of a union, does not take."""
     spec = find_dataset(name)
     parts = part_options(spec, options) if isinstance(spec, UnionSpec) else {spec.name: options}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fer_core.diagnosis.faces import Faces, pool_predictions, predictions_of
 from fer_core.diagnosis.folder import Folder, NotPossibleError
 from fer_core.diagnosis.from_predictions import diagnose_mistakes, diagnose_slices, diagnose_suspects
-from fer_core.diagnosis.sample import choose_faces
+from fer_core.diagnosis.sample import sample_faces
 from fer_core.errors import FerError, nearest
 from fer_core.evaluation.classes import match_classes
 from fer_core.evaluation.evaluate import evaluate_network, warn_of_cut
@@ -194,7 +194,7 @@ def _network_part(name: str, network: Network, faces: Faces, folder: Folder) -> 
     if name == "attention":
         diagnose_attention(network, faces, folder)
         return
-    places = choose_faces(faces.table["label"])
+    places = sample_faces(faces.table["label"])
     if name == "robustness":
         diagnose_robustness(network, faces, places, folder, batch_size=BATCH)
     else:

@@ -18,7 +18,7 @@ MOST = 2000
 """Faces of the parts that run the network often, or compare every pair of faces."""
 
 
-def choose_faces(labels: pd.Series | Sequence[str], most: int = MOST, seed: int = 0) -> NDArray[np.int64]:
+def sample_faces(labels: pd.Series | Sequence[str], most: int = MOST, seed: int = 0) -> NDArray[np.int64]:
     """At most `most` of N faces, each class by its share in them.
 
     Within a class the order is drawn; faces are then taken by how far down their class they stand.

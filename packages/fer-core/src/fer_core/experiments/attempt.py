@@ -15,22 +15,22 @@ from pathlib import Path
 from typing import IO
 
 from fer_core.errors import FerError
-from fer_core.experiments.plan import Run
+from fer_core.experiments.plan import PlannedRun
 from fer_core.files import write_text
 from fer_core.runs import folder as run_folder
 
 
-def is_finished(run: Run) -> bool:
+def is_finished(run: PlannedRun) -> bool:
     """Whether the run has a result."""
     return (run.folder / run_folder.RESULT).is_file()
 
 
-def is_begun(run: Run) -> bool:
+def is_begun(run: PlannedRun) -> bool:
     """Whether the run can be gone on with."""
     return all((run.folder / name).is_file() for name in (run_folder.CONFIG, run_folder.ENVIRONMENT))
 
 
-def command(run: Run, device: str) -> list[str]:
+def command(run: PlannedRun, device: str) -> list[str]:
     """Arguments of `fer-run` that begin the run, or go on with it."""
     chosen = [] if device == "auto" else ["--device", device]
     if is_begun(run):
@@ -38,7 +38,7 @@ def command(run: Run, device: str) -> list[str]:
     return [*run.arguments, *chosen]
 
 
-def mark(run: Run) -> None:
+def mark(run: PlannedRun) -> None:
     """Say in the run's folder which experiment it belongs to."""
     write_text(run.folder / run_folder.EXPERIMENT, run.membership().text())
 
@@ -52,7 +52,7 @@ class Attempt:
         environment: Of the process.
     """
 
-    def __init__(self, run: Run, device: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, run: PlannedRun, device: str, environment: Mapping[str, str]) -> None:
         self.run = run
         self.device = device
         self.environment = dict(environment)

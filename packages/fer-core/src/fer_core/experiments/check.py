@@ -13,13 +13,13 @@ from fer_core.errors import FerError
 from fer_core.weights.backbone import check_backbones
 
 if TYPE_CHECKING:
-    from fer_core.experiments.plan import Run
+    from fer_core.experiments.plan import PlannedRun
     from fer_core.types import DatasetSpec, FERDataset
 
 logger = logging.getLogger(__name__)
 
 
-def check_runs(runs: Sequence[Run]) -> None:
+def check_runs(runs: Sequence[PlannedRun]) -> None:
     """Open every dataset and make every split.
 
     Raises:

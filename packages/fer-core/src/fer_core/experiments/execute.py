@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from fer_core.errors import FerError, IncompleteError, InterruptedRunError
 from fer_core.experiments.attempt import Attempt, is_finished, mark
-from fer_core.experiments.plan import Run
+from fer_core.experiments.plan import PlannedRun
 from fer_core.runs import folder as run_folder
 from fer_core.runs.records import Result
 
@@ -31,7 +31,7 @@ PAUSE = 0.05
 class Outcome:
     """How a run ended; `line` is its result, or why it failed."""
 
-    run: Run
+    run: PlannedRun
     status: Status
     line: str
 
@@ -75,7 +75,9 @@ class Runner:
         stop: Asked whether to end.
     """
 
-    def __init__(self, runs: Sequence[Run], device: str, slots: Sequence[dict[str, str]], stop: Stop) -> None:
+    def __init__(
+        self, runs: Sequence[PlannedRun], device: str, slots: Sequence[dict[str, str]], stop: Stop
+    ) -> None:
         self.waiting = deque(runs)
         self.device = device
         self.slots: dict[int, dict[str, str]] = dict(enumerate(slots))
@@ -160,12 +162,12 @@ class Runner:
         logger.info(f"{self.number[outcome.run.folder]} {describe_outcome(outcome)}")
 
 
-def skip(run: Run) -> Outcome:
+def skip(run: PlannedRun) -> Outcome:
     """A run that was finished before, and belongs to the experiment from now on."""
     return _with_result(run, "skipped")
 
 
-def _with_result(run: Run, status: Status) -> Outcome:
+def _with_result(run: PlannedRun, status: Status) -> Outcome:
     """The outcome of a run that has a result; it failed where that is damaged."""
     try:
         line = summary(run)
@@ -181,7 +183,7 @@ def describe_outcome(outcome: Outcome) -> str:
     return f"{outcome.run.name}  {word}: {outcome.line}"
 
 
-def summary(run: Run) -> str:
+def summary(run: PlannedRun) -> str:
     """Test figures of a finished run. Raises FerError where its result is damaged."""
     metrics = Result.read(run.folder / run_folder.RESULT, "delete that folder to make the run again").metrics
     if "test" not in metrics:
@@ -190,7 +192,7 @@ def summary(run: Run) -> str:
     return f"test accuracy {found.accuracy:.2%}, mean class accuracy {found.mean_class_accuracy:.2%}"
 
 
-def run_local(runs: Sequence[Run], device: str, jobs: int) -> list[Outcome]:
+def run_local(runs: Sequence[PlannedRun], device: str, jobs: int) -> list[Outcome]:
     """Make runs on this machine, `jobs` at a time.
 
     Raises:

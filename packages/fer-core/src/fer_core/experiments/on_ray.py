@@ -19,7 +19,7 @@ from typing import Any
 from fer_core.errors import FerError
 from fer_core.experiments.attempt import is_finished
 from fer_core.experiments.execute import Outcome, Runner, Stop, describe_outcome, interruption, skip
-from fer_core.experiments.plan import Run
+from fer_core.experiments.plan import PlannedRun
 
 logger = logging.getLogger(__name__)
 RETRIES = 5
@@ -34,7 +34,7 @@ ANSWER = 10
 """Seconds within which a cluster must take a connection; Ray itself tries for minutes."""
 
 
-def run_on_ray(runs: Sequence[Run], device: str, gpus: float | None, cpus: float) -> list[Outcome]:
+def run_on_ray(runs: Sequence[PlannedRun], device: str, gpus: float | None, cpus: float) -> list[Outcome]:
     """Make runs on the cluster that `RAY_ADDRESS` names or that is found here, else on one that is started here.
 
     Args:
@@ -112,7 +112,7 @@ def _need(nodes: Sequence[dict[str, float]], device: str, gpus: float | None, cp
     return {"num_gpus": gpus, "num_cpus": cpus}
 
 
-def _make(run: Run, device: str, folder: str, settings: dict[str, str]) -> tuple[str, str]:
+def _make(run: PlannedRun, device: str, folder: str, settings: dict[str, str]) -> tuple[str, str]:
     """The task: one run, in a process of its own. Ray's cancelling is a SIGINT here, which `Stop` notes."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # into the worker's log
     os.chdir(folder)
@@ -124,14 +124,14 @@ def _make(run: Run, device: str, folder: str, settings: dict[str, str]) -> tuple
     return outcome.status, outcome.line
 
 
-def _collect(ray: Any, task: Any, runs: Sequence[Run], device: str, stop: Stop) -> list[Outcome]:
+def _collect(ray: Any, task: Any, runs: Sequence[PlannedRun], device: str, stop: Stop) -> list[Outcome]:
     """Hand all runs out and wait for them, again where a worker died."""
     settings = {name: value for name, value in os.environ.items() if name.startswith("FER_")}
     outcomes: dict[Path, Outcome] = {}
-    working: dict[Any, Run] = {}
+    working: dict[Any, PlannedRun] = {}
     deaths: Counter[Path] = Counter()
 
-    def hand_out(run: Run) -> None:
+    def hand_out(run: PlannedRun) -> None:
         working[task.options(name=run.name).remote(run, device, str(Path.cwd()), settings)] = run
 
     def end(outcome: Outcome) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fer_core import registry
 from fer_core.config import config_hash, resolve_config
 from fer_core.config.yaml_text import flow, parse_yaml
-from fer_core.data.open import check_dataset
+from fer_core.data.open import check_dataset_options
 from fer_core.data.union import UnionSpec, find_dataset
 from fer_core.errors import FerError
 from fer_core.experiments.schema import PER_SPLIT, Experiment
@@ -31,7 +31,7 @@ DECIDED = {"data.split": "splits", "data.root": "data", "train.seed": "seeds", "
 
 
 @dataclass(frozen=True)
-class Run:
+class PlannedRun:
     """One run of an experiment.
 
     Attributes:
@@ -69,7 +69,7 @@ class Run:
         return Membership(format=FORMAT, experiment=self.experiment, recipe=shared, grid=self.grid)
 
 
-def make_plan(experiment: Experiment, source: str) -> list[Run]:
+def make_plan(experiment: Experiment, source: str) -> list[PlannedRun]:
     """All runs, those of one split together, so that early results cover all models.
 
     Args:
@@ -86,7 +86,7 @@ def make_plan(experiment: Experiment, source: str) -> list[Run]:
         raise FerError(f"{source}: {error}") from None
 
 
-def _plan(experiment: Experiment) -> list[Run]:
+def _plan(experiment: Experiment) -> list[PlannedRun]:
     models, datasets = _find_all(experiment)
     _check_settings(experiment)
     roots = _roots(experiment, datasets)
@@ -105,7 +105,7 @@ def _plan(experiment: Experiment) -> list[Run]:
     return runs
 
 
-def take_shard(runs: Sequence[Run], shard: str | None) -> list[Run]:
+def take_shard(runs: Sequence[PlannedRun], shard: str | None) -> list[PlannedRun]:
     """Part i of n (`i/n`, from 1). The parts are drawn, so that none gets all of the slowest model.
 
     Raises:
@@ -131,7 +131,7 @@ def _make_run(
     grid: tuple[str, ...],
     overrides: Sequence[str],
     root: str | None,
-) -> Run:
+) -> PlannedRun:
     given = [*overrides, f"data.split={flow(split.protocol)}"]
     flags = {"data.root": root, "train.seed": seed}
     try:
@@ -143,7 +143,7 @@ def _make_run(
     arguments = ["train", model.name, dataset.name, *(["--data", root] if root else []), "--seed", str(seed)]
     for override in (*given, f"run.dir={flow(str(folder))}"):
         arguments += ["-o", override]
-    return Run(
+    return PlannedRun(
         experiment.name,
         model.name,
         dataset.name,
@@ -258,8 +258,8 @@ def _roots(experiment: Experiment, datasets: Sequence[DatasetSpec]) -> dict[str,
     return known
 
 
-def _check_names(runs: Sequence[Run]) -> None:
-    seen: dict[Path, Run] = {}
+def _check_names(runs: Sequence[PlannedRun]) -> None:
+    seen: dict[Path, PlannedRun] = {}
     for run in runs:
         if run.folder in seen:
             raise FerError(
@@ -269,7 +269,7 @@ def _check_names(runs: Sequence[Run]) -> None:
         seen[run.folder] = run
 
 
-def _check_components(runs: Sequence[Run]) -> None:
+def _check_components(runs: Sequence[PlannedRun]) -> None:
     """Check those configurations that differ in more than the split, the seed and the place."""
     checked = set()
     for run in runs:
@@ -278,7 +278,7 @@ def _check_components(runs: Sequence[Run]) -> None:
             continue
         try:
             check_components(run.config)
-            check_dataset(run.config.data.name, run.config.data.options)
+            check_dataset_options(run.config.data.name, run.config.data.options)
         except FerError as error:
             raise FerError(f"{run.name} cannot be made: {error}") from None
         checked.add(key)

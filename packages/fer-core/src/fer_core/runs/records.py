@@ -107,7 +107,7 @@ class Training(Record):
         return self
 
 
-class Weights(Record):
+class ScoredWeights(Record):
     """Weights of a run: after which epoch and step, and their metrics on every part that has faces."""
 
     epoch: Number
@@ -143,8 +143,8 @@ class Result(Record):
     protocol: Training
     config_sha256: Sha256
     extended: Extension | None = None
-    best: Weights
-    last: Weights
+    best: ScoredWeights
+    last: ScoredWeights
     components: tuple[Component, ...] = ()
 
     @property

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from fer_core.metrics import MetricsRow
-    from fer_core.training.state import Training
+    from fer_core.training.state import TrainingView
 
 logger = logging.getLogger(__name__)
 PlainState = dict[str, JsonValue]
@@ -32,16 +32,16 @@ class Callback:
     `state_dict` is saved with the run and restored on `--resume`; keep it to plain values.
     """
 
-    def on_start(self, training: Training) -> None:
-        """Training begins, or goes on."""
+    def on_start(self, training: TrainingView) -> None:
+        """Training begins, or is resumed."""
 
-    def on_step(self, training: Training) -> None:
+    def on_step(self, training: TrainingView) -> None:
         """An optimizer step was made; `training.position` counts it already."""
 
-    def on_evaluation(self, training: Training, row: MetricsRow) -> None:
+    def on_evaluation(self, training: TrainingView, row: MetricsRow) -> None:
         """A row of `metrics.jsonl` is complete. Set `training.stop` to a reason to end the run here."""
 
-    def on_end(self, training: Training) -> None:
+    def on_end(self, training: TrainingView) -> None:
         """Training ended, also when an error ended it."""
 
     def state_dict(self) -> PlainState:
@@ -83,7 +83,7 @@ class EarlyStopping(Callback):
         self.best: float | None = None
         self.waited = 0
 
-    def on_evaluation(self, training: Training, row: MetricsRow) -> None:
+    def on_evaluation(self, training: TrainingView, row: MetricsRow) -> None:
         """Count evaluations without improvement."""
         score = training.score(row)
         if score is None:
@@ -120,7 +120,7 @@ class CSVLog(Callback):
             raise FerError(f"csv_log.file is {file}: give a name such as metrics.csv, which no other file has")
         self.file = file
 
-    def on_evaluation(self, training: Training, row: MetricsRow) -> None:
+    def on_evaluation(self, training: TrainingView, row: MetricsRow) -> None:
         """Rewrite the file from the history, so that a resumed run has no line twice."""
         rows = [row.scalars(".") for row in training.history]
         columns = list(dict.fromkeys(key for entry in rows for key in entry))
@@ -139,7 +139,7 @@ class ProgressBar(Callback):
         self.began = 0.0
         self.first_step = 0
 
-    def on_start(self, training: Training) -> None:
+    def on_start(self, training: TrainingView) -> None:
         """Open the bar."""
         self.began, self.first_step = time.monotonic(), training.position.step
         if shows_bars():
@@ -151,12 +151,12 @@ class ProgressBar(Callback):
             self.bar.start()
             self.bar.add_task("training", total=training.total_steps, completed=training.position.step)
 
-    def on_step(self, training: Training) -> None:
+    def on_step(self, training: TrainingView) -> None:
         """Advance the bar."""
         if self.bar is not None:
             self.bar.update(self.bar.task_ids[0], completed=training.position.step)
 
-    def on_evaluation(self, training: Training, row: MetricsRow) -> None:
+    def on_evaluation(self, training: TrainingView, row: MetricsRow) -> None:
         """Print the figures of the evaluation and how long the rest will take."""
         done = training.position.step - self.first_step
         left = (time.monotonic() - self.began) / max(done, 1) * (training.total_steps - training.position.step)
@@ -171,7 +171,7 @@ class ProgressBar(Callback):
         parts.append(f"about {_clock(left)} left" if left >= 1 else "last")
         logger.info("  ".join(parts))
 
-    def on_end(self, training: Training) -> None:
+    def on_end(self, training: TrainingView) -> None:
         """Close the bar."""
         if self.bar is not None:
             self.bar.stop()

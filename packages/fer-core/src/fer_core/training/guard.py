@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from fer_core.training.state import Training
+    from fer_core.training.state import TrainingView
     from fer_core.types import Batch, Losses
 
 BEHIND = 8
@@ -32,7 +32,7 @@ class LossGuard:
         waits: Whether reading a loss waits for the device, so that it is looked at some steps later.
     """
 
-    def __init__(self, training: Training, ids: Sequence[str], *, waits: bool) -> None:
+    def __init__(self, training: TrainingView, ids: Sequence[str], *, waits: bool) -> None:
         self.training, self.ids = training, ids
         self.skips = training.config.train.on_nonfinite == "skip"
         self.behind = 0 if self.skips or not waits else BEHIND

@@ -21,7 +21,7 @@ class Position:
     step: int = 0
 
 
-class Training(Protocol):
+class TrainingView(Protocol):
     """A training as those see it who watch it.
 
     Attributes:

@@ -12,7 +12,7 @@ from fer_core.training.callbacks import Callback, scalars
 
 if TYPE_CHECKING:
     from fer_core.metrics import MetricsRow
-    from fer_core.training.state import Training
+    from fer_core.training.state import TrainingView
 
 FOLDER = "tensorboard"
 
@@ -31,20 +31,20 @@ class TensorBoard(Callback):
         self.make_writer = SummaryWriter
         self.writer: Any = None
 
-    def on_start(self, training: Training) -> None:
+    def on_start(self, training: TrainingView) -> None:
         """Open a file; points of an earlier one that come after the state that training goes on from are void."""
         folder = training.folder / FOLDER
         with _told(folder):
             self.writer = self.make_writer(str(folder), purge_step=training.position.step + 1)
 
-    def on_evaluation(self, training: Training, row: MetricsRow) -> None:
+    def on_evaluation(self, training: TrainingView, row: MetricsRow) -> None:
         """Write the row."""
         with _told(training.folder / FOLDER):
             for tag, value in scalars(row).items():
                 self.writer.add_scalar(tag, value, row.step)
             self.writer.flush()
 
-    def on_end(self, training: Training) -> None:
+    def on_end(self, training: TrainingView) -> None:
         """Close the file."""
         with _told(training.folder / FOLDER):
             self.writer.close()

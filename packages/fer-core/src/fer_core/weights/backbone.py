@@ -16,7 +16,7 @@ from fer_core.provenance import Start
 from fer_core.refs import resolve
 from fer_core.weights import read_upstream
 from fer_core.weights.address import local_file
-from fer_core.weights.checkpoint import read_part
+from fer_core.weights.checkpoint import read_part_header
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -85,7 +85,7 @@ def read_backbone(spec: ModelSpec, path: Path) -> dict[str, Tensor]:
     Raises:
         FerError: The file is unreadable, or no backbone of this family.
     """
-    header = read_part(path)
+    header = read_part_header(path)
     if header is None:
         assert spec.backbone is not None
         converted: dict[str, Tensor] = resolve(spec.backbone)(read_upstream(path))

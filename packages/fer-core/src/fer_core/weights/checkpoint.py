@@ -83,7 +83,7 @@ def tensor_digest(tensor: Tensor) -> str:
     return hashlib.sha256(content.data).hexdigest()
 
 
-def read_part(path: Path) -> PartHeader | None:
+def read_part_header(path: Path) -> PartHeader | None:
     """The header of a file that holds a part of a model; None for any other file.
 
     Raises:

@@ -9,7 +9,7 @@ from fer_core.data.transforms import build_pipeline
 from fer_core.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
-    from fer_core.config import Callback, Component, Config
+    from fer_core.config import CallbackItem, Component, Config
 
 
 def check_components(config: Config, origin: Origin | None = None) -> None:
@@ -23,7 +23,7 @@ def check_components(config: Config, origin: Origin | None = None) -> None:
         FerError: The first that does not.
     """
     data = config.data
-    chosen: list[tuple[str, Component | Callback]] = [
+    chosen: list[tuple[str, Component | CallbackItem]] = [
         ("models", config.model),
         ("losses", config.loss),
         ("optimizers", config.optimizer),

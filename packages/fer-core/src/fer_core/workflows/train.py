@@ -25,7 +25,7 @@ from fer_core.plugins import load_plugins
 from fer_core.reports.page import REPORT, render_run_report
 from fer_core.runs import folder as run_folder
 from fer_core.runs.log import RunLog
-from fer_core.runs.records import FORMAT, Environment, Result, Training, Weights
+from fer_core.runs.records import FORMAT, Environment, Result, ScoredWeights, Training
 from fer_core.runs.state import ADVICE
 from fer_core.runs.versions import installed_versions
 from fer_core.training.setup import build_setup
@@ -203,9 +203,9 @@ def _evaluate_run(trainer: Trainer, engine: Engine) -> tuple[Result, float]:
     return result, speed
 
 
-def _weights(row: MetricsRow | Best, found: Mapping[Role, Evaluation]) -> Weights:
+def _weights(row: MetricsRow | Best, found: Mapping[Role, Evaluation]) -> ScoredWeights:
     metrics = {role: evaluation.metrics for role, evaluation in found.items()}
-    return Weights(epoch=row.epoch, step=row.step, metrics=metrics)
+    return ScoredWeights(epoch=row.epoch, step=row.step, metrics=metrics)
 
 
 def _evaluate_role(trainer: Trainer, weights: Path, role: Role, engine: Engine) -> Evaluation:

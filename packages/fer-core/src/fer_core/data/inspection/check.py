@@ -17,7 +17,7 @@ import numpy as np
 from fer_core.data.inspection.near_duplicates import group_near, perceptual_hash
 from fer_core.data.progress import show_progress
 from fer_core.data.table import check_table, published_counts
-from fer_core.data.inspection.unused_files import find_files
+from fer_core.data.inspection.unused_files import compare_files
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def check_dataset(
     for split, label in zip(splits, labels, strict=True):
         counts[split][dataset.classes[label]] += 1
 
-    files = find_files(dataset)
+    files = compare_files(dataset)
     unused = [path for path, _ in files.unused]
     if all_files:
         ids, splits = ids + unused, splits + [split for _, split in files.unused]

@@ -18,7 +18,7 @@ DRAWS = 4
 """Epochs of the training pipeline that are shown."""
 
 
-def choose_faces(labels: NDArray[np.int64], rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+def first_of_each_class(labels: NDArray[np.int64], rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """Up to `count` of `rows`, the first ones of each class in turn, ordered by class.
 
     Args:

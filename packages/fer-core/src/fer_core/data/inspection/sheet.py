@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fer_core.data.inspection.unused_files import find_files
+from fer_core.data.inspection.unused_files import compare_files
 from fer_core.plotting.faces import COLUMNS, FRAMES, LONGEST, Section, Tile, save_flagged
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def draw_flagged(path: Path, dataset: FERDataset, report: Report) -> int:
     if not findings:
         return 0
     row_of = {name: row for row, name in enumerate(dataset.table["id"].tolist())}
-    files = find_files(dataset)
+    files = compare_files(dataset)
 
     def tile(name: str, group: int) -> Tile:
         row = row_of.get(name)

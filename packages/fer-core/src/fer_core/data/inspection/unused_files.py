@@ -38,7 +38,7 @@ class Files:
         return decode_image(self.root / path, keep_grey=True)
 
 
-def find_files(dataset: FERDataset) -> Files:
+def compare_files(dataset: FERDataset) -> Files:
     """List the folders that hold samples of a dataset whose `root` is known, and compare them with its table."""
     root = dataset.root
     if root is None:
