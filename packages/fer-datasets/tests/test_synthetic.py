@@ -1,5 +1,6 @@
 """The synthetic dataset: same seed same bytes, one split a person, no expression in the background."""
 
+import fer_core
 import numpy as np
 import pytest
 from fer_core.data.table import check_table
@@ -84,12 +85,18 @@ def test_one_picture_at_two_sizes_shows_one_scene():
         ({"classes": 6}, "classes is 6"),
         ({"seed": -1}, "seed is -1"),
         ({"samples": True}, "samples is True"),
-        ({"sizes": 64}, "did you mean size"),
     ],
 )
 def test_bad_options_are_named(options, said):
     with pytest.raises(FerError, match=said):
         create(None, **options)
+
+
+def test_options_are_checked_against_the_signature():
+    with pytest.raises(FerError, match="expected a whole number of at least 32 and of at most 512"):
+        fer_core.open_dataset("synthetic", size=16)
+    with pytest.raises(FerError, match="did you mean size"):
+        fer_core.open_dataset("synthetic", sizes=64)
 
 
 @pytest.mark.parametrize("row", [-1, 700])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from fer_core.errors import FerError, nearest
+from fer_core.errors import FerError
 from fer_core.types import EXPRESSIONS, FERDataset
 from numpy.typing import NDArray
+from pydantic import Field
 
 from fer_datasets.specs.synthetic import SPEC
 from fer_datasets.synthetic_identity import Identity, sample_identity
@@ -27,21 +28,28 @@ _VAL_SHARE, _TEST_SHARE = 0.1, 0.2
 _PERSON, _PICTURE, _SPLIT = range(3)
 
 
-def create(root: Path | None, **options: Any) -> Synthetic:
+def create(
+    root: Path | None,
+    *,
+    size: Annotated[int, Field(ge=32, le=512)] = 64,
+    samples: Annotated[int, Field(ge=21, le=10**7)] = 6300,
+    classes: Annotated[int, Field(ge=7, le=8)] = 7,
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0,
+) -> Synthetic:
     """Factory of the dataset.
 
     Args:
         root: Ignored.
-        options: `size`, `samples`, `classes` and `seed` (see `Synthetic`).
+        size: As for `Synthetic`.
+        samples: As for `Synthetic`.
+        classes: As for `Synthetic`.
+        seed: As for `Synthetic`.
 
     Raises:
-        FerError: An option is unknown or its value is out of range.
+        FerError: A value is out of range.
     """
     del root
-    for key in options:
-        if key not in SPEC.options:
-            raise FerError(f"dataset synthetic: unknown option {key!r}; {nearest(key, SPEC.options)}")
-    return Synthetic(**{**SPEC.options, **options})
+    return Synthetic(size=size, samples=samples, classes=classes, seed=seed)
 
 
 class Synthetic(FERDataset):
