@@ -120,12 +120,26 @@ class Calibration(Record):
 
 
 class Split(Record):
-    """How a dataset was divided: `protocol` and its numbers, and a digest of the ids in every part."""
+    """How a dataset was divided.
+
+    Attributes:
+        protocol: In the grammar of `fer_core.data.splits`.
+        holdout: Share that `+holdout` takes from the training part.
+        seed: Of every random split.
+        digest: Over the ids in every part.
+        fraction: Share of the training part that was trained on (`data.fraction`).
+    """
 
     protocol: Text
     holdout: Annotated[float, Field(ge=0, lt=1)]
     seed: Annotated[int, Field(ge=0, lt=1 << 32)]
     digest: Sha256
+    fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+    @property
+    def share(self) -> str:
+        """What follows the protocol where only a part was trained on; else empty."""
+        return "" if self.fraction == 1 else f" with {self.fraction:.3g} of the training part"
 
 
 class Extension(Record):

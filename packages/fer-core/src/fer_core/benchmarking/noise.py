@@ -85,8 +85,8 @@ class MemoryPack(Pack):
 def make_data(count: int, side: int) -> PreparedData:
     """`count` images of noise, ready to be trained on."""
     faces = NoiseFaces(Path(), count=count, side=side)
-    parts = {name: np.flatnonzero(faces.table["split"] == name) for name in ("train", "val", "test")}
+    train, val, test = (np.flatnonzero(faces.table["split"] == name) for name in ("train", "val", "test"))
     pixels = np.stack([faces.read(row) for row in range(count)])
     return PreparedData(
-        NOISE, faces, Split("official", **parts, digest=NOTHING), faces.fingerprint(), MemoryPack(pixels)
+        NOISE, faces, Split("official", train, val, test, digest=NOTHING), faces.fingerprint(), MemoryPack(pixels)
     )

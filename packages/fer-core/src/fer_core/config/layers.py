@@ -74,7 +74,13 @@ def resolve_config(
     for key, value in (flags or {}).items():
         if value is not None:
             merge.add(_nest(key, value, COMMAND_LINE), COMMAND_LINE)
-    return merge.resolve()
+    found = merge.resolve()
+    if found.origin["train.epochs"] == OVERRIDE and found.config.train.steps is not None:
+        raise FerError(
+            f"train.epochs is {found.config.train.epochs} (-o), but train.steps is {found.config.train.steps} "
+            f"({found.origin['train.steps']}) and takes its place: add -o train.steps=null"
+        )
+    return found
 
 
 def load_config(path: str | Path) -> Config:

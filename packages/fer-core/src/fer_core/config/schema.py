@@ -161,8 +161,19 @@ class Data(Section):
         ge=0,
         lt=1,
     )
+    fraction: float = _key(
+        1.0,
+        "a number above 0 and of at most 1",
+        "Share of the training samples that is trained on, of each class alike, to try something out.",
+        gt=0,
+        le=1,
+    )
     split_seed: int = _key(
-        0, "a whole number from 0 to 4294967295", "Seed of every random split.", ge=0, lt=1 << 32
+        0,
+        "a whole number from 0 to 4294967295",
+        "Seed of random splits and of `fraction`.",
+        ge=0,
+        lt=1 << 32,
     )
     input_size: int = _key(
         224, "a whole number from 1 to 4096", "Height and width of the input in pixels.", ge=1, le=MAX_SIDE

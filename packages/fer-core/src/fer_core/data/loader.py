@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
@@ -42,11 +42,11 @@ KILLED = "DataLoader worker (pid"
 
 
 @contextmanager
-def killed_workers_told(way_on: str = "") -> Iterator[None]:
+def killed_workers_told(way_on: Callable[[], str] = str) -> Iterator[None]:
     """Say in one line that a process that reads images was killed; torch's signal handler raises it anywhere.
 
     Args:
-        way_on: What to do after the advice, such as how to resume.
+        way_on: Gives what to do after the advice, such as how to resume.
 
     Raises:
         FerError: In the place of torch's error.
@@ -61,7 +61,7 @@ def killed_workers_told(way_on: str = "") -> Iterator[None]:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         raise FerError(
             "a process that reads images was killed, most likely for want of memory: use fewer with "
-            f"data.workers, or data.pipeline=batched{way_on}"
+            f"data.workers, or data.pipeline=batched{way_on()}"
         ) from error
 
 

@@ -17,7 +17,7 @@ from fer_core.data.loader import Loader
 from fer_core.data.open import open_dataset
 from fer_core.data.packs.open import open_pack
 from fer_core.data.random import derive_seed
-from fer_core.data.splits import make_split
+from fer_core.data.splits import make_split, thin
 from fer_core.data.transforms import build_pipeline
 from fer_core.data.union import UnitedDataset
 from fer_core.errors import FerError
@@ -83,6 +83,13 @@ def prepare_data(config: Config) -> PreparedData:
         seed=section.split_seed,
         select=config.train.select,
     )
+    whole = len(split.train)
+    split = thin(dataset, split, section.fraction, section.split_seed)
+    if split.fraction < 1:
+        logger.warning(
+            f"data.fraction is {split.fraction:g}: {len(split.train):,} of {whole:,} training samples are used, so "
+            "the result is no result on the whole dataset"
+        )
     if split.protocol != section.split:
         why = f"{spec.name} has no split for every role"
         logger.info(f"split    {section.split} is resolved to {split.protocol}, since {why}")

@@ -10,7 +10,7 @@ import hashlib
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,7 @@ class Split:
         val: Rows to choose the epoch on; may be empty.
         test: Rows to report on.
         digest: sha256 over every role with its sorted ids.
+        fraction: Share of the training part that `train` holds (`thin`).
     """
 
     protocol: str
@@ -51,6 +52,7 @@ class Split:
     val: Rows
     test: Rows
     digest: str
+    fraction: float = 1.0
 
 
 def make_split(
@@ -87,6 +89,26 @@ def make_split(
     _check_classes(dataset, train, base)
     train, val, test = np.sort(train), np.sort(val), np.sort(test)
     return Split(base, train, val, test, _digest(dataset, train, val, test))
+
+
+def thin(dataset: FERDataset, split: Split, fraction: float, seed: int) -> Split:
+    """A split whose training part is a share of that of `split`; validation and test parts stay whole.
+
+    Of each class about the same share is drawn, at least one sample; a larger share contains a smaller one. The digest
+    is that of the smaller split, so that no result of a part passes for one of the whole.
+
+    Args:
+        dataset: That was divided.
+        split: How.
+        fraction: In (0, 1]; 1 leaves everything as it is.
+        seed: Of the draw.
+    """
+    if fraction == 1:
+        return split
+    labels, random = _labels(dataset)[split.train], np.random.RandomState(seed)
+    drawn = [random.permutation(split.train[labels == label]) for label in np.unique(labels)]
+    train = np.sort(np.concatenate([rows[: max(1, round(fraction * len(rows)))] for rows in drawn]))
+    return replace(split, train=train, digest=_digest(dataset, train, split.val, split.test), fraction=fraction)
 
 
 def _divide(dataset: FERDataset, roles: Mapping[str, Role], name: str, argument: str, seed: int) -> Parts:

@@ -128,7 +128,7 @@ class RunRecord:
         split, chosen = self.result.split, self.result.protocol
         held = split.protocol.endswith("+holdout")
         return Protocol(
-            split_family(split.protocol),
+            split_family(split.protocol) + split.share,
             split.holdout if held else 0.0,
             chosen.select,
             "" if chosen.select == "last" else chosen.metric,

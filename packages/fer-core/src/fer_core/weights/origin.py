@@ -66,6 +66,7 @@ def make_header(config: Config, data: PreparedData, start: Start, components: Se
             holdout=section.holdout,
             seed=section.split_seed,
             digest=data.split.digest,
+            fraction=data.split.fraction,
         ),
         start=start,
         # Equal runs may differ in what watches them.
