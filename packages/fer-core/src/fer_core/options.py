@@ -1,4 +1,4 @@
-"""Values against the annotations of a factory's parameters, by pydantic: strict types, finite numbers."""
+"""Values against the annotations of a function's parameters, by pydantic: strict types, finite numbers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,30 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import is_dataclass
 from enum import Enum
 from pathlib import PurePath
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    ParamSpec,
+    TypeGuard,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from fer_core.config.layers import show
+from fer_core.errors import FerError, nearest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 _WORDS: Mapping[Any, tuple[str, str]] = {
@@ -26,6 +45,9 @@ _WORDS: Mapping[Any, tuple[str, str]] = {
     Any: ("any value", "values"),
 }
 """Types as one value and as several."""
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_BY_ITSELF = (inspect.Parameter.POSITIONAL_ONLY, *_BY_NAME)
+"""Kinds of parameters that take one argument."""
 _LISTS = (list, tuple, set, frozenset, Set, Sequence, Collection, Iterable)
 _LIMITS = {"gt": "above", "ge": "of at least", "lt": "below", "le": "of at most"}
 
@@ -65,6 +87,71 @@ def fitted(value: Any, annotation: Any) -> Any:
     return (
         value if isinstance(found, Iterator) else found
     )  # pydantic's view of an `Iterable` can be read only once
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """Check the arguments of a public function against its annotations before it runs.
+
+    Annotations that name what only type checkers import are not checked.
+
+    Raises:
+        FerError: When called, instead of a TypeError from somewhere inside: an argument of another type, or an
+            unknown keyword. A call that lacks an argument, or has too many, still raises Python's TypeError.
+    """
+    signature = inspect.signature(function)
+    name = function.__qualname__.removesuffix(".__init__").rpartition(".")[2]
+
+    @functools.cache
+    def annotations() -> dict[str, Any]:
+        return {key: annotation_of(parameter, function) for key, parameter in signature.parameters.items()}
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        parameters = signature.parameters
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+            known = [key for key, parameter in parameters.items() if parameter.kind in _BY_NAME and key != "self"]
+            for key in kwargs.keys() - known:
+                raise FerError(f"{name} has no argument {key!r}: {nearest(key, known)}")
+        for key, value in signature.bind(*args, **kwargs).arguments.items():
+            annotation = annotations()[key]
+            if parameters[key].kind in _BY_ITSELF and not _is_of(value, annotation):
+                raise FerError(f"{name}: {key} is {_shown(value)}: expected {_in_python(annotation)}")
+        return function(*args, **kwargs)
+
+    return call
+
+
+def _is_of(value: object, annotation: Any) -> bool:
+    adapter = _adapter(annotation)
+    if adapter is None:
+        return True
+    try:
+        adapter.validate_python(value.item() if _is_number(value) else value, strict=True)
+    except (ValueError, TypeError, RecursionError):
+        return False
+    return True
+
+
+def _is_number(value: object) -> TypeGuard[np.number[Any]]:
+    """Whether it is a number of numpy's types, which stand for Python's."""
+    return getattr(value, "shape", None) == () and type(value).__module__ == "numpy"
+
+
+def _in_python(annotation: Any) -> str:
+    """As `in_words`, in the terms of a program."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return " or ".join(map(_in_python, get_args(annotation)))
+    if annotation is type(None):
+        return "None"
+    record = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return f"a {annotation.__name__}" if record else in_words(annotation)
+
+
+def _shown(value: object) -> str:
+    try:
+        return show(value)
+    except Exception:  # only what YAML knows is shown as it is
+        return f"a {type(value).__name__}"
 
 
 def _adapter(annotation: Any) -> TypeAdapter[Any] | None:
