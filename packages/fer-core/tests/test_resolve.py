@@ -120,7 +120,7 @@ def test_best_leaves_out_unfinished_and_damaged_runs_and_says_so(copy, lines) ->
     (copy("c", val=0.9) / "result.json").write_text("{}")
     assert find_weights("runs/best").parent == winner
     choice, *left_out = lines
-    assert choice.startswith("weights  runs/a/best.safetensors, of the best of 1 runs below runs")
+    assert choice.startswith("weights  runs/a/best.safetensors, of the best of 1 run below runs")
     assert [line.split()[3].rstrip(":") for line in left_out] == ["runs/b", "runs/c/result.json"]
     assert all(line.startswith("warning  left out: ") for line in left_out)
 
@@ -161,7 +161,7 @@ def test_what_is_not_there(copy, tiny) -> None:
     assert "did you mean runs/dan-rafdb/a/best.safetensors" in refused("runs/dan-rafdb/a/best.safetensor")
     assert "there are no weights foo: weights are a file, a run folder" in refused("foo")
     assert "tiny is a model without weights" in refused("tiny")
-    assert "runs holds 1 runs: name one, or runs/latest or runs/best" in refused("runs")
+    assert "runs holds 1 run: name one, or runs/latest or runs/best" in refused("runs")
     Path("empty").mkdir()
     assert "empty is not a run folder" in refused("empty")
     assert "there is no run below empty" in refused("empty/latest")

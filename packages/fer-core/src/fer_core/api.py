@@ -286,7 +286,7 @@ def resume(folder: str | Path, *, device: str = "auto") -> Run:
     """Resume an interrupted run, to the same bytes as if it had not been interrupted.
 
     Args:
-        folder: The run's folder.
+        folder: The run's folder, or `FOLDER/latest`.
         device: `auto` for the device that it began on, or the name of another one.
 
     Raises:
@@ -308,7 +308,7 @@ def extend(
     run came from is in its `result.extended`.
 
     Args:
-        folder: Folder of the run to extend.
+        folder: Folder of the run to extend, or `FOLDER/latest`.
         epochs: Length of the new run, counted from the first epoch.
         place: Where the new run goes, `{"dir": ...}` or `{"root": ...}`; by default below the same root.
         device: `auto` for the device of the run to extend, or the name of another one.
@@ -323,7 +323,7 @@ def extend(
 
 def evaluate(
     checkpoint: str | Path,
-    dataset: str,
+    dataset: str | None = None,
     *,
     data: str | Path | None = None,
     split: str = "test",
@@ -336,11 +336,12 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a checkpoint on one part of a dataset, classes matched by name.
 
-    On the dataset it was trained on, the part is that of the training's own split; elsewhere the official one.
+    On the dataset it was trained on, the part is that of the training's own split, and folder, options and
+    classes are those of its run where they are not given; elsewhere the part is the official one.
 
     Args:
         checkpoint: A `.safetensors` file, a run folder, `FOLDER/latest`, `FOLDER/best` or an address.
-        dataset: Name of a dataset, or of several as `a+b`.
+        dataset: Name of a dataset, or of several as `a+b`; None for the one it was trained on.
         data: The dataset's folder; of several, `a=DIR1,b=DIR2`.
         split: `train`, `val`, `test`, or `all`.
         options: Options of the dataset.
@@ -390,7 +391,7 @@ def calibrate(run: str | Path) -> Calibration:
 
 def diagnose(
     place: str | Path,
-    dataset: str,
+    dataset: str | None = None,
     *,
     data: str | Path | None = None,
     split: str | None = None,
@@ -404,7 +405,7 @@ def diagnose(
     Args:
         place: A `.safetensors` file, a run folder, `FOLDER/latest`, `FOLDER/best` or an address; or a folder with
             several runs: then their stored predictions on the test parts are put together, and no network runs.
-        dataset: Name of a dataset.
+        dataset: Name of a dataset; None for the one that was trained on.
         data: The dataset's folder.
         split: `train`, `val`, `test` (where None) or `all`; not for several runs.
         options: Options of the dataset.

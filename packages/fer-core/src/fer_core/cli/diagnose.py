@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 @click.command()
 @click.argument("place", metavar="CHECKPOINT|FOLDER")
-@click.argument("dataset")
+@click.argument("dataset", required=False)
 @click.option("--split", help="train, val, test or all.  [default: test]")
 @click.option("--out", type=click.Path(path_type=Path), help="Else diagnosis-DATASET-SPLIT beside the checkpoint.")
 @click.option(
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 @json_option
 def diagnose(
     place: str,
-    dataset: str,
+    dataset: str | None,
     split: str | None,
     out: Path | None,
     only: str | None,
@@ -47,6 +47,8 @@ def diagnose(
 ) -> None:
     """Look into what a network does wrong on DATASET, and why.
 
+    Without DATASET on the one that it was trained on, whose folder, options and classes are those of its run.
+
     Mistakes, suspected labels, accuracy in slices and on corrupted faces (robustness), Grad-CAM and attention
     maps, an embedding of the faces. The last three run the network; robustness and embedding take at most 2,000
     faces.
@@ -55,7 +57,7 @@ def diagnose(
     how wrong labels are found among all faces: the folds of kfold leave none out. `fer-run report` shows it all.
 
     \b
-    fer-run diagnose runs/x rafdb
+    fer-run diagnose runs/latest
     fer-run diagnose runs/latest rafdb --only robustness,attention
     fer-run diagnose runs/my-kfold rafdb --only suspects
     """  # noqa: D301  # click reads \b

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 @click.command()
 @click.argument("checkpoint")
-@click.argument("dataset")
+@click.argument("dataset", required=False)
 @click.option("--split", default="test", show_default=True, help="train, val, test or all.")
 @click.option(
     "--out",
@@ -48,7 +48,7 @@ logger = logging.getLogger(__name__)
 @json_option
 def evaluate(
     checkpoint: str,
-    dataset: str,
+    dataset: str | None,
     split: str,
     out: Path | None,
     batch_size: int,
@@ -61,6 +61,8 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Evaluate CHECKPOINT on a part of DATASET, its classes matched by name.
+
+    Without DATASET on the one that it was trained on: then folder, options and classes are those of its run, too.
 
     CHECKPOINT is a weight file, a run folder, FOLDER/latest (the run that began last), FOLDER/best (the run with
     the best score on its validation part) or an address.
@@ -85,14 +87,16 @@ def evaluate(
     )
     if out is not None:
         _save(found, out, split)
+    assert found.about is not None
+    name = found.about.dataset.name
     if as_json:
-        content = {"dataset": dataset, "split": split, "faces": len(found.ids), "classes": found.classes}
+        content = {"dataset": name, "split": split, "faces": len(found.ids), "classes": found.classes}
         content |= found.metrics.plain()
         if found.label_space is not None:
             content["label_space"] = found.label_space.plain()
         print_json(content)
         return
-    _print(found, dataset, split)
+    _print(found, name, split)
 
 
 def _save(found: Evaluation, out: Path, split: str) -> None:

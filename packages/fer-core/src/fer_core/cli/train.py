@@ -20,14 +20,21 @@ from fer_core.errors import FerError
 @device_option
 @click.option("--seed", type=int, default=None, help="Seed of the run.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved configuration and where each value came from.")
-@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Resume an interrupted run.")
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Resume an interrupted run: its folder, or FOLDER/latest.",
+)
 @click.option(
     "--extend",
     type=click.Path(path_type=Path),
     metavar="RUN",
-    help="Train longer: a new run from the last state of RUN, with --epochs.",
+    help="Train longer: a new run from the last state of RUN (or FOLDER/latest), with --epochs.",
 )
-@click.option("--epochs", type=click.IntRange(min=1), help="Length of the training; short for -o train.epochs=N.")
+@click.option("--epochs", type=int, metavar="N", help="Length of the training: short for -o train.epochs=N.")
+@click.option("--batch-size", type=int, metavar="N", help="Images of a step: short for -o data.batch_size=N.")
+@click.option("--lr", type=float, metavar="X", help="Learning rate: short for -o optimizer.lr=X.")
 def train(
     model: str | None,
     dataset: str | None,
@@ -40,17 +47,21 @@ def train(
     resume: Path | None,
     extend: Path | None,
     epochs: int | None,
+    batch_size: int | None,
+    lr: float | None,
 ) -> None:
     """Train MODEL on DATASET, evaluate it and write a run folder.
 
     \b
     fer-run train MODEL synthetic
-    fer-run train MODEL rafdb --data ~/RAF-DB/basic -o train.epochs=10
+    fer-run train MODEL rafdb --data ~/RAF-DB/basic --epochs 10 --batch-size 64 --lr 1e-4
+    fer-run train MODEL rafdb -o data.fraction=0.1 -o loss=focal
     fer-run train MODEL rafdb+ferplus --data rafdb=~/RAF-DB/basic,ferplus=~/FERPlus
     fer-run train --resume runs/MODEL-rafdb/20260901-101500-s0
     fer-run train --extend runs/MODEL-rafdb/20260901-101500-s0 --epochs 60
     """  # noqa: D301  # click reads \b
-    changes = [*overrides] if epochs is None else [*overrides, f"train.epochs={epochs}"]
+    shorts = {"train.epochs": epochs, "data.batch_size": batch_size, "optimizer.lr": lr}
+    changes = [*overrides, *(f"{key}={value}" for key, value in shorts.items() if value is not None)]
     others = model or dataset or configs or seed is not None or dry_run
     if resume is not None:
         if others or data or changes or extend is not None:
@@ -60,7 +71,7 @@ def train(
         resume_run(resume, device)
         return
     if extend is not None:
-        if others or epochs is None:
+        if others or epochs is None or batch_size is not None or lr is not None:
             raise FerError("--extend changes the length of its run only: give --extend RUN --epochs N")
         from fer_core.workflows.resume import extend_run
 

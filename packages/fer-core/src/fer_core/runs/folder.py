@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fer_core import distributed
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:
@@ -23,6 +25,10 @@ BEST = "best.safetensors"
 LAST = "last.safetensors"
 STATE = "last.state.pt"
 LOG = "log.txt"
+NONFINITE = "nonfinite.json"
+"""The step whose loss ended a training, since it was not finite."""
+SAVED = (STATE, BEST, LAST, METRICS, NONFINITE)
+"""What a training that fails is still worth its folder for."""
 EXPERIMENT = "experiment.json"
 """Which experiment the run belongs to."""
 CALIBRATION = "calibration.json"
@@ -53,8 +59,7 @@ def create(config: Config, now: datetime, fill: Callable[[Path], None]) -> Path:
     own = None if config.run.dir is None else Path(config.run.dir)
     parent = Path(config.run.root) / f"{config.model.name}-{config.data.name}" if own is None else own.parent
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=".run-", dir=parent))
+        made = _temporary(parent)
     except OSError as error:
         raise _unwritable(Path(error.filename), error.strerror or "") from error
     try:
@@ -67,6 +72,30 @@ def create(config: Config, now: datetime, fill: Callable[[Path], None]) -> Path:
         return own
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+@contextmanager
+def removed_unless_saved(folder: Path, config: Config) -> Iterator[None]:
+    """Within, an error removes the folder of a new run, unless training has saved something in it that is of use."""
+    try:
+        yield
+    except BaseException:
+        if distributed.is_main() and not any((folder / name).exists() for name in SAVED):
+            shutil.rmtree(folder, ignore_errors=True)
+            if config.run.dir is None:
+                with suppress(OSError):  # they are not empty
+                    folder.parent.rmdir()
+                    folder.parent.parent.rmdir()
+        raise
+
+
+def _temporary(parent: Path) -> Path:
+    """A new folder in `parent`, which is made where it is missing; another run may remove it when it is empty."""
+    for _ in range(3):
+        parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            return Path(tempfile.mkdtemp(prefix=".run-", dir=parent))
+    return Path(tempfile.mkdtemp(prefix=".run-", dir=parent))
 
 
 def _exists(folder: Path) -> FerError:

@@ -95,7 +95,7 @@ def _weights_of(folder: Path) -> Path:
     if not is_run(folder):
         runs = len(_runs_below(folder))
         if runs:
-            raise FerError(f"{folder} holds {runs} runs: name one, or {folder / LATEST} or {folder / BEST}")
+            raise FerError(f"{folder} holds {_count(runs)}: name one, or {folder / LATEST} or {folder / BEST}")
         files = sorted(path.name for path in folder.glob("*.safetensors"))
         hint = f"name a file in it, such as {folder / files[0]}" if files else FORMS
         raise FerError(f"{folder} is not a run folder, and there is no run below it: {hint}")
@@ -111,7 +111,35 @@ def _runs_below(folder: Path) -> list[Path]:
     return sorted({path.parent for path in find_files(folder, run_folder.CONFIG, run_folder.RESULT)})
 
 
+def find_run(place: str | Path) -> Path:
+    """The folder of a run, finished or not: itself, or by `FOLDER/latest` the run below FOLDER that began last.
+
+    Raises:
+        FerError: There is no run; which one `latest` is, is logged.
+    """
+    path = Path(place).expanduser()
+    if path.exists() or path.name != LATEST or not path.parent.is_dir():
+        return path
+    order, left_out = _in_order(path.parent)
+    logger.info(f"run      {order[-1]}, the latest of {_count(len(order))} below {path.parent}")
+    for reason in left_out:
+        logger.warning(f"left out: {reason}")
+    return order[-1]
+
+
 def _latest(folder: Path) -> Found:
+    order, left_out = _in_order(folder)
+    try:
+        path = _weights_of(order[-1])
+    except FerError as error:
+        finished = [run for run in order if (run / run_folder.RESULT).is_file()]
+        other = f"; the latest that is finished: {finished[-1]}" if finished else ""
+        raise FerError(f"the latest run below {folder} cannot be used: {error}{other}") from error
+    return Found(path, f"of the latest of {_count(len(order))} below {folder}", left_out)
+
+
+def _in_order(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
+    """The runs below a folder by the time they began, and why others are left out. FerError where there is none."""
     began: dict[Path, datetime] = {}
     left_out: list[str] = []
     for run in _runs_below(folder):
@@ -121,14 +149,11 @@ def _latest(folder: Path) -> Found:
             left_out.append(str(error))
     if not began:
         raise FerError(f"there is no run below {folder}{_first(left_out)}: train one, or name another folder")
-    order = sorted(began, key=lambda run: (began[run], run))
-    try:
-        path = _weights_of(order[-1])
-    except FerError as error:
-        finished = [run for run in order if (run / run_folder.RESULT).is_file()]
-        other = f"; the latest that is finished: {finished[-1]}" if finished else ""
-        raise FerError(f"the latest run below {folder} cannot be used: {error}{other}") from error
-    return Found(path, f"of the latest of {len(order)} runs below {folder}", tuple(left_out))
+    return sorted(began, key=lambda run: (began[run], run)), tuple(left_out)
+
+
+def _count(runs: int) -> str:
+    return "1 run" if runs == 1 else f"{runs} runs"
 
 
 def _start_of(run: Path) -> datetime:
@@ -156,7 +181,7 @@ def _best(folder: Path) -> Found:
     best = max(results, key=lambda run: _score(results[run]))  # of equals the first
     metric = results[best].protocol.metric.replace("_", " ")
     path = best / run_folder.BEST
-    why = f"of the best of {len(results)} runs below {folder}, validation {metric} {_score(results[best]):.2%}"
+    why = f"of the best of {_count(len(results))} below {folder}, validation {metric} {_score(results[best]):.2%}"
     return Found(path, why, tuple(left_out))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fer_core import distributed
 from fer_core.errors import FerError
 from fer_core.files import as_stored, write_text
+from fer_core.runs.folder import NONFINITE
 from fer_core.runs.records import NonFinite
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 BEHIND = 8
 """Steps after which an accelerator's loss is looked at: by then it is known, and nobody has to wait for it."""
-FILE = "nonfinite.json"
 
 
 class LossGuard:
@@ -66,7 +66,7 @@ class LossGuard:
             return
         self.pending.clear()
         ids = tuple(as_stored(self.ids[row]) for row in rows.tolist())
-        place = self.training.folder / FILE
+        place = self.training.folder / NONFINITE
         found = NonFinite(step=step, epoch=self.training.position.epoch, loss=str(value), ids=ids)
         write_text(place, found.text())
         raise FerError(

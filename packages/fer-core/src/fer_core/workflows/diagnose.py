@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 def diagnose_weights(
     place: str | Path,
-    dataset: str,
+    dataset: str | None,
     root: Path | None,
     split: str | None,
     options: Options | None,
@@ -40,12 +40,13 @@ def diagnose_weights(
 ) -> Diagnosis:
     """As `fer_core.diagnose`, whose arguments these are."""
     choose_parts(only)
-    find_dataset(dataset)
+    if dataset is not None:
+        find_dataset(dataset)
     if not is_address(place) and Path(place).is_dir() and not is_run(Path(place)):
         return _diagnose_runs(Path(place), dataset, root, split, options, only, out)
     checkpoint = find_weights(place)
     header = read_header(checkpoint)
-    spec, opened, same = open_for(header, dataset, root, options)
+    spec, opened, same = open_for(checkpoint, header, dataset, root, options)
     part = split or "test"
     rows = choose_rows(spec, opened, header.split if same else None, part)
     engine = Engine.start(device)
@@ -66,7 +67,7 @@ def diagnose_weights(
 
 def _diagnose_runs(
     place: Path,
-    dataset: str,
+    dataset: str | None,
     root: Path | None,
     split: str | None,
     options: Options | None,
@@ -75,14 +76,20 @@ def _diagnose_runs(
 ) -> Diagnosis:
     if split is not None:
         raise FerError("--split does not apply to several runs: their test parts are put together")
-    name = find_dataset(dataset).name
     found = collect([place])
     for line in found.problems:
         logger.warning(line)
+    names = sorted({run.dataset for run in found.runs})
+    if dataset is None and len(names) > 1:
+        raise FerError(
+            f"the runs in {place} are on {' and '.join(names)}: name one, as in diagnose {place} {names[0]}"
+        )
+    name = find_dataset(dataset).name if dataset is not None else names[0] if names else "a dataset"
     runs = [run for run in found.runs if run.dataset == name]
     if not runs:
         raise FerError(f"there is no finished run on {name} in {place}: name a checkpoint, or a folder of such")
-    spec, opened, _ = open_for(read_header(runs[0].folder / run_folder.BEST), dataset, root, options)
+    weights = runs[0].folder / run_folder.BEST
+    spec, opened, _ = open_for(weights, read_header(weights), name, root, options)
     pack = open_pack(opened, cache_root(), progress=True)
     diagnosis = diagnose_runs(runs, place, spec, opened, pack, only=only, out=out)
     return replace(diagnosis, left_out=found.problems)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def evaluate_weights(
     checkpoint: str | Path,
-    dataset: str,
+    dataset: str | None,
     root: Path | None,
     split: str,
     options: Options | None,
@@ -38,7 +38,7 @@ def evaluate_weights(
     rule = read_rule(classes)
     weights_file = find_weights(checkpoint)
     header = read_header(weights_file)
-    spec, opened, same = open_for(header, dataset, root, options)
+    spec, opened, same = open_for(weights_file, header, dataset, root, options)
     rows = choose_rows(spec, opened, header.split if same else None, split)
     engine = Engine.start(device, precision)
     pack = open_pack(opened, cache_root(), progress=True)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fer_core.config import load_config
 from fer_core.data.classes import describe_classes
 from fer_core.data.open import open_dataset
-from fer_core.data.splits import make_split
-from fer_core.data.union import find_dataset, part_names, recorded_dataset
+from fer_core.data.splits import make_split, thin
+from fer_core.data.union import UnionSpec, find_dataset, part_names, part_roots, recorded_dataset
 from fer_core.errors import FerError
+from fer_core.runs.folder import CONFIG
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,24 +29,55 @@ logger = logging.getLogger(__name__)
 
 
 def open_for(
-    header: Header,
-    dataset: str,
-    root: Path | None,
-    options: Options | None,
+    checkpoint: Path, header: Header, dataset: str | None, root: Path | None, options: Options | None
 ) -> tuple[DatasetSpec, FERDataset, bool]:
     """Open a dataset for a checkpoint, and whether it is the one that the checkpoint was trained on.
 
-    Then its options and classes are those of the training, unless others are given.
+    Then its folder, options and classes are those of the training, unless others are given.
+
+    Args:
+        checkpoint: The weight file; its run lies beside it.
+        header: Of the weight file.
+        dataset: Name; None for the one that the checkpoint was trained on.
+        root: Its folder.
+        options: Of the dataset.
+
+    Raises:
+        FerError: No name is given, and the checkpoint does not say what it was trained on; or what `open_dataset`
+            raises.
     """
-    wanted = find_dataset(dataset)
-    own = header.dataset if _trained_on(header) == wanted.name else None
+    trained = _trained_on(header)
+    if not dataset and not trained:
+        raise FerError(
+            f"{checkpoint} does not say what it was trained on: name a dataset, as in fer-run evaluate "
+            f"{checkpoint} DATASET (fer-run list datasets shows them)"
+        )
+    wanted = find_dataset(dataset or trained)
+    own = header.dataset if trained == wanted.name else None
     chosen = own.options if own is not None and options is None else dict(options or {})
-    spec, opened = open_dataset(dataset, root, chosen, None if own is None else own.class_table)
+    if own is not None and root is None:
+        root = _recorded_root(checkpoint, wanted)
+    spec, opened = open_dataset(dataset or trained, root, chosen, None if own is None else own.class_table)
     for line in describe_classes(opened):
         logger.info(f"classes  {line}")
     if own is None:
         _warn_of_overlap(wanted, header)
     return spec, opened, own is not None
+
+
+def _recorded_root(checkpoint: Path, spec: DatasetSpec) -> Path | None:
+    """The folder that the run of a weight file read its data from; None where it is not known, or gone."""
+    path = checkpoint.parent / CONFIG
+    recorded = load_config(path).data.root if path.is_file() else None
+    if recorded is None:
+        return None
+    root = Path(recorded)
+    parts = part_roots(spec, root).values() if isinstance(spec, UnionSpec) else [root]
+    if not all(part is None or part.expanduser().exists() for part in parts):
+        logger.info(f"data     {root}, which the run was trained on, is not there any more")
+        return None
+    logger.info(f"data     {root}, as in the run")
+    return root
 
 
 def choose_rows(spec: DatasetSpec, dataset: FERDataset, own: SplitRecord | None, role: str) -> NDArray[np.int64]:
@@ -65,6 +98,8 @@ def choose_rows(spec: DatasetSpec, dataset: FERDataset, own: SplitRecord | None,
         seed=own.seed if own else 0,
         select="last",
     )
+    if own is not None:
+        divided = thin(dataset, divided, own.fraction, own.seed)
     if own is not None and own.digest != divided.digest:
         logger.warning("the dataset differs from the one in training, so its parts may overlap with training data")
     rows: NDArray[np.int64] = getattr(divided, role)

@@ -18,6 +18,7 @@ from fer_core.reports.page import REPORT
 from fer_core.runs import folder as run_folder
 from fer_core.runs.log import RunLog
 from fer_core.runs.records import Environment
+from fer_core.runs.resolve import find_run
 from fer_core.runs.state import ADVICE, read_state, save_state
 from fer_core.runs.versions import decisive_versions
 from fer_core.training.setup import build_setup
@@ -66,13 +67,13 @@ def resume_run(folder: Path, device: str) -> Path:
     """Resume a run from its last saved state, under the configuration that it began with.
 
     Args:
-        folder: The run's folder.
+        folder: The run's folder, or `FOLDER/latest`.
         device: `auto` is the device of the beginning.
 
     Raises:
         FerError: `folder` is not a run folder, its configuration was edited, or its data changed.
     """
-    stored = _read(folder)
+    stored = _read(find_run(folder))
     with load_plugins().as_recorded(stored.environment.components):
         engine = _engine(stored, device)
         with RunLog() as log:
@@ -108,7 +109,7 @@ def extend_run(folder: Path, epochs: int, device: str, overrides: Sequence[str])
     """Train longer: a new run from the last state of another one, which stays as it is.
 
     Args:
-        folder: Folder of the run to extend, finished or not.
+        folder: Folder of the run to extend, finished or not, or `FOLDER/latest`.
         epochs: Length of the new run, counted from the first epoch.
         device: `auto` is the device of the run to extend.
         overrides: `a.b=value`, of keys that cannot change a result, such as `run.dir`.
@@ -120,7 +121,7 @@ def extend_run(folder: Path, epochs: int, device: str, overrides: Sequence[str])
         FerError: `folder` is not a run folder or holds no state, the new run would not be longer, an override
             could change the result, or what `resume_run` refuses.
     """
-    stored = _read(folder)
+    stored = _read(find_run(folder))
     with load_plugins().as_recorded(stored.environment.components), RunLog() as log:
         return _extend(stored, epochs, device, overrides, log)
 

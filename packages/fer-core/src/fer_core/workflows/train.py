@@ -52,7 +52,7 @@ def start_run(config: Config) -> Path:
         config: Its components were checked by `fer_core.workflows.check.check_components`.
 
     Raises:
-        FerError: Anything that the user can correct. Nothing is left behind unless training had begun.
+        FerError: Anything that the user can correct. No folder is left behind unless something was saved in it.
     """
     engine = start_engine(config, config.run.device)
     with RunLog() as log:
@@ -65,9 +65,10 @@ def start_run(config: Config) -> Path:
         setup = build_setup(config, data, engine, components=components)
         folder = begin_folder(config, engine, components)
         log.open(folder)
-        trainer: Trainer = build("trainers", config.train.trainer, {}, setup, folder)
-        introduce(trainer)
-        train_and_evaluate(trainer, engine)
+        with run_folder.removed_unless_saved(folder, config):
+            trainer: Trainer = build("trainers", config.train.trainer, {}, setup, folder)
+            introduce(trainer)
+            train_and_evaluate(trainer, engine)
     return folder
 
 
@@ -114,7 +115,9 @@ def introduce(trainer: Trainer) -> None:
     engine = setup.engine
     logger.info(f"model    {config.model.name}, {parameters:,} parameters, input {config.data.input_size} pixels")
     classes = len(setup.info.classes)
-    logger.info(f"data     {config.data.name}, {setup.data.split.protocol}: {sizes}; {classes} classes")
+    split = setup.header.split
+    assert split is not None
+    logger.info(f"data     {config.data.name}, {split.protocol}{split.share}: {sizes}; {classes} classes")
     processes = f"{distributed.size()} processes, " if distributed.size() > 1 else ""
     exact = str(engine.deterministic).lower()
     logger.info(f"device   {engine.device}, {processes}{engine.precision}, deterministic {exact}")
@@ -128,13 +131,18 @@ def train_and_evaluate(trainer: Trainer, engine: Engine) -> None:
     """Train to the end, evaluate the chosen and the last weights, and write the result."""
     with trainer.signals:
         began = time.monotonic()
-        with killed_workers_told(f"; then go on with fer-run train --resume {trainer.folder}"):
+        with killed_workers_told(lambda: _way_on(trainer.folder)):
             trainer.fit()
         seconds = time.monotonic() - began
         with trainer.signals.all_saved():
             result, speed = _evaluate_run(trainer, engine)
         if distributed.is_main():
             _finish(trainer, result, seconds, speed)
+
+
+def _way_on(folder: Path) -> str:
+    """How to resume after an error, where something was saved."""
+    return f"; then resume with fer-run train --resume {folder}" if (folder / run_folder.STATE).exists() else ""
 
 
 def _finish(trainer: Trainer, result: Result, seconds: float, speed: float) -> None:
