@@ -7,10 +7,10 @@ import pytest
 from click.testing import CliRunner
 from fer_core.cli.data import data
 from fer_core.data.inspection.preview import first_of_each_class, make_sheet
-from fer_core.data.packs.pack import Pack
 from fer_core.data.transforms import build_pipeline
 from fer_core.errors import FerError
 from fer_core.testing import make_preprocessing
+from fer_core.types import Pack
 from PIL import Image
 
 STATISTICS = {"mean": [0.2, 0.4, 0.6], "std": [0.3, 0.2, 0.1]}

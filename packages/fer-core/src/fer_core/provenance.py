@@ -10,8 +10,7 @@ from fer_core.records import Count, Fraction, Name, Options, Positive, Record, S
 from fer_core.types import Role
 
 if TYPE_CHECKING:
-    from fer_core.data.classes import ClassTable
-    from fer_core.types import ClassChanges
+    from fer_core.types import ClassChanges, ClassTable
 
 Loss = Annotated[float, Field(ge=0)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from fer_core.data.packs.pack import Pack
     from fer_core.faces import Alignment
 
+    Image = NDArray[np.uint8]
+    """Pixels [H, W, C], RGB or grey."""
     Output = dict[str, Tensor]
     """What a model returns: `logits` [N, C] are the ones to predict with; other keys are the family's own."""
     Losses = dict[str, Tensor]
@@ -36,6 +37,9 @@ StateDict = dict[str, Any]
 
 Ref = str | Callable[..., Any]
 """An object, or the import reference `"package.module:attribute"` of one, which keeps start-up light."""
+
+ClassTable = Sequence[str] | Mapping[str, str | None]
+"""Names to keep, in this order; or name -> new name, or None to leave the class out (the others stay)."""
 
 Role = Literal["train", "val", "test"]
 EVALUATED: tuple[Role, ...] = ("val", "test")
@@ -273,6 +277,28 @@ _NO_TORCH_DATASET = (
     "the dataset {name} is a table and a reader of files, not a torch dataset: give a DataLoader "
     'fer_core.open_dataset("{name}").as_torch("train", train=True), or use dataset.table and dataset.read(row)'
 )
+
+
+class Pack(ABC):
+    """Images of a dataset by row number of its table."""
+
+    @property
+    @abstractmethod
+    def sizes(self) -> NDArray[np.int64]:
+        """Height and width of every image in pixels, [N, 2]."""
+
+    @property
+    @abstractmethod
+    def uniform(self) -> bool:
+        """Whether all images are known to have the same height, width and number of channels."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of images."""
+
+    @abstractmethod
+    def images(self, rows: NDArray[np.int64]) -> Image | list[Image]:
+        """Pixels of `rows`, RGB or grey: uint8 [n, H, W, C] if `uniform`, else a list of n arrays [H, W, C]."""
 
 
 class FERDataset(ABC):

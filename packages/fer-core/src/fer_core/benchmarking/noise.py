@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_core.data.packs.pack import Pack
 from fer_core.data.prepare import PreparedData
 from fer_core.data.splits import Split
-from fer_core.types import DatasetSpec, FERDataset, class_names
+from fer_core.types import DatasetSpec, FERDataset, Pack, class_names
 
 CLASSES = class_names(7)
 NOTHING = "0" * 64

@@ -17,11 +17,7 @@ from fer_core.types import ClassChanges, FERDataset
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fer_core.data.packs.pack import Pack
-
-ClassTable = Sequence[str] | Mapping[str, str | None]
-"""Names to keep, in this order; or name -> new name, or None to leave the class out (the others stay)."""
-
+    from fer_core.types import ClassTable, Pack
 
 def target_names(classes: Sequence[str], table: ClassTable) -> dict[str, str | None]:
     """New name of every class, None for one that is left out. Names in `table` that `classes` lack do nothing."""

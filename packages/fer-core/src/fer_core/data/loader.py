@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from fer_core.data.packs.pack import Pack
+from fer_core.types import Pack
 from fer_core.data.random import SampleRandom, derive_seed
 from fer_core.data.samplers import Sampler
 from fer_core.data.transforms import Pipeline

@@ -16,7 +16,7 @@ from fer_core.plugins import load_plugins
 from fer_core.types import FERDataset, bare, data_root
 
 if TYPE_CHECKING:
-    from fer_core.data.classes import ClassTable
+    from fer_core.types import ClassTable
     from fer_core.types import DatasetSpec
 
 logger = logging.getLogger(__name__)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fer_core.config import Config
-    from fer_core.data.packs.pack import Pack
+    from fer_core.types import Pack
     from fer_core.data.splits import Split
     from fer_core.types import DatasetSpec, FERDataset, Role
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from fer_core.config.schema import TransformItem
-    from fer_core.data.packs.pack import Pack
+    from fer_core.types import Pack
     from fer_core.types import DatasetSpec, FERDataset, Role
 
     Part = Role | Literal["all"]

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from fer_core.data.classes import ClassTable
-    from fer_core.data.packs.pack import Pack
+    from fer_core.types import ClassTable
+    from fer_core.types import Pack
     from fer_core.provenance import Component
 
 PLUS = "+"

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from fer_core.data.packs.pack import Pack
 from fer_core.data.random import SampleRandom, derive_seed
+from fer_core.types import Pack
 
 Pixels = NDArray[np.uint8]
 STRENGTHS = (1, 2, 3, 4, 5)

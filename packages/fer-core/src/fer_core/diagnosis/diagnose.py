@@ -25,10 +25,9 @@ from fer_core.runs.predictions import label_numbers, probabilities_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fer_core.data.packs.pack import Pack
     from fer_core.engine import Engine
     from fer_core.runs.reading import RunRecord
-    from fer_core.types import DatasetSpec, FERDataset
+    from fer_core.types import DatasetSpec, FERDataset, Pack
 
 logger = logging.getLogger(__name__)
 POOLED = "pooled"

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from fer_core.data.packs.pack import Pack
     from fer_core.runs.reading import RunRecord
-    from fer_core.types import FERDataset
+    from fer_core.types import FERDataset, Pack
 
 TEST = "test"
 

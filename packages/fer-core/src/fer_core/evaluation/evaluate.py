@@ -25,9 +25,8 @@ from fer_core.runs.records import FORMAT, Evaluated, EvaluationRecord, LabelSpac
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fer_core.data.packs.pack import Pack
     from fer_core.engine import Engine
-    from fer_core.types import FERDataset
+    from fer_core.types import FERDataset, Pack
 
 logger = logging.getLogger(__name__)
 

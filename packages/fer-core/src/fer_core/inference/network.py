@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from fer_core.data.packs.pack import Pack
+    from fer_core.types import Pack
     from fer_core.weights.header import Header
 
 

@@ -12,7 +12,7 @@ from fer_core.data.transforms import Pipeline
 from fer_core.plotting.faces import Sheet
 
 if TYPE_CHECKING:
-    from fer_core.data.packs.pack import Pack
+    from fer_core.types import Pack
 
 DRAWS = 4
 """Epochs of the training pipeline that are shown."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_core.data.packs.pack import Pack
+from fer_core.types import Pack
 
 if TYPE_CHECKING:
-    from fer_core.data.packs.pack import Image
+    from fer_core.types import Image
 
 
 class SelectedPack(Pack):
