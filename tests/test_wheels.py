@@ -13,7 +13,7 @@ PACKAGES = Path(__file__).parents[1] / "packages"
 NAMES = sorted(path.name for path in PACKAGES.iterdir() if (path / "pyproject.toml").is_file())
 BYTES = 1_000_000
 """No wheel is larger: weights, pictures and measurements stay outside."""
-SEEN_ALONE = ("test_distributed.py", "test_experiments.py", "test_faults.py")
+SEEN_ALONE = ("faults", "test_distributed.py", "test_experiments.py", "test_faults.py")
 """Minutes of processes that see no plugin but the tests' own in the workspace, too: not run a second time."""
 
 
@@ -88,6 +88,7 @@ def test_names_come_and_go_with_their_packages(wheels, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_package_passes_its_tests_alone(name, wheels, tmp_path):
     python = isolated_environment(tmp_path / "env")
