@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from fer_core.errors import FerError
 from fer_core.plotting.chart import WIDTH, Chart
-from fer_core.plotting.palette import MUTED, series
+from fer_core.plotting.labels import spread
+from fer_core.plotting.palette import MUTED, SURFACE, series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +29,12 @@ FEW = 15
 """Evaluations up to which each has a marker: a single one would be an invisible line."""
 
 
-def draw_curves(rows: Sequence[MetricsRow], title: str, chosen: float | None = None) -> Chart:
+def draw_curves(
+    rows: Sequence[MetricsRow],
+    title: str,
+    chosen: float | None = None,
+    baselines: Mapping[str, float] = MappingProxyType({}),
+) -> Chart:
     """Loss and accuracy over the epochs.
 
     Args:
@@ -35,6 +42,7 @@ def draw_curves(rows: Sequence[MetricsRow], title: str, chosen: float | None = N
             `mean_class_accuracy`.
         title: Whose they are.
         chosen: The epoch of the weights that are reported, which is marked.
+        baselines: Name -> accuracy, a fraction, of answers that need no model; dashed lines.
 
     Raises:
         FerError: There is no row.
@@ -56,6 +64,7 @@ def draw_curves(rows: Sequence[MetricsRow], title: str, chosen: float | None = N
             _paint(axes, name, kinds, lines)
             if chosen is not None:
                 axes.axvline(chosen, color=MUTED, linewidth=1.2, linestyle=":", zorder=0)
+        _paint_baselines(lower, baselines)
         epochs = [row.epoch for row in rows]
         margin = max(0.5 if len(set(epochs)) == 1 else 0.0, 0.03 * (max(epochs) - min(epochs)))
         lower.set_xlim(min(epochs) - margin, max(epochs) + margin)
@@ -91,3 +100,17 @@ def _paint(axes: Axes, name: str, kinds: Kinds, lines: Lines) -> None:
     else:
         axes.set_yticks([])
         axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color=MUTED)
+
+
+def _paint_baselines(axes: Axes, baselines: Mapping[str, float]) -> None:
+    values = [100 * value for value in baselines.values()]
+    for value in values:
+        axes.axhline(value, color=MUTED, linewidth=1.1, linestyle="--", zorder=0)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.02 * (high - low))  # the highest label stands above its line
+    places = spread([value + 0.04 * (high - low) for value in values], 0.09 * (high - low), low, high)
+    for (name, value), place in zip(baselines.items(), places, strict=True):
+        axes.text(
+            0.99, place, f"{name} {100 * value:.1f}", transform=axes.get_yaxis_transform(), ha="right",
+            va="center", fontsize=9, color=MUTED, bbox={"facecolor": SURFACE, "edgecolor": "none", "pad": 0.5},
+        )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -133,7 +133,7 @@ class Column:
         dataset: Its name.
         fingerprint: Of its content.
         protocol: Of the runs.
-        cells: Row name -> cell.
+        cells: Row name -> cell, by mean accuracy, best first.
         comparisons: Metric -> the best row against every other.
     """
 
@@ -164,7 +164,7 @@ class Table:
     Attributes:
         title: The protocol in words.
         selected_on_test: Whether the epochs were chosen on the faces that are reported.
-        rows: Names of the rows.
+        rows: Names of the rows, by mean accuracy, best first.
         columns: One for each dataset.
     """
 
@@ -190,11 +190,21 @@ def make_tables(runs: Sequence[RunRecord]) -> list[Table]:
     for key, found in sorted(grouped.items()):
         for layer in _layers(sorted(found)):
             columns = tuple(_column(place, found[place]) for place in layer)
-            rows = tuple(dict.fromkeys(sorted(row for column in columns for row in column.cells)))
+            rows = tuple(sorted({row for column in columns for row in column.cells}, key=_standing(columns)))
             protocols = {column.protocol for column in columns}
             title = str(min(protocols)) if len(protocols) == 1 else str(Protocol(key[0], 0.0, *key[1:]))
             tables.append(Table(title, key[1] == "best:test" and not key[4], rows, columns))
     return tables
+
+
+def _standing(columns: Sequence[Column]) -> Callable[[str], tuple[int, float, str]]:
+    """Key that sorts rows: those that are on most datasets first, then by mean accuracy, then by name."""
+
+    def key(row: str) -> tuple[int, float, str]:
+        values = [column.cells[row].scores["accuracy"].mean for column in columns if row in column.cells]
+        return -len(values), -float(np.mean(values)), row
+
+    return key
 
 
 def _layers(places: Sequence[Place]) -> list[list[Place]]:
@@ -217,7 +227,12 @@ def _column(place: Place, runs: Sequence[RunRecord]) -> Column:
     cells = {names[key]: Cell(names[key], _once(found)) for key, found in variants.items()}
     column = Column(*place, cells)
     comparisons = {metric: _compare(column, metric) for metric in METRICS}
-    return Column(*place, cells, comparisons)
+    order = sorted(cells, key=_standing([column]))
+    ranked = {
+        metric: tuple(sorted(tests, key=lambda test: order.index(test.other)))
+        for metric, tests in comparisons.items()
+    }
+    return Column(*place, {row: cells[row] for row in order}, ranked)
 
 
 def _once(runs: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
@@ -284,7 +299,7 @@ def test_share(run: RunRecord) -> float:
 def _compare(column: Column, metric: str) -> tuple[Comparison, ...]:
     best = column.best(metric)
     found = [
-        _test(column.cells[best], cell, metric, seed)
+        compare_cells(column.cells[best], cell, metric, seed)
         for seed, (row, cell) in enumerate(column.cells.items())
         if row != best
     ]
@@ -300,8 +315,8 @@ def _compare(column: Column, metric: str) -> tuple[Comparison, ...]:
     )
 
 
-def _test(best: Cell, other: Cell, metric: str, seed: int) -> Comparison:
-    """The paired test that fits what both rows have: splits, seeds, or one run each."""
+def compare_cells(best: Cell, other: Cell, metric: str, seed: int) -> Comparison:
+    """The paired test that fits what both rows have: splits, seeds, or one run each; not adjusted."""
     apart = best.scores[metric].mean - other.scores[metric].mean
     shared = [part for part in best.parts if part in other.parts]
     if not shared:

@@ -29,8 +29,10 @@ class Elsewhere(RunRecord):
         trained: What the weights were trained on, by name and fingerprint.
         label_space: Which rule brought different classes together, in words; empty where they were the same.
         notes: What the rule did to the classes.
+        crosses: Whether the data differ from those of the training; else this is the same data, evaluated again.
     """
 
+    crosses: bool = True
     trained: str = ""
     label_space: str = ""
     notes: tuple[str, ...] = ()
@@ -98,6 +100,7 @@ def read_evaluation(run: RunRecord, path: Path) -> Elsewhere:
         run.env,
         run.recipe,
         predictions,
+        crosses=data.fingerprint != run.fingerprint,
         trained=f"{run.dataset} ({run.fingerprint[:8]})",
         label_space=label_space,
         notes=notes,

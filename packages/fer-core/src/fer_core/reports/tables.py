@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fer_core.reports.compare import METRICS
 
 if TYPE_CHECKING:
+    from fer_core.reports.claims import Reproduction
     from fer_core.reports.compare import Cell, Column, Score, Table
 
 SIGNS = {"best": "**", "alike": "", "untested": "", "": ""}
@@ -38,6 +39,56 @@ def interval(score: Score) -> str:
 def sign(mark: str) -> str:
     """The character behind a figure."""
     return {"alike": " ≈", "untested": " ?"}.get(mark, "")
+
+
+def millions(count: int) -> str:
+    """`169 M`, and small counts in full."""
+    return f"{count:,}" if count < 1e5 else f"{three_digits(count / 1e6)} M"
+
+
+def three_digits(value: float) -> str:
+    """`1,234`, `16.9` or `0.0169`."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min` or `3.4 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+class Claimed(NamedTuple):
+    """A claim as a row of text; `reproduced` are pairs of a row and what it gave."""
+
+    model: str
+    dataset: str
+    metric: str
+    value: str
+    protocol: str
+    source: str
+    reproduced: tuple[tuple[str, str], ...]
+
+
+def claimed(found: Reproduction) -> Claimed:
+    """A claim next to what runs gave, with the difference in points."""
+    claim = found.claim
+    if claim is None:
+        nothing = "this recipe's authors give no figure of it"
+        reproduced = tuple((row, percent(score)) for row, score in found.reproduced)
+        return Claimed(found.model, found.dataset, TITLES["accuracy"], "–", nothing, "–", reproduced)
+    spread = "" if claim.deviation is None else f" ± {claim.deviation:.1f}"
+    return Claimed(
+        found.model,
+        found.dataset + (f", {claim.classes} classes" if claim.classes else ""),
+        TITLES.get(claim.metric, claim.metric),
+        f"{claim.value:g}{spread}",
+        claim.protocol,
+        claim.source,
+        tuple(
+            (row, f"{percent(score)} ({100 * score.mean - claim.value:+.2f})") for row, score in found.reproduced
+        ),
+    )
 
 
 def to_markdown(tables: Sequence[Table], problems: Sequence[str] = ()) -> str:
