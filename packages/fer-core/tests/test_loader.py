@@ -1,5 +1,11 @@
 """Batches are the same however they are reached."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -271,6 +277,22 @@ def test_unreadable_image_reaches_the_caller(mode, workers):
     with pytest.raises(FerError, match=r"^the image s20 is damaged$"):
         seen.extend(batch["index"].tolist() for batch in loader.epoch(0))
     assert seen == [list(range(8)), list(range(8, 16))]
+
+
+def test_a_program_ends_though_it_keeps_an_unfinished_epoch(tmp_path):
+    script = """
+        import builtins
+        from test_loader import PLAIN, SHAPES, DirectReader, Toy, load
+        pack = DirectReader(Toy(SHAPES["colour"]))
+        epoch = load(pack, transforms=PLAIN, sampler=None, mode="per-image", workers=2).epoch(0)
+        next(epoch)
+        builtins.kept = epoch
+        print("the end", flush=True)
+    """
+    command = [sys.executable, "-c", dedent(script)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "the end\n", "")
 
 
 def test_images_need_no_gradient(colour):

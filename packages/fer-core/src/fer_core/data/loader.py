@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
+import multiprocessing
 import os
 import signal
 import threading
@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
+from multiprocessing.process import BaseProcess
+from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING, Literal
 from weakref import WeakSet
 
@@ -33,8 +35,8 @@ if TYPE_CHECKING:
     Positions = NDArray[np.int64]
     Streams = NDArray[np.int64]
 
-_open: WeakSet[Loader] = WeakSet()
-"""Loaders that may have worker processes."""
+_workers: WeakSet[BaseProcess] = WeakSet()
+"""Worker processes of all loaders."""
 AHEAD = 2
 """Batches prepared while one is in use."""
 KILLED = "DataLoader worker (pid"
@@ -217,11 +219,6 @@ class Loader:
             for positions, streams in batches
         ]
         if self._processes is None:
-            if not _open:
-                # Registered after multiprocessing's own, it runs before that waits for the workers.
-                atexit.unregister(_close_all)
-                atexit.register(_close_all)
-            _open.add(self)
             dataset = _Images(self._pack, self._pipeline, self._seed)
             # A generator of its own: DataLoader would otherwise draw from the global one, and change the run.
             self._processes = DataLoader(
@@ -239,8 +236,11 @@ class Loader:
     @staticmethod
     def _received(processes: Iterable[Tensor | FerError]) -> Iterator[Tensor]:
         """What the worker processes hand over; a worker killed mid-transfer raises torch's usual error."""
+        others = multiprocessing.active_children()
+        batches = iter(processes)
+        _workers.update(set(multiprocessing.active_children()).difference(others))
         try:
-            for images in processes:
+            for images in batches:
                 if isinstance(images, FerError):
                     raise images
                 yield images
@@ -316,9 +316,16 @@ def _outlast_signals(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _close_all() -> None:
-    for loader in list(_open):
-        loader.close()
+def _end_workers() -> None:
+    """At exit: multiprocessing would send SIGTERM, which workers outlast, and wait for them without end."""
+    if hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler raises for every worker that ends
+    for worker in list(_workers):
+        if worker.is_alive():
+            worker.kill()
+
+
+Finalize(None, _end_workers, exitpriority=100)
 
 
 def _streams(rows: NDArray[np.int64]) -> Streams:
