@@ -8,7 +8,7 @@ from fer_core.metrics import MetricsRow, compute_metrics
 from fer_core.preprocessing import Preprocessing
 from fer_core.provenance import Dataset, Model, Split, Start
 from fer_core.runs.predictions import write_predictions
-from fer_core.runs.records import Environment, Result, Training, Weights
+from fer_core.runs.records import Environment, Result, ScoredWeights, Training
 
 CLASSES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 SHARES = (0.35, 0.27, 0.12, 0.11, 0.08, 0.03, 0.03, 0.01)
@@ -31,7 +31,9 @@ def write_run(
         f"model: {{name: {model}}}\ndata: {{name: {dataset}, input_size: 112}}\n"
         f"train: {{epochs: {epochs}}}\nrun: {{dir: {folder}}}\n"
     )
-    weights = Weights(epoch=epochs, step=100 * epochs, metrics={"test": compute_metrics(labels, scores, CLASSES)})
+    weights = ScoredWeights(
+        epoch=epochs, step=100 * epochs, metrics={"test": compute_metrics(labels, scores, CLASSES)}
+    )
     counts = {name: int((labels == number).sum()) for number, name in enumerate(CLASSES)}
     result = Result(
         format=2,

@@ -433,7 +433,7 @@ def test_nothing_to_report_is_an_error(tmp_path):
 def test_the_page_is_whole_and_needs_nothing_else(four, tmp_path):
     root, tables = four
     out = tmp_path / "report.html"
-    run = fer_run("report", root, "--out", out, "--pictures", tmp_path / "pictures")
+    run = fer_run("report", root, "--out", out, "--charts", tmp_path / "charts")
     assert run.exit_code == 0, run.output
     text = out.read_text()
     page = Page(text)
@@ -454,7 +454,7 @@ def test_the_page_is_whole_and_needs_nothing_else(four, tmp_path):
             assert f'<td class="n">{100 * recall:.2f}<span' in text
         for count in sk.confusion_matrix(pooled["label"], pooled["predicted"], labels=CLASSES).flat:
             assert f">{count:,}</text>" in text
-    drawn = sorted(path.suffix for path in (tmp_path / "pictures").iterdir())
+    drawn = sorted(path.suffix for path in (tmp_path / "charts").iterdir())
     assert drawn.count(".png") == drawn.count(".svg") == page.described
 
 
@@ -519,7 +519,7 @@ def test_ranks_over_datasets_are_drawn_for_models_that_are_on_all(tmp_path):
     Page(page)
 
 
-def test_speeds_stand_in_one_picture_only_where_machines_are_alike(tmp_path):
+def test_speeds_stand_in_one_chart_only_where_machines_are_alike(tmp_path):
     for model, speed in (("dan", 800.5), ("timm", 1200.0)):
         make_run(tmp_path / model, model)
         place = tmp_path / model / "env.json"

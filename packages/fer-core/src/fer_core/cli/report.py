@@ -18,9 +18,9 @@ logger = logging.getLogger(__name__)
 @click.option("--out", type=click.Path(path_type=Path), help="The file; else report.html in the first folder.")
 @click.option("--title", default="", help="Heading of the page.")
 @click.option(
-    "--pictures", type=click.Path(path_type=Path), metavar="DIR", help="Write every picture as SVG and PNG, too."
+    "--charts", type=click.Path(path_type=Path), metavar="DIR", help="Also write every chart as SVG and PNG."
 )
-def report(places: tuple[Path, ...], out: Path | None, title: str, pictures: Path | None) -> None:
+def report(places: tuple[Path, ...], out: Path | None, title: str, charts: Path | None) -> None:
     """Compare runs in one HTML file that needs no network.
 
     Folders are searched for runs. Runs of different protocols are set apart, never averaged. What is damaged or
@@ -28,7 +28,7 @@ def report(places: tuple[Path, ...], out: Path | None, title: str, pictures: Pat
 
     \b
     fer-run report runs/MODEL-rafdb/20260901-101500-s0
-    fer-run report runs --out comparison.html --pictures pictures
+    fer-run report runs --out comparison.html --charts charts
     """  # noqa: D301  # click reads \b
     from fer_core.files import write_text
     from fer_core.reports.page import REPORT, render_report
@@ -45,10 +45,10 @@ def report(places: tuple[Path, ...], out: Path | None, title: str, pictures: Pat
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, page.html)
-        written = page.charts.save(pictures) if pictures else []
+        written = page.charts.save(charts) if charts else []
     except OSError as error:
         raise FerError(f"cannot write {error.filename} ({error.strerror}): choose another place") from error
     logger.info(f"written  {path}: {len(found.runs)} runs, {path.stat().st_size / 1e6:.2f} MB")
-    if pictures:
-        logger.info(f"written  {pictures}: {len(written)} pictures")
+    if charts:
+        logger.info(f"written  {charts}: {len(written)} files")
     check_complete(page.left_out)

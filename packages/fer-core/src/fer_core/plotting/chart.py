@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH = 400.0
-"""Pixels of a chart that is read on a telephone without scrolling."""
+"""Width in pixels of a chart that can be read on a telephone without scrolling."""
 PIXELS = 72
-"""Of an inch: a font size of 10 is 10 pixels high."""
+"""Per inch, so that a font size of 10 is 10 pixels high."""
 HEAD = 24
-"""Pixels of the title that a file has, and a page shows as text."""
+"""Height of the title in pixels; only files have one, a page shows it as text."""
 STYLE = {
     "svg.hashsalt": "fer",
     "svg.fonttype": "none",

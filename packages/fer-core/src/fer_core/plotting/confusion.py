@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NARROWEST = 36.0
-"""Pixels of a cell that two lines of figures fit in."""
+"""Least width in pixels of a cell that holds two lines of figures."""
 
 
 def draw_confusion(confusion: ArrayLike, classes: Sequence[str], title: str) -> Chart:
@@ -66,7 +66,7 @@ def _summary(counts: NDArray[Any], shares: NDArray[np.float64]) -> str:
     if not total:
         return "no images"
     mean = shares.diagonal()[counts.any(axis=1)].mean()
-    return f"accuracy {100 * counts.trace() / total:.2f} %, mean class accuracy {100 * mean:.2f} %"
+    return f"accuracy {100 * (counts.trace() / total):.2f} %, mean class accuracy {100 * mean:.2f} %"
 
 
 def _describe(counts: NDArray[Any], shares: NDArray[np.float64], classes: Sequence[str]) -> str:

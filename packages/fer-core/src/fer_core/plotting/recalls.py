@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROW = 44.0
-"""Pixels of a model: its name, and its cells below."""
+"""Height of a row in pixels: the name of the model above its cells."""
 NAME = 0.36
-"""Of a row."""
+"""Fraction of a row that the name takes."""
 
 
 def draw_recalls(recalls: Mapping[str, Mapping[str, tuple[float, float, float]]], title: str) -> Chart:

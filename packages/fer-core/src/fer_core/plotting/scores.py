@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROW = 36.0
-"""Pixels of a model: its name, and its interval below."""
+"""Height of a row in pixels: the name of the model above its interval."""
 Interval = tuple[float, float]
 
 

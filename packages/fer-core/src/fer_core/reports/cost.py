@@ -21,7 +21,7 @@ MACHINE = ("platform", "device", "precision", "compile", "threads", "processes")
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one network.
+    """What a network costs.
 
     Attributes:
         parameters: All of them, frozen ones too.
@@ -40,13 +40,13 @@ def measure_cost(run: RunRecord) -> Cost | None:
 
 
 def speeds(runs: Mapping[str, RunRecord]) -> dict[str, float]:
-    """Faces a second of each row's run when it was evaluated, reading included; of those that recorded it."""
+    """Throughput (images/s) of each row's run when it was evaluated, reading included, where it was recorded."""
     found = {row: run.env.evaluated_per_second for row, run in runs.items() if run.env is not None}
     return {row: speed for row, speed in found.items() if speed is not None}
 
 
 def comparable(runs: Iterable[RunRecord]) -> bool:
-    """Whether the speeds of runs may stand in one picture: same kind of machine, arithmetic and threads."""
+    """Whether the speeds of runs may stand in one chart: same kind of machine, arithmetic and threads."""
     return len({tuple(getattr(run.env, key, None) for key in MACHINE) for run in runs}) == 1
 
 
