@@ -57,8 +57,8 @@ def cut_face(
         points: x and y of the five points, [5, 2] or the ten numbers in a row, for an alignment by `points`.
 
     Returns:
-        uint8 [size, size, channels], black where it lies outside of the photograph. `image` itself where nothing is
-        cut. An alignment by box without a size gives the square as the photograph has it, in whole pixels.
+        uint8 [size, size, channels], black where it lies outside of the photograph. `image` itself where nothing
+        is cut. An alignment by box without a size gives the square as the photograph has it, in whole pixels.
 
     Raises:
         FerError: The image has another form, the box or the points that the alignment needs are missing or make no
@@ -125,8 +125,8 @@ def fit_similarity(points: Floats, target: Floats) -> Floats:
 def warp(image: Pixels, matrix: Floats, size: int) -> Pixels:
     """Move an image by a matrix and cut out the square at the origin; bilinear, black outside.
 
-    The four neighbours of a place are mixed, also where the image shrinks, as the papers' code does it. OpenCV does
-    the same on a grid of 1/32 pixel, so values may differ by a few units at sharp edges.
+    The four neighbours of a place are mixed, also where the image shrinks, as the papers' code does it. OpenCV
+    does the same on a grid of 1/32 pixel, so values may differ by a few units at sharp edges.
 
     Args:
         image: uint8 [H, W, channels].
@@ -196,8 +196,8 @@ def _points(points: ArrayLike | None) -> Floats:
     found = np.full(0, np.nan) if points is None else np.asarray(points, dtype=np.float64)
     if found.size != 10 or not np.isfinite(found).all():
         raise FerError(
-            f"the five points have the shape {list(found.shape)}, or are no numbers: pass x and y of the left eye, "
-            "the right eye, the nose, the left and the right corner of the mouth"
+            f"the five points have the shape {list(found.shape)}, or are not numbers: pass x and y of the left "
+            "eye, the right eye, the nose, the left and the right corner of the mouth"
         )
     return found.reshape(5, 2)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from fer_core.types import ClassTable, Pack
 
+
 def target_names(classes: Sequence[str], table: ClassTable) -> dict[str, str | None]:
     """New name of every class, None for one that is left out. Names in `table` that `classes` lack do nothing."""
     if isinstance(table, Mapping):
@@ -162,9 +163,7 @@ def _changes(dataset: FERDataset, targets: Mapping[str, str | None]) -> ClassCha
     return ClassChanges(renamed, left_out)
 
 
-def _with_votes(
-    table: pd.DataFrame, classes: Sequence[str], targets: Mapping[str, str | None]
-) -> pd.DataFrame:
+def _with_votes(table: pd.DataFrame, classes: Sequence[str], targets: Mapping[str, str | None]) -> pd.DataFrame:
     votes = {name: table[f"votes_{name}"] for name in classes if f"votes_{name}" in table.columns}
     table = table.drop(columns=[f"votes_{name}" for name in votes])
     sums: dict[str, pd.Series] = {}

@@ -31,7 +31,7 @@ from PIL import ExifTags, Image, ImageChops, TiffImagePlugin, UnidentifiedImageE
 from fer_core.errors import FerError
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", WebPImagePlugin.WebPImageFile.format, TiffImagePlugin.TiffImageFile.format)
-"""Pillow's names of the formats. Importing the last two here registers them; else Pillow would import every plugin."""
+"""Pillow's names of the formats. Importing the last two registers them; else Pillow would import every plugin."""
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
 """Endings by which image files are found in folders."""
 MAX_PIXELS = 50_000_000
@@ -79,7 +79,7 @@ with suppress(AttributeError):  # a build of Pillow without libtiff, or with one
     ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
 
-class _Unfit(Exception):
+class _UnfitError(Exception):
     """A file that cannot be used: why, and what to do."""
 
     def __init__(self, reason: str, advice: str = _REPLACE) -> None:
@@ -113,7 +113,7 @@ def convert_image(image: Image.Image, name: str) -> Pixels:
     """
     try:
         return _upright(image)
-    except _Unfit as error:
+    except _UnfitError as error:
         reason, advice = error.reason, error.advice
     except Exception as error:  # pixels may be decoded only now, and decoders raise anything
         reason, advice = _words(error), _REPLACE
@@ -174,11 +174,11 @@ def _read(path: Path, use: Callable[[Image.Image], T]) -> T:
         try:
             size = os.fstat(file.fileno()).st_size
             if not 0 < size <= MAX_BYTES:
-                raise _Unfit(f"it has more than {MAX_BYTES >> 20} MiB" if size else "it is empty (0 bytes)")
+                raise _UnfitError(f"it has more than {MAX_BYTES >> 20} MiB" if size else "it is empty (0 bytes)")
             with Image.open(file, formats=FORMATS) as image:
                 _check_work(image, file)
                 return use(image)
-        except _Unfit as error:
+        except _UnfitError as error:
             reason, advice = error.reason, error.advice
         except UnidentifiedImageError:
             reason, advice = _describe(file), _REPLACE
@@ -194,14 +194,14 @@ def _check_work(image: Image.Image, file: BinaryIO) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         limit = f"over {MAX_PIXELS:,} in all or {MAX_SIDE:,} a side"
-        raise _Unfit(f"it has {width:,} x {height:,} pixels, {limit}", "scale it down")
+        raise _UnfitError(f"it has {width:,} x {height:,} pixels, {limit}", "scale it down")
     if image.format in ("JPEG", "MPO"):  # each scan, of some bytes in the file, goes over all pixels
         place = file.tell()
         file.seek(0)
         scans = file.read().count(b"\xff\xda")
         file.seek(place)
         if scans * width * height > MAX_SCANNED:
-            raise _Unfit(f"it has {scans:,} scans of {width:,} x {height:,} pixels", "save it anew")
+            raise _UnfitError(f"it has {scans:,} scans of {width:,} x {height:,} pixels", "save it anew")
 
 
 def _describe(file: BinaryIO) -> str:
@@ -232,7 +232,7 @@ def _upright(image: Image.Image) -> Pixels:
 def _pixels(image: Image.Image) -> Pixels:
     """Pixels as stored, uint8 [H, W, 3], or [H, W, 1] of a grey image."""
     if image.mode == "F":
-        raise _Unfit("its pixels are floats, whose range is unknown", _CONVERT)
+        raise _UnfitError("its pixels are floats, whose range is unknown", _CONVERT)
     if image.mode.startswith("I"):
         return _high_bits(image)[:, :, None]
     grey = image.mode in ("1", "L", "LA", "La")
@@ -261,6 +261,6 @@ def _high_bits(image: Image.Image) -> Pixels:
         inverted = image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
     low, high = int(values.min()), int(values.max())
     if low < 0 or high >> 16 or (bits > 16 and high < 256):
-        raise _Unfit(f"its pixels are integers from {low} to {high}, whose range is unknown", _CONVERT)
+        raise _UnfitError(f"its pixels are integers from {low} to {high}, whose range is unknown", _CONVERT)
     grey = (values >> (min(bits, 16) - 8)).astype(np.uint8)
     return ~grey if inverted else grey

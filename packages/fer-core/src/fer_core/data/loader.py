@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from fer_core.types import Pack
 from fer_core.data.random import SampleRandom, derive_seed
 from fer_core.data.samplers import Sampler
 from fer_core.data.transforms import Pipeline
 from fer_core.data.transforms.pipeline import as_picture
 from fer_core.errors import FerError
+from fer_core.types import Pack
 
 if TYPE_CHECKING:
     from fer_core.types import Batch
@@ -289,7 +289,7 @@ class _Plan:
 class _Images(Dataset["Tensor | FerError"]):
     """One transformed image, float32 [3, H, W].
 
-    A FerError is handed over in its place: torch would put a worker's traceback into the message of what it raises.
+    A FerError is handed over in its place: torch would put a worker's traceback into the message that it raises.
     """
 
     def __init__(self, pack: Pack, pipeline: Pipeline, seed: int) -> None:

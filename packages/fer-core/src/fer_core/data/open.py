@@ -16,8 +16,7 @@ from fer_core.plugins import load_plugins
 from fer_core.types import FERDataset, bare, data_root
 
 if TYPE_CHECKING:
-    from fer_core.types import ClassTable
-    from fer_core.types import DatasetSpec
+    from fer_core.types import ClassTable, DatasetSpec
 
 logger = logging.getLogger(__name__)
 
@@ -53,9 +52,7 @@ def check_dataset_options(name: str, options: Options, origin: Origin | None = N
         check("datasets", part, own, origin=origin)
 
 
-def _open_one(
-    name: str | DatasetSpec, spec: DatasetSpec, root: Path | None, options: Options
-) -> FERDataset:
+def _open_one(name: str | DatasetSpec, spec: DatasetSpec, root: Path | None, options: Options) -> FERDataset:
     component = spec.name if isinstance(name, str) else spec
     check("datasets", component, options)
     folder = data_root(bare(spec.name), root, os.environ).expanduser()

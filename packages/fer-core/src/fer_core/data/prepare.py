@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fer_core.config import Config
-    from fer_core.types import Pack
     from fer_core.data.splits import Split
-    from fer_core.types import DatasetSpec, FERDataset, Role
+    from fer_core.types import DatasetSpec, FERDataset, Pack, Role
 
 logger = logging.getLogger(__name__)
 
@@ -87,8 +86,8 @@ def prepare_data(config: Config) -> PreparedData:
     split = thin(dataset, split, section.fraction, section.split_seed)
     if split.fraction < 1:
         logger.warning(
-            f"data.fraction is {split.fraction:g}: {len(split.train):,} of {whole:,} training samples are used, so "
-            "the result is no result on the whole dataset"
+            f"data.fraction is {split.fraction:g}: {len(split.train):,} of {whole:,} training samples are used, "
+            "so the result is not one on the whole dataset"
         )
     if split.protocol != section.split:
         why = f"{spec.name} has no split for every role"
@@ -100,10 +99,14 @@ def prepare_data(config: Config) -> PreparedData:
         if section.alignment is None and len(set(dataset.alignments.values())) > 1:
             cuts = ", ".join(f"{name}: {cut or 'unknown'}" for name, cut in dataset.alignments.items())
             logger.warning(f"faces are not all cut in the same way ({cuts}), so the weights record no alignment")
-    return PreparedData(spec, dataset, split, dataset.fingerprint(), open_pack(dataset, cache_root(), progress=True))
+    return PreparedData(
+        spec, dataset, split, dataset.fingerprint(), open_pack(dataset, cache_root(), progress=True)
+    )
 
 
-def make_loader(data: PreparedData, rows: NDArray[np.int64], config: Config, device: torch.device, *, training: bool) -> Loader:
+def make_loader(
+    data: PreparedData, rows: NDArray[np.int64], config: Config, device: torch.device, *, training: bool
+) -> Loader:
     """A loader over `rows`, with the training transforms and sampler or the evaluation ones."""
     section, table = config.data, data.dataset.table
     preprocessing = Preprocessing.from_config(section)

@@ -94,8 +94,8 @@ def make_split(
 def thin(dataset: FERDataset, split: Split, fraction: float, seed: int) -> Split:
     """A split whose training part is a share of that of `split`; validation and test parts stay whole.
 
-    Of each class about the same share is drawn, at least one sample; a larger share contains a smaller one. The digest
-    is that of the smaller split, so that no result of a part passes for one of the whole.
+    Of each class about the same share is drawn, at least one sample; a larger share contains a smaller one. The
+    digest is that of the smaller split, so that no result of a part passes for one of the whole.
 
     Args:
         dataset: That was divided.

@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from fer_core.config.schema import TransformItem
-    from fer_core.types import Pack
-    from fer_core.types import DatasetSpec, FERDataset, Role
+    from fer_core.types import DatasetSpec, FERDataset, Pack, Role
 
     Part = Role | Literal["all"]
     Transform = Callable[[Image.Image], Tensor]
@@ -55,7 +54,7 @@ class OpenedDataset:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row per sample: `id`, `label`, `split` (the authors' name), `source`, and optionally `group` and votes."""
+        """One row per sample: `id`, `label`, `split` (the authors' name), `source`, perhaps `group` and votes."""
         return self.dataset.table
 
     def read(self, row: int) -> NDArray[np.uint8]:
@@ -136,9 +135,9 @@ class OpenedDataset:
 class TorchDataset(Dataset["tuple[Tensor, int]"]):
     """A map-style dataset. An item is an image, float32 [3, H, W] as the model reads it, and its label.
 
-    The augmentation of an item is derived from the seed, the sample and how often it was visited before, and equals
-    that of a run with this seed in that epoch, whatever the number of workers. `set_epoch` sets the count, to repeat or
-    resume an epoch. Made by `OpenedDataset.as_torch`.
+    The augmentation of an item is derived from the seed, the sample and how often it was visited before, and
+    equals that of a run with this seed in that epoch, whatever the number of workers. `set_epoch` sets the count,
+    to repeat or resume an epoch. Made by `OpenedDataset.as_torch`.
 
     Attributes:
         classes: Class names; a label is an index into them.

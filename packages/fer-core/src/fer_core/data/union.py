@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from fer_core.types import ClassTable
-    from fer_core.types import Pack
     from fer_core.provenance import Component
+    from fer_core.types import ClassTable, Pack
 
 PLUS = "+"
 
@@ -183,9 +182,7 @@ class UnitedDataset(FERDataset):
         self.table = pd.concat(tables, ignore_index=True)
         self.layout = "; ".join(f"{part.name}: {part.layout}" for part in parts if part.layout)
         self.refused = {
-            protocol: f"{part.name}: {reason}"
-            for part in parts
-            for protocol, reason in part.refused.items()
+            protocol: f"{part.name}: {reason}" for part in parts for protocol, reason in part.refused.items()
         }
         self.expected_counts = {
             f"{part.name}/{split}": dict(counts)

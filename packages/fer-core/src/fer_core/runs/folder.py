@@ -76,7 +76,7 @@ def create(config: Config, now: datetime, fill: Callable[[Path], None]) -> Path:
 
 @contextmanager
 def removed_unless_saved(folder: Path, config: Config) -> Iterator[None]:
-    """Within, an error removes the folder of a new run, unless training has saved something in it that is of use."""
+    """Within, an error removes the folder of a new run, unless training has saved something useful in it."""
     try:
         yield
     except BaseException:

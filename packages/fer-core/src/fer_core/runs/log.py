@@ -26,8 +26,8 @@ class LineFormatter(logging.Formatter):
 class RunLog(logging.Handler):
     """Context of a run, within which what `fer_core` logs, from INFO on, goes to `log.txt`.
 
-    Lines wait until `open` names the run's folder, and for as long as the disk refuses them. All other handlers get
-    what they would get without the run: the level that is lowered for `log.txt` is lowered for nobody else. Of
+    Lines wait until `open` names the run's folder, and for as long as the disk refuses them. All other handlers
+    get what they would get without the run: the level that is lowered for `log.txt` is lowered for nobody else. Of
     several processes of a run only the main one logs, and worker processes write nothing into `log.txt`.
     """
 

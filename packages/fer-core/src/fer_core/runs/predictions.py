@@ -1,4 +1,4 @@
-"""The table of predictions: `id`, `label`, `predicted`, a probability for each class, and `group` where it is known."""
+"""The table of predictions: `id`, `label`, `predicted`, a probability per class, and `group` where it is known."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ class RunRecord:
     def settings(self) -> dict[str, JsonValue]:
         """The configuration, flat, without what differs between repetitions: seeds, split number, places.
 
-        A run that was extended followed the schedule of another length at first, so it repeats no run that was not.
+        An extended run first followed the schedule of another length, so it repeats no run that was not extended.
         """
         before = self.result.extended
         extended = {"extended": "no" if before is None else f"after epoch {before.epoch} of {before.epochs}"}
@@ -195,9 +195,7 @@ def read_run(folder: Path) -> RunRecord:
     env = Environment.read(folder / ENVIRONMENT, ADVICE) if (folder / ENVIRONMENT).exists() else None
     experiment = folder / EXPERIMENT
     recipe = Membership.read(experiment, ADVICE).recipe if experiment.exists() else ""
-    return RunRecord(
-        folder, result, config, read_history(folder), env, recipe, read_part(folder, PART, result)
-    )
+    return RunRecord(folder, result, config, read_history(folder), env, recipe, read_part(folder, PART, result))
 
 
 def read_result(folder: Path) -> Result:
@@ -255,8 +253,8 @@ def _check_agreement(folder: Path, result: Result, config: Config) -> None:
             raise FerError(f"{folder / RESULT}: {field} is not what {CONFIG} says: {ADVICE}")
     if config_hash(config) != result.config_sha256:
         raise FerError(
-            f"{folder / CONFIG} is not the configuration that gave {RESULT} (its hash differs from config_sha256), "
-            "so one of them was edited: restore it, or train the run again"
+            f"{folder / CONFIG} is not the configuration that gave {RESULT} (its hash differs from "
+            "config_sha256), so one of them was edited: restore it, or train the run again"
         )
 
 

@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 from fer_core.machine import Machine
 from fer_core.metrics.record import Metrics
 from fer_core.preprocessing import Preprocessing
-from fer_core.records import Classes, Count, Name, Number, Positive, Record, Sha256, Text, misfit
-from fer_core.types import Role
 from fer_core.provenance import Component, Dataset, Extension, Model, Split, Start
+from fer_core.records import Classes, Count, Name, Number, Record, Sha256, Text, misfit
+from fer_core.types import Role
 
 FORMAT: Literal[2] = 2
 """Of all files of a run."""
@@ -56,7 +56,7 @@ class Environment(Machine):
 
 
 class NonFinite(Record):
-    """`nonfinite.json`: where a loss that is not finite ended a training, and the ids of the images of that step."""
+    """`nonfinite.json`: where a non-finite loss ended a training, and the ids of the images of that step."""
 
     step: Count
     epoch: Count

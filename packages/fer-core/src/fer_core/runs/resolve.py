@@ -139,7 +139,7 @@ def _latest(folder: Path) -> Found:
 
 
 def _in_order(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
-    """The runs below a folder by the time they began, and why others are left out. FerError where there is none."""
+    """The runs below a folder by the time they began, and why others are left out. FerError if there is no run."""
     began: dict[Path, datetime] = {}
     left_out: list[str] = []
     for run in _runs_below(folder):

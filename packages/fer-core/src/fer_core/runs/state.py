@@ -1,7 +1,7 @@
 """`last.state.pt`: what a run needs to be resumed on the machine that made it.
 
-The file is torch's, read without executing anything. One of its entries is the envelope, a record in JSON: it holds
-everything but tensors, and says which tensors and values belong to the others.
+The file is torch's, read without executing anything. One of its entries is the envelope, a record in JSON: it
+holds everything but tensors, and says which tensors and values belong to the others.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -115,7 +116,7 @@ class Envelope(Record):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         steps = [row.step for row in self.history]
-        if any(later <= earlier for earlier, later in zip(steps, steps[1:], strict=False)):
+        if any(later <= earlier for earlier, later in pairwise(steps)):
             raise misfit("history", self.history, "evaluations of ascending steps")
         if steps and steps[-1] > self.position.step:
             raise misfit("position.step", self.position.step, f"at least {steps[-1]}, the last evaluation's")
@@ -213,10 +214,8 @@ def _load(path: Path) -> StateDict:
 
 def _check_layout(path: Path, content: StateDict, layout: dict[str, str]) -> None:
     size = path.stat().st_size
-    own: dict[str, str] = {}
     try:
-        for place, what in describe(content, largest=size):
-            own[place] = what
+        own = dict(describe(content, largest=size))
     except ValueError as error:
         raise FerError(f"{path}: {error}: {ADVICE}") from None
     for place in sorted(own.keys() | layout.keys()):

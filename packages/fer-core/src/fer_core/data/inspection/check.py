@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fer_core.data.inspection.near_duplicates import group_near, perceptual_hash
+from fer_core.data.inspection.unused_files import compare_files
 from fer_core.data.progress import show_progress
 from fer_core.data.table import check_table, published_counts
-from fer_core.data.inspection.unused_files import compare_files
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:

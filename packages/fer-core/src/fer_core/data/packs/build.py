@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_core.data.progress import show_progress
 from fer_core.data.packs.files import (
     BUILDING,
     MANIFEST,
@@ -31,6 +30,7 @@ from fer_core.data.packs.files import (
     Manifest,
     whole_images,
 )
+from fer_core.data.progress import show_progress
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:

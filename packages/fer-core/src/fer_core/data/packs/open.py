@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from fer_core.data.packs.build import build_pack, decode, read_image
 from fer_core.data.packs.files import ADVICE, MANIFEST, PIXELS, VERSION, Manifest, read_index
-from fer_core.types import Pack
 from fer_core.errors import FerError
+from fer_core.types import Pack
 
 if TYPE_CHECKING:
     from fer_core.types import FERDataset, Image

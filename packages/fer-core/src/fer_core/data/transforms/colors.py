@@ -7,12 +7,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fer_core.preprocessing import Preprocessing
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms.base import check_number
 from fer_core.data.transforms.operations import Style
 from fer_core.data.transforms.pixels import PixelTransform
 from fer_core.data.transforms.policies import NONE, Draw, Policy
+from fer_core.preprocessing import Preprocessing
 
 _PROPERTIES = ("brightness", "contrast", "color", "hue")
 

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from fer_core.components import Options, Origin, build
 from fer_core.config.schema import TransformItem
-from fer_core.preprocessing import Preprocessing
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms.base import (
     Picture,
@@ -21,6 +20,8 @@ from fer_core.data.transforms.base import (
 )
 from fer_core.data.transforms.normalize import Normalize
 from fer_core.errors import FerError
+from fer_core.preprocessing import Preprocessing
+
 
 def _parse(item: object) -> tuple[str, Options]:
     """Name and options of one item of the list."""

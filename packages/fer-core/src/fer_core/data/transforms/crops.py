@@ -9,11 +9,11 @@ import torch
 from PIL import ImageOps
 from torch import Tensor
 
-from fer_core.preprocessing import Preprocessing
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms.base import Picture, Transform, Views, check_interval, check_size
 from fer_core.data.transforms.resize import METHODS, check_filter, resize_batch
 from fer_core.errors import FerError
+from fer_core.preprocessing import Preprocessing
 
 _ATTEMPTS = 10
 

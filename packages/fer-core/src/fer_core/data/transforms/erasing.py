@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fer_core.preprocessing import Preprocessing
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms.base import Transform, check_interval, check_number
 from fer_core.errors import FerError
+from fer_core.preprocessing import Preprocessing
 
 _ATTEMPTS = 10
 

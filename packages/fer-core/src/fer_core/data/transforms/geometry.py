@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from fer_core.preprocessing import Preprocessing
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms.base import (
     Picture,
@@ -23,6 +22,7 @@ from fer_core.data.transforms.base import (
     chosen_rows,
 )
 from fer_core.errors import FerError
+from fer_core.preprocessing import Preprocessing
 
 
 def take_pixels(images: Tensor, columns: Tensor, rows: Tensor) -> Tensor:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fer_core.preprocessing import Preprocessing
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms.base import Picture, Transform, to_tensor
+from fer_core.preprocessing import Preprocessing
 
 
 class Normalize(Transform):

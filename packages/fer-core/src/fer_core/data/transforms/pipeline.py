@@ -11,7 +11,6 @@ from PIL import Image
 from torch import Tensor
 
 from fer_core.components import Origin
-from fer_core.preprocessing import Preprocessing
 from fer_core.config.schema import TransformItem
 from fer_core.data.pixels import Picture as PixelSource
 from fer_core.data.pixels import to_pixels
@@ -20,6 +19,7 @@ from fer_core.data.transforms.base import Picture, Transform, Views, to_tensor
 from fer_core.data.transforms.compose import build_transform
 from fer_core.data.transforms.normalize import Normalize
 from fer_core.errors import FerError
+from fer_core.preprocessing import Preprocessing
 
 Pixels = Tensor | NDArray[np.uint8]
 
@@ -57,9 +57,8 @@ class Pipeline:
         """
         several = isinstance(images, list | tuple) or getattr(images, "ndim", 3) == 4
         batched = self.preprocessing.pipeline == "batched"
-        if batched and isinstance(images, Tensor) and images.dtype == torch.uint8 and images.dim() == 4:
-            if images.shape[1] in (1, 3) and images.numel():
-                return self.batch(images, rng or _fresh(len(images)))
+        if batched and isinstance(images, Tensor) and _is_batch(images):
+            return self.batch(images, rng or _fresh(len(images)))
         group = images if isinstance(images, list | tuple) else [images]
         faces = [face for number, item in enumerate(group) for face in to_pixels(item, f"image {number}")]
         if not faces:
@@ -120,9 +119,7 @@ class Pipeline:
         return batch if self.views is None else batch.view(-1, self.views, *batch.shape[1:])
 
     def show(self, images: Tensor) -> Tensor:
-        """The model's input as pictures: normalisation undone, channels in the order of RGB.
-
-        """
+        """The model's input as pictures: normalisation undone, channels in the order of RGB."""
         for transform in reversed(self.transforms):
             if isinstance(transform, Normalize):
                 images = transform.undo(images)
@@ -132,6 +129,12 @@ class Pipeline:
         """One picture [H, W, C] as a batch [1, C, H, W] in channels-last order, which resizes fastest."""
         tensor = pixels if isinstance(pixels, Tensor) else torch.from_numpy(np.ascontiguousarray(pixels))
         return (tensor.flip(-1) if self._reverses else tensor).permute(2, 0, 1)[None]
+
+
+def _is_batch(images: Tensor) -> bool:
+    """Whether these are pixels as packs have them, [N, 1 or 3, H, W], which need no conversion."""
+    pixels = images.dtype == torch.uint8 and images.dim() == 4 and images.shape[1] in (1, 3)
+    return pixels and images.numel() > 0
 
 
 def _fresh(count: int) -> SampleRandom:

@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fer_core.preprocessing import Preprocessing
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms.base import check_number, put_rows
 from fer_core.data.transforms.operations import OPERATIONS, Style, check_fill, check_method
 from fer_core.data.transforms.pixels import PixelTransform
 from fer_core.errors import FerError, nearest
+from fer_core.preprocessing import Preprocessing
 
 LEVELS = 10.0
 """Largest magnitude."""

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from fer_core.preprocessing import Preprocessing
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms.base import Picture, Transform, check_size
 from fer_core.errors import FerError, nearest
+from fer_core.preprocessing import Preprocessing
 
 METHODS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
@@ -44,7 +44,9 @@ class Resize(Transform):
     raw: bool = True
     sizes: bool = True
 
-    def __init__(self, preprocessing: Preprocessing, size: int | None = None, interpolation: str = "bilinear") -> None:
+    def __init__(
+        self, preprocessing: Preprocessing, size: int | None = None, interpolation: str = "bilinear"
+    ) -> None:
         self.size = check_size("resize: size", preprocessing.input_size if size is None else size)
         self.interpolation = check_filter("resize", interpolation)
 
