@@ -22,9 +22,9 @@ from fer_core.losses import CrossEntropy
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.refs import resolve
 from fer_core.training.callbacks import CSVLog
+from fer_core.training.check import check_components
 from fer_core.training.trainer import Trainer
 from fer_core.types import DatasetSpec
-from fer_core.workflows.check import check_components
 
 RECIPE = """
 loss: {name: own, scale: 3.0}

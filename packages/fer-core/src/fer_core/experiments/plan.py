@@ -19,8 +19,8 @@ from fer_core.experiments.schema import PER_SPLIT, Experiment
 from fer_core.experiments.splits import SplitChoice, expand_split
 from fer_core.plugins import load_plugins
 from fer_core.runs.records import FORMAT, Membership
+from fer_core.training.check import check_components
 from fer_core.types import ModelSpec
-from fer_core.workflows.check import check_components
 
 if TYPE_CHECKING:
     from fer_core.config import Config
