@@ -65,15 +65,20 @@ import fer_core
 
 run = fer_core.train("dan", "synthetic", train={"epochs": 3})
 print(fer_core.calibrate(run.folder).temperature)
-print(fer_core.evaluate(run.checkpoint, "synthetic").metrics.accuracy)
-print(fer_core.Predictor(run.checkpoint)("face.png")[0].label)
+print(fer_core.evaluate(run.folder).metrics.accuracy)
+print(fer_core.Predictor(run.folder)("face.png")[0].label)
 ```
+
+The pieces work without the rest: `examples/plain_loop.py` trains with a loop of its own over a `DataLoader`.
 
 `Run` and `resume` are in `fer_core.api`, all else in `fer_core`. What the command line shows
 while it works is [logged](../how-to/loggers.md#messages): `logging.basicConfig(level=logging.INFO,
 format="%(message)s")` shows it, in a notebook too.
 """
-FIRST = ("train", "resume", "Run", "evaluate", "calibrate", "diagnose", "Predictor", "import_weights")
+FIRST = (
+    *("train", "resume", "Run", "evaluate", "calibrate", "diagnose", "Predictor", "import_weights"),
+    *("open_dataset", "create_transform", "create_model", "load_model"),
+)
 """What the page begins with."""
 
 

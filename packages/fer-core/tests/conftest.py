@@ -21,8 +21,8 @@ import pytest
 import torch
 from fer_core import DatasetSpec, ModelSpec, TaskInfo, plugins
 from fer_core.data.table import make_fingerprint
+from fer_core.logging import LineFormatter
 from fer_core.plugins import Entry, Plugin, load_plugins
-from fer_core.runs.log import LineFormatter
 from fer_core.runs.state import read_state, save_state
 from fer_core.types import FERDataset
 from torch import nn

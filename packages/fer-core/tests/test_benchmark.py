@@ -61,7 +61,7 @@ def test_the_table_names_every_phase(tiny) -> None:
 
 def test_no_share_exceeds_the_peak_where_a_model_is_faster_than_the_kernels(tiny, monkeypatch) -> None:
     slow = Ceiling(matmul=1.0, convolution=2.0)
-    monkeypatch.setattr("fer_core.benchmarking.measure_ceiling", lambda engine, seconds: slow)
+    monkeypatch.setattr("fer_core.workflows.benchmark.measure_ceiling", lambda engine, seconds: slow)
     result = fer_run("benchmark", "tiny", "--device", "cpu", "--batch", "2", "--seconds", "0")
     assert result.exit_code == 0, result.output
     shares = [int(share) for share in re.findall(r"(\d+)%", result.stdout.split("ceiling")[1])]
@@ -73,7 +73,7 @@ def test_a_model_that_cannot_be_measured_leaves_the_others(tiny, monkeypatch) ->
     def refuse(name: str, *_: object, **__: object) -> None:
         raise FerError(f"{name} has no recipe")
 
-    monkeypatch.setattr("fer_core.benchmarking.measure_model", refuse)
+    monkeypatch.setattr("fer_core.workflows.benchmark.measure_model", refuse)
     result = fer_run("benchmark", "tiny", "--device", "cpu", "--seconds", "0", "--json")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["models"] == []

@@ -181,7 +181,7 @@ def test_an_extended_run_follows_the_schedule_of_its_own_length(tiny, quick) -> 
 
 def test_an_extended_run_that_is_killed_resumes_to_the_same_bytes(tiny, quick, monkeypatch) -> None:
     short = fer_core.train("tiny", "bars", device="cpu", **quick, run={"dir": "runs/short"})
-    whole = api.extend(short.folder, epochs=6, place={"dir": "runs/whole"})
+    whole = api.extend(short.folder, epochs=6, run={"dir": "runs/whole"})
     original = trainer.Trainer.train_step
 
     def dying(self, batch):
@@ -192,7 +192,7 @@ def test_an_extended_run_that_is_killed_resumes_to_the_same_bytes(tiny, quick, m
     with monkeypatch.context() as patch:
         patch.setattr(trainer.Trainer, "train_step", dying)
         with pytest.raises(Killed):
-            api.extend(short.folder, epochs=6, place={"dir": "runs/killed"})
+            api.extend(short.folder, epochs=6, run={"dir": "runs/killed"})
     shutil.rmtree(short.folder)
     resumed = api.resume("runs/killed")
     for name in PRODUCTS:

@@ -1,52 +1,31 @@
-"""The Python interface: the same steps as the command line, one call each."""
+"""The Python interface: what `fer-run` does and the pieces of it, one call each.
+
+Signatures and documentation; what happens is in `fer_core.workflows`, which is imported when it is called.
+"""
 
 from __future__ import annotations
 
-import gc
-import json
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from fer_core import distributed, registry
-from fer_core.components import build
-from fer_core.config import resolve_config
-from fer_core.config.schema import Data
-from fer_core.data.open import check_dataset_options
-from fer_core.data.open import open_dataset as open_data_files
-from fer_core.data.torch_dataset import OpenedDataset
-from fer_core.data.transforms import build_pipeline
-from fer_core.data.union import find_dataset
-from fer_core.diagnosis.diagnose import Diagnosis
-from fer_core.errors import FerError
-from fer_core.evaluation.calibrate import calibrate_run
-from fer_core.evaluation.evaluate import Evaluation
-from fer_core.inference import Predictor, TrainedModel, inference_form, load_trained
+from fer_core import registry
+from fer_core.config.schema import Seed, Side, TransformItem
+from fer_core.options import checked
 from fer_core.preprocessing import Preprocessing
-from fer_core.refs import resolve
-from fer_core.runs import folder as run_folder
-from fer_core.runs.reading import read_result
-from fer_core.runs.records import Result
-from fer_core.runs.resolve import find_weights
-from fer_core.types import TaskInfo, class_names
-from fer_core.weights.backbone import load_backbones
-from fer_core.workflows.check import check_components
-from fer_core.workflows.diagnose import diagnose_weights
-from fer_core.workflows.evaluate import evaluate_weights
-from fer_core.workflows.import_weights import import_weights
-from fer_core.workflows.resume import extend_run, resume_run
-from fer_core.workflows.train import start_run
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from fer_core.config import Resolved
-    from fer_core.config.schema import TransformItem
+    from fer_core.data.torch_dataset import OpenedDataset
     from fer_core.data.transforms import Pipeline
+    from fer_core.diagnosis.diagnose import Diagnosis
+    from fer_core.evaluation.evaluate import Evaluation
+    from fer_core.inference import Predictor, TrainedModel
     from fer_core.losses import Loss
     from fer_core.provenance import Calibration
+    from fer_core.runs.run import Run
 
 __all__ = [
     "Predictor",
@@ -70,25 +49,22 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Run:
-    """A finished run: its folder, and what its `result.json` says."""
-
-    folder: Path
-    result: Result
-
-    @property
-    def checkpoint(self) -> Path:
-        """The weights that were chosen."""
-        return self.folder / run_folder.BEST
+_CLASSES = {"Predictor": "fer_core.inference", "Run": "fer_core.runs.run"}
 
 
+def __getattr__(name: str) -> Any:
+    if name in _CLASSES:
+        return getattr(import_module(_CLASSES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@checked
 def create_model(
     name: str,
     num_classes: int = 7,
     *,
     classes: Sequence[str] = (),
-    input_size: int = 224,
+    input_size: Side = 224,
     backbone_weights: str | Path | Sequence[str | Path] = (),
     **options: Any,
 ) -> nn.Module:
@@ -108,19 +84,16 @@ def create_model(
     Raises:
         FerError: Unknown model or option, or unusable backbone weights.
     """
-    spec = registry.find("models", name)
-    info = TaskInfo(tuple(classes) or class_names(num_classes), input_size=input_size)
-    model: nn.Module = build("models", spec.name, options, info)
-    places = [backbone_weights] if isinstance(backbone_weights, str | Path) else backbone_weights
-    if places:
-        load_backbones(model, spec.name, [os.fspath(place) for place in places])
-    return model
+    from fer_core.workflows.pieces import make_model, numbered
+
+    return make_model(name, tuple(classes) or numbered(num_classes), input_size, backbone_weights, options)
 
 
+@checked
 def create_transform(
     items: Sequence[TransformItem] | None = None,
     *,
-    input_size: int = 224,
+    input_size: Side = 224,
     preprocessing: Preprocessing | None = None,
 ) -> Pipeline:
     """Transforms by name, as one function from images to the input of a model.
@@ -138,20 +111,24 @@ def create_transform(
     Raises:
         FerError: Unknown transform or option, or an order that makes no sense.
     """
-    contract = preprocessing or Preprocessing.from_config(Data(name="none", input_size=input_size))
-    return build_pipeline(contract, items)
+    from fer_core.workflows.pieces import make_transform
+
+    return make_transform(items, input_size, preprocessing)
 
 
+@checked
 def list_models(pattern: str = "*") -> list[str]:
     """Sorted names of the installed models that a pattern fits, by name or alias: `list_models("*net*")`."""
     return registry.matching("models", pattern)
 
 
+@checked
 def list_datasets(pattern: str = "*") -> list[str]:
     """Sorted names of the installed datasets that a pattern fits, as `list_models`."""
     return registry.matching("datasets", pattern)
 
 
+@checked
 def open_dataset(name: str, root: str | Path | None = None, **options: Any) -> OpenedDataset:
     """Open a dataset: its table, its pixels, and with `.as_torch(split)` its parts for a `DataLoader`.
 
@@ -163,9 +140,12 @@ def open_dataset(name: str, root: str | Path | None = None, **options: Any) -> O
     Raises:
         FerError: Unknown dataset or option, no folder, or data that the dataset cannot read.
     """
-    return OpenedDataset(*open_data_files(name, None if root is None else Path(root), options))
+    from fer_core.workflows.pieces import opened_dataset
+
+    return opened_dataset(name, root, options)
 
 
+@checked
 def load_model(weights: str | Path, *, device: str = "auto") -> TrainedModel:
     """A trained model as a module in eval mode, for a loop of your own.
 
@@ -180,11 +160,14 @@ def load_model(weights: str | Path, *, device: str = "auto") -> TrainedModel:
     Raises:
         FerError: The file is unusable, or its model is not installed.
     """
+    from fer_core.inference import load_trained
+
     return load_trained(weights, device)
 
 
+@checked
 def create_loss(
-    name: str, *, classes: Sequence[str], class_counts: Sequence[int] = (), input_size: int = 224, **options: Any
+    name: str, *, classes: Sequence[str], class_counts: Sequence[int] = (), input_size: Side = 224, **options: Any
 ) -> Loss:
     """A loss by name, for a training loop of your own.
 
@@ -202,11 +185,12 @@ def create_loss(
     Raises:
         FerError: Unknown loss or option.
     """
-    info = TaskInfo(tuple(classes), tuple(class_counts), input_size)
-    loss: Loss = build("losses", name, options, info)
-    return loss
+    from fer_core.workflows.pieces import make_loss
+
+    return make_loss(name, classes, class_counts, input_size, options)
 
 
+@checked
 def convert_upstream(name: str, state: Mapping[str, Any]) -> dict[str, Tensor]:
     """Translate a state dict of the model's authors; load the result with `strict=True`.
 
@@ -215,41 +199,12 @@ def convert_upstream(name: str, state: Mapping[str, Any]) -> dict[str, Tensor]:
     Raises:
         FerError: Unknown model, no converter, or keys that are missing or surplus (named).
     """
-    spec = registry.find("models", name)
-    if spec.converter is None:
-        raise FerError(f"{spec.name} has no converter, since its plugin gives none: train it instead")
-    converted: dict[str, Tensor] = resolve(spec.converter)(state)
-    return converted
+    from fer_core.workflows.pieces import converted
+
+    return converted(name, state)
 
 
-def resolve_run(
-    model: str,
-    dataset: str,
-    *,
-    data: str | Path | None = None,
-    device: str | None = None,
-    seed: int | None = None,
-    config: Sequence[str | Path] = (),
-    overrides: Sequence[str] = (),
-) -> Resolved:
-    """The configuration of a run and the layer that each value came from.
-
-    Raises:
-        FerError: Any mistake in it, an unknown component or option included.
-    """
-    flags = {"data.root": None if data is None else str(data), "train.seed": seed, "run.device": device}
-    resolved = resolve_config(
-        registry.find("models", model),
-        find_dataset(dataset),
-        files=[Path(file) for file in config],
-        overrides=overrides,
-        flags=flags,
-    )
-    check_components(resolved.config, resolved.origin)
-    check_dataset_options(resolved.config.data.name, resolved.config.data.options, resolved.origin)
-    return resolved
-
-
+@checked
 def train(
     model: str,
     dataset: str,
@@ -257,7 +212,7 @@ def train(
     *,
     data: str | Path | Mapping[str, Any] | None = None,
     device: str | None = None,
-    seed: int | None = None,
+    seed: Seed | None = None,
     config: Sequence[str | Path] = (),
     **overrides: Any,
 ) -> Run:
@@ -276,12 +231,19 @@ def train(
     Raises:
         FerError: Anything that the user can correct.
     """
+    from fer_core.runs.run import finished_run
+    from fer_core.workflows.configure import resolve_run
+    from fer_core.workflows.train import start_run
+
     folder, section = (None, data) if isinstance(data, Mapping) else (data, {})
-    flat = [f"{key}={json.dumps(value)}" for key, value in _flatten({"data": section, **overrides})]
-    resolved = resolve_run(model, dataset, data=folder, device=device, seed=seed, config=config, overrides=flat)
-    return _finished(start_run(resolved.config))
+    sections = {"data": section, **overrides}
+    resolved = resolve_run(
+        model, dataset, data=folder, device=device, seed=seed, config=config, arguments=sections
+    )
+    return finished_run(start_run(resolved.config))
 
 
+@checked
 def resume(folder: str | Path, *, device: str = "auto") -> Run:
     """Resume an interrupted run, to the same bytes as if it had not been interrupted.
 
@@ -292,14 +254,18 @@ def resume(folder: str | Path, *, device: str = "auto") -> Run:
     Raises:
         FerError: `folder` is not a run folder, its configuration was edited, or its data changed.
     """
-    return _finished(resume_run(Path(folder), device))
+    from fer_core.runs.run import finished_run
+    from fer_core.workflows.resume import resume_run
+
+    return finished_run(resume_run(Path(folder), device))
 
 
+@checked
 def extend(
     folder: str | Path,
     *,
     epochs: int,
-    place: Mapping[str, str | Path] | None = None,
+    run: Mapping[str, str | Path] | None = None,
     device: str = "auto",
 ) -> Run:
     """Train longer, as `fer-run train --extend` does: a new run from the last state of another one.
@@ -310,17 +276,23 @@ def extend(
     Args:
         folder: Folder of the run to extend, or `FOLDER/latest`.
         epochs: Length of the new run, counted from the first epoch.
-        place: Where the new run goes, `{"dir": ...}` or `{"root": ...}`; by default below the same root.
+        run: Where the new run goes, as for `train`: `{"dir": ...}` or `{"root": ...}`; by default below the same
+            root.
         device: `auto` for the device of the run to extend, or the name of another one.
 
     Raises:
         FerError: `folder` is not a run folder or holds no state, its length is in steps, the new run would not be
             longer, or what `resume` refuses.
     """
-    overrides = [f"run.{key}={json.dumps(os.fspath(value))}" for key, value in (place or {}).items()]
-    return _finished(extend_run(Path(folder), epochs, device, overrides))
+    from fer_core.config.yaml_text import flow
+    from fer_core.runs.run import finished_run
+    from fer_core.workflows.resume import extend_run
+
+    overrides = [f"run.{key}={flow(str(value))}" for key, value in (run or {}).items()]
+    return finished_run(extend_run(Path(folder), epochs, device, overrides))
 
 
+@checked
 def evaluate(
     checkpoint: str | Path,
     dataset: str | None = None,
@@ -355,6 +327,8 @@ def evaluate(
     Raises:
         FerError: Unusable checkpoint, other classes and no rule for them, an empty part.
     """
+    from fer_core.workflows.evaluate import evaluate_weights
+
     return evaluate_weights(
         checkpoint,
         dataset,
@@ -369,6 +343,7 @@ def evaluate(
     )
 
 
+@checked
 def calibrate(run: str | Path) -> Calibration:
     """Fit a temperature on the validation predictions of a run and store it with its weights.
 
@@ -386,9 +361,13 @@ def calibrate(run: str | Path) -> Calibration:
     Raises:
         FerError: No finished run, no validation part, weights chosen on test, or nothing that fits.
     """
+    from fer_core.evaluation.calibrate import calibrate_run
+    from fer_core.runs.resolve import find_weights
+
     return calibrate_run(find_weights(run))
 
 
+@checked
 def diagnose(
     place: str | Path,
     dataset: str | None = None,
@@ -417,6 +396,8 @@ def diagnose(
     Raises:
         FerError: Nothing there to diagnose, an unknown or impossible part, or what `evaluate` refuses.
     """
+    from fer_core.workflows.diagnose import diagnose_weights
+
     return diagnose_weights(
         place,
         dataset,
@@ -429,20 +410,54 @@ def diagnose(
     )
 
 
-def _finished(folder: Path) -> Run:
-    gc.collect()  # parts of a run refer to each other, and its weights would stay until the next full collection
-    result = None
-    if distributed.is_main():  # the others would look for it before it is written
-        result = read_result(folder)
-    return Run(folder, distributed.share(result))
+@checked
+def import_weights(
+    model: str,
+    file: str | Path,
+    out: str | Path,
+    *,
+    dataset: str | None = None,
+    classes: Sequence[str] = (),
+    part: Literal["model", "backbone"] = "model",
+) -> Path:
+    """Convert a checkpoint of the model's authors and write it with everything that prediction needs.
+
+    Args:
+        model: Name of an installed model.
+        file: Path or URI of the authors' file; nothing in it is run.
+        out: The `.safetensors` file to write; it must not exist.
+        dataset: The dataset it was trained on: gives the recipe's preprocessing, and the classes in the authors'
+            order, where that is known (`ModelSpec.class_orders`).
+        classes: Class names in the file's order, in place of the authors'.
+        part: `model`, or `backbone` for a file to start training from (`model.backbone_weights`).
+
+    Returns:
+        `out`.
+
+    Raises:
+        FerError: The file is unreadable or another model's, the order of its classes is unknown, they are not as
+            many as the file's, or `out` exists.
+    """
+    from fer_core.workflows.import_weights import import_file
+
+    return import_file(model, file, out, dataset, classes, part)
 
 
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    leaves: list[tuple[str, Any]] = []
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            leaves += _flatten(value, f"{name}.")
-        else:
-            leaves.append((name, os.fspath(value) if isinstance(value, Path) else value))
-    return leaves
+@checked
+def inference_form(model: nn.Module, name: str) -> nn.Module:
+    """A model in eval mode that returns the `logits` of `model`, as fast as its family knows how.
+
+    Families that have a form of their own (`ModelSpec.inference`) fold batch normalisations and parallel
+    convolutions and leave out branches; its logits agree within 1e-4 of the largest in float32. Others are
+    returned as they are, in eval mode.
+
+    Args:
+        model: A model of the family `name`; it is not changed, other than to eval mode where it has no such form.
+        name: Registered name of the family.
+
+    Raises:
+        FerError: Unknown model.
+    """
+    from fer_core.inference.fuse import fuse
+
+    return fuse(model, name)

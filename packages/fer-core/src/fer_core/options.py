@@ -112,11 +112,14 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
             known = [key for key, parameter in parameters.items() if parameter.kind in _BY_NAME and key != "self"]
             for key in kwargs.keys() - known:
                 raise FerError(f"{name} has no argument {key!r}: {nearest(key, known)}")
-        for key, value in signature.bind(*args, **kwargs).arguments.items():
+        bound = signature.bind(*args, **kwargs)
+        for key, value in bound.arguments.items():
             annotation = annotations()[key]
+            if _is_number(value):
+                bound.arguments[key] = value = value.item()
             if parameters[key].kind in _BY_ITSELF and not _is_of(value, annotation):
                 raise FerError(f"{name}: {key} is {_shown(value)}: expected {_in_python(annotation)}")
-        return function(*args, **kwargs)
+        return function(*bound.args, **bound.kwargs)
 
     return call
 
@@ -126,7 +129,7 @@ def _is_of(value: object, annotation: Any) -> bool:
     if adapter is None:
         return True
     try:
-        adapter.validate_python(value.item() if _is_number(value) else value, strict=True)
+        adapter.validate_python(value, strict=True)
     except (ValueError, TypeError, RecursionError):
         return False
     return True

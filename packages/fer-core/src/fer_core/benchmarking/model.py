@@ -15,7 +15,7 @@ from fer_core.benchmarking.clock import Timing, repeat
 from fer_core.benchmarking.noise import NOISE, make_data
 from fer_core.components import build
 from fer_core.config import resolve_config
-from fer_core.inference import inference_form
+from fer_core.inference.fuse import fuse
 from fer_core.inference.predict import logits_of
 from fer_core.provenance import Start
 from fer_core.training.setup import build_setup
@@ -135,7 +135,7 @@ class _Bench:
         phases["training with data"] = self._read(
             training, lambda batch: trainer.train_step(self.engine.place(batch))
         )
-        form = inference_form(self.network, config.model.name)
+        form = fuse(self.network, config.model.name)
         self.engine.prepare(form)
         phases["inference form"] = self._compute(lambda: self._evaluate(form, kept), len(kept["label"]))
         phases["evaluation data"] = self._read(evaluation, self.engine.place)

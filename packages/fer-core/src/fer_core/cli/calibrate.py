@@ -21,11 +21,9 @@ def calibrate(run: str, as_json: bool) -> None:
     probabilities become those that are right as often as they say. Evaluation and prediction apply it from then
     on.
     """
-    from fer_core.evaluation.calibrate import calibrate_run
-    from fer_core.runs.resolve import find_weights
+    from fer_core.api import calibrate as fit
 
-    weights = find_weights(run)
-    found = calibrate_run(weights)
+    found = fit(run)
     if as_json:
         print_json(found.plain())
         return
@@ -36,4 +34,3 @@ def calibrate(run: str, as_json: bool) -> None:
             f"{part:<9}calibration error {before:.2%} -> {after:.2%}, cross-entropy {entropy}, "
             f"accuracy {figures.accuracy:.2%} as before, {figures.count:,} faces"
         )
-    logger.info(f"written  {weights}: temperature {found.temperature:.4f}")

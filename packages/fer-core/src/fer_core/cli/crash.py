@@ -15,7 +15,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import fer_core
-from fer_core.cache import cache_root
 from fer_core.errors import one_line
 from fer_core.plugins import home_of, load_plugins
 
@@ -68,6 +67,8 @@ def _write(what: str, trace: str) -> Path:
     text = "\n".join([*_facts(what), "", trace])
     data = _without_secrets(text).encode("utf-8", "backslashreplace")
     name = f"crash-{datetime.now(UTC):%Y%m%d-%H%M%S}-"
+    from fer_core.workflows.environment import cache_root
+
     try:
         folder = cache_root() / "crashes"
         folder.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from fer_core.cache import cache_root
 from fer_core.cli.options import (
     check_complete,
     config_option,
@@ -22,7 +21,7 @@ from fer_core.cli.options import (
 from fer_core.errors import ExitStatus, FerError, IncompleteError
 
 if TYPE_CHECKING:
-    from fer_core.data.inspection.check import Report
+    from fer_core.workflows.inspect_data import Report
 
 logger = logging.getLogger(__name__)
 PACK_COLUMNS: dict[str, Literal["left", "right"]] = {
@@ -71,20 +70,13 @@ def check(
     `-o data.options.KEY=VALUE`.
     """
     options = dataset_options(overrides)
-    from fer_core.data.inspection.check import check_dataset
-    from fer_core.data.open import open_dataset
+    from fer_core.workflows.inspect_data import inspect_dataset
 
-    spec, opened = open_dataset(dataset, data, options)
-    report = check_dataset(opened, spec, near=near, all_files=all_files, progress=True)
+    report = inspect_dataset(dataset, data, options, near=near, all_files=all_files, sheet=sheet)
     if as_json:
         click.echo(report.to_json())
     else:
         _show(report)
-    if sheet is not None:
-        from fer_core.data.inspection.sheet import draw_flagged
-
-        drawn = draw_flagged(sheet, opened, report)
-        logger.info(f"{drawn} images drawn in {sheet}" if drawn else "no image to draw: no sheet")
     ctx.exit(ExitStatus.INCOMPLETE if report.incomplete else ExitStatus.DONE)
 
 
@@ -98,18 +90,13 @@ def pack(dataset: str, data: Path | None, overrides: tuple[str, ...]) -> None:
     Options of the dataset are given as `-o data.options.KEY=VALUE`.
     """
     options = dataset_options(overrides)
-    from fer_core.data.open import open_dataset
-    from fer_core.data.packs.open import DirectReader, MappedPack, gigabytes, open_pack
+    from fer_core.workflows.packs import gigabytes, pack_dataset
 
-    _, opened = open_dataset(dataset, data, options)
-    left_out = []
-    for part in opened.parts:
-        found = open_pack(part, cache_root(), progress=True)
-        if isinstance(found, MappedPack):
-            click.echo(f"{part.name}: {len(found):,} images, {gigabytes(found.bytes)}, in {found.folder}")
-        elif isinstance(found, DirectReader):  # open_pack has said why
-            left_out.append(part.name)
-    if left_out:
+    packs = pack_dataset(dataset, data, options)
+    for name, found in packs.items():
+        if found is not None:
+            click.echo(f"{name}: {len(found):,} images, {gigabytes(found.bytes)}, in {found.folder}")
+    if left_out := [name for name, found in packs.items() if found is None]:
         raise IncompleteError(f"no pack was made of {', '.join(left_out)}: see why above")
 
 
@@ -119,8 +106,7 @@ def list_stored(as_json: bool) -> None:
     """List the packs in the cache."""
     from dataclasses import asdict
 
-    from fer_core.data.packs.cache import list_packs
-    from fer_core.data.packs.open import gigabytes
+    from fer_core.workflows.packs import cache_root, gigabytes, list_packs
 
     packs = list_packs(cache_root())
     if as_json:
@@ -147,8 +133,7 @@ def list_stored(as_json: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="Remove every pack.")
 def remove(names: tuple[str, ...], everything: bool) -> None:
     """Delete packs from the cache, by dataset or by name. They are made again when they are needed."""
-    from fer_core.data.packs.cache import choose_packs, list_packs, remove_pack
-    from fer_core.data.packs.open import gigabytes
+    from fer_core.workflows.packs import cache_root, choose_packs, gigabytes, list_packs, remove_pack
 
     if bool(names) == everything:
         raise FerError("say which packs to remove: names of datasets, names of packs, or --all alone")
@@ -189,39 +174,9 @@ def preview(
     out: Path,
 ) -> None:
     """Draw faces of DATASET as MODEL would see them: original, evaluated, and in the first epochs of training."""
-    from fer_core import registry
-    from fer_core.api import resolve_run
-    from fer_core.data.inspection.preview import first_of_each_class, make_sheet
-    from fer_core.data.prepare import prepare_data
-    from fer_core.data.random import derive_seed
-    from fer_core.data.transforms import build_pipeline
-    from fer_core.plotting.faces import save_preview
-    from fer_core.preprocessing import Preprocessing
-    from fer_core.workflows.check import check_components
+    from fer_core.workflows.inspect_data import draw_preview
 
-    config = resolve_run(model, dataset, data=data, config=configs, overrides=overrides).config
-    section = config.data
-    check_components(config)
-    opened = prepare_data(config)
-    labels = opened.dataset.table["label"].to_numpy()
-    rows = first_of_each_class(labels, opened.rows("train"), faces)
-    preprocessing = Preprocessing.from_config(section)
-    sheet = make_sheet(
-        opened.pack,
-        rows,
-        training=build_pipeline(preprocessing, section.train_transforms),
-        evaluation=build_pipeline(preprocessing),
-        seed=derive_seed(config.train.seed, 2),
-    )
-    recipe = registry.find("models", model).recipe_for(section.name)
-    changes = "".join(f", {change}" for change in (*(file.name for file in configs), *overrides))
-    title = f"{section.name}: recipe {config.model.name}/{recipe}{changes}"
-    note = (
-        f"input {section.input_size} pixels, {section.color}, {section.pipeline}, seed {config.train.seed}; "
-        "normalisation taken out again"
-    )
-    save_preview(out, sheet, [opened.dataset.classes[labels[row]] for row in rows], title, note)
-    logger.info(f"{len(rows)} faces drawn in {out}")
+    draw_preview(dataset, model, data, configs, overrides, faces=faces, out=out)
 
 
 def _show(report: Report) -> None:

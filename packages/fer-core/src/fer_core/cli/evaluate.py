@@ -20,7 +20,7 @@ from fer_core.cli.options import (
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:
-    from fer_core.evaluation.evaluate import Evaluation
+    from fer_core.workflows.evaluate import Evaluation
 
 logger = logging.getLogger(__name__)
 

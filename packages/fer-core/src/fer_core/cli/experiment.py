@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +15,7 @@ from fer_core.errors import FerError
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-    from fer_core.experiments.execute import Outcome
-    from fer_core.experiments.plan import PlannedRun
+    from fer_core.workflows.experiment import Plan, PlannedRun
 
 logger = logging.getLogger(__name__)
 
@@ -61,56 +59,20 @@ def experiment(
     fer-run experiment fer-crossval --datasets rafdb --data rafdb=~/RAF-DB/basic --dry-run
     fer-run experiment mine.yaml --jobs 4
     """  # noqa: D301  # click reads \b
-    from fer_core.components import find_value
-    from fer_core.experiments.plan import make_plan, take_shard
-    from fer_core.experiments.schema import check_experiment
+    from fer_core.workflows.experiment import carry_out, plan
 
     if place == "ray" and jobs != 1:
         raise FerError("--jobs deals out this machine: on Ray, set cpus and gpus of a run in the experiment file")
-    if device != "auto":
-        find_value("devices", device)
-    values, source = _values(file, options, overrides, grid)
-    found = check_experiment(values, source)
-    runs = take_shard(make_plan(found, source), shard)
-    if not dry_run and runs:
-        from fer_core.experiments.check import check_runs
-
-        check_runs(runs)
-    if dry_run:
-        _print_plan(runs, device, as_json)
-        return
-    if place == "ray":
-        from fer_core.experiments.on_ray import run_on_ray
-
-        outcomes = run_on_ray(runs, device, found.gpus, found.cpus)
-    else:
-        from fer_core.experiments.execute import run_local
-
-        outcomes = run_local(runs, device, jobs)
-    _report(found.folder, outcomes, as_json)
-
-
-def _values(
-    file: str | None, options: dict[str, Any], overrides: Sequence[str], grid: Sequence[str]
-) -> tuple[dict[str, Any], str]:
-    """What the file says, with the options over it; and what to call both."""
-    from fer_core.experiments.plan import parse_grid
-    from fer_core.experiments.schema import read_experiment
-
-    if file is None and not (options["models"] and options["datasets"]):
-        raise FerError("experiment needs a FILE, or --models and --datasets: see fer-run experiment --help")
-    values = read_experiment(file) if file is not None else {}
-    given = {key: value for key, value in options.items() if value is not None and key not in ("data", "root")}
-    values |= given
-    if options["root"] is not None:
-        values["root"] = str(options["root"])
     if options["data"] is not None:
-        values["data"] = {**(values.get("data") or {}), **_folders(options["data"])}
-    if overrides:
-        values["overrides"] = [*(values.get("overrides") or []), *overrides]
-    if grid:
-        values["grid"] = {**(values.get("grid") or {}), **parse_grid(grid)}
-    return values, file or "the options"
+        options["data"] = _folders(options["data"])
+    planned = plan(file, options, overrides, grid, device=device, shard=shard, check=not dry_run)
+    if dry_run:
+        _print_plan(planned, as_json)
+        return
+    outcomes = carry_out(planned, jobs, on_ray=place == "ray")
+    if as_json:
+        print_json([{**_identity(o.run), "status": o.status, "line": o.line} for o in outcomes])
+    planned.check(outcomes)
 
 
 def _folders(text: str) -> dict[str, str]:
@@ -124,27 +86,14 @@ def _folders(text: str) -> dict[str, str]:
     return folders
 
 
-def _print_plan(runs: Sequence[PlannedRun], device: str, as_json: bool) -> None:
-    from fer_core.experiments.attempt import command, is_finished
-
-    rows = [(run, is_finished(run), ["fer-run", *command(run, device)]) for run in runs]
+def _print_plan(planned: Plan, as_json: bool) -> None:
+    rows = [(run, planned.is_finished(run), planned.command(run)) for run in planned.runs]
     if as_json:
-        content = [{**_identity(run), "finished": done, "command": words} for run, done, words in rows]
-        print_json(content)
+        print_json([{**_identity(run), "finished": done, "command": words} for run, done, words in rows])
         return
     for run, done, words in rows:
         click.echo(f"# finished: {run.folder}" if done else shlex.join(words))
     logger.info(f"{len(rows)} runs, {sum(done for _, done, _ in rows)} of them finished")
-
-
-def _report(folder: Path, outcomes: Sequence[Outcome], as_json: bool) -> None:
-    from fer_core.experiments.execute import check_outcomes
-
-    if as_json:
-        rows = [{**_identity(o.run), "status": o.status, "line": o.line} for o in outcomes]
-        print_json(rows)
-    check_outcomes(outcomes)
-    logger.info(f"all {len(outcomes)} runs are finished, in {folder}")
 
 
 def _identity(run: PlannedRun) -> dict[str, JsonValue]:

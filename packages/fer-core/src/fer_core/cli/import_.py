@@ -34,7 +34,7 @@ def import_(model: str, file: str, out: Path, dataset: str | None, classes: str 
 
     Nothing in FILE is run, whatever it holds. An existing --out is not overwritten.
     """  # noqa: D301  # click reads \b
-    from fer_core.workflows.import_weights import import_weights
+    from fer_core.api import import_weights
 
     names = [] if classes is None else [name.strip() for name in classes.split(",")]
     import_weights(

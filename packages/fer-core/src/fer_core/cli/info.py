@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 import click
+from pydantic import BaseModel
 
 from fer_core import registry
 from fer_core.cli.options import json_option, print_json
 from fer_core.errors import FerError, nearest
 from fer_core.plugins import SPECS, Entry, load_plugins, normalize
-from fer_core.records import Record
 from fer_core.types import bare
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
@@ -76,8 +76,9 @@ def _factory_facts(kind: str, entry: Entry) -> dict[str, Json]:
 
 def _plain(value: object) -> Json:
     """`value` as JSON knows it."""
-    if isinstance(value, Record):
-        return value.plain()
+    if isinstance(value, BaseModel):
+        plain: Json = value.model_dump(mode="json")
+        return plain
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {name: _plain(item) for name, item in vars(value).items()}
     if isinstance(value, Mapping):

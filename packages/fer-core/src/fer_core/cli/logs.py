@@ -9,8 +9,8 @@ from functools import partial
 
 import click
 
-from fer_core import distributed
-from fer_core.runs.log import CORE, LineFormatter
+from fer_core.logging import CORE, LineFormatter
+from fer_core.workflows.processes import launched_rank
 
 BARS = logging.getLogger("fer_core.progress")
 """Its level decides on progress bars (`fer_core.data.progress`)."""
@@ -32,7 +32,7 @@ class TerminalHandler(logging.Handler):
 @contextmanager
 def logs_on_terminal() -> Iterator[None]:
     """Within, records from INFO on are shown; of several processes that torchrun started, those of the first."""
-    handler = TerminalHandler() if distributed.launched_rank() == 0 else logging.NullHandler()
+    handler = TerminalHandler() if launched_rank() == 0 else logging.NullHandler()
     handler.setFormatter(LineFormatter())
     level, propagate, bars = CORE.level, CORE.propagate, BARS.level
     CORE.addHandler(handler)

@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
-from fer_core import distributed, registry
+from fer_core import registry
 from fer_core.cli.logs import add_verbosity, logs_on_terminal
 from fer_core.cli.outcome import outcome, threads_watched
 from fer_core.errors import FerError
 from fer_core.plugins import load_plugins
+from fer_core.workflows.processes import stop
 
 
 class LazyGroup(click.Group):
@@ -52,7 +53,7 @@ class LazyGroup(click.Group):
             sys.stdout.reconfigure(errors="backslashreplace")
         with outcome(lambda: _is_of_a_plugin(ctx.invoked_subcommand)), threads_watched():
             super().invoke(ctx)
-            distributed.stop()
+            stop()
 
 
 def _is_of_a_plugin(command: str | None) -> bool:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from fer_core.cli.options import device_option, json_option, precision_option, print_json
-from fer_core.errors import FerError, IncompleteError
+from fer_core.errors import IncompleteError
 
 if TYPE_CHECKING:
-    from fer_core.inference import Face, Failed, Predictor
+    from fer_core.workflows.predict import Face, Failed, Predictor
 
     Rows = Iterator[tuple[str, Face | Failed]]
     """Which weights, and what they say; of an image that failed once, without weights."""
@@ -61,16 +61,14 @@ def predict(
     fer-run predict photos -m runs/latest
     fer-run predict photos -m runs/MODEL-rafdb/best -m trained.safetensors --csv expressions.csv
     """  # noqa: D301  # click reads \b
-    from fer_core.inference import Predictor
-    from fer_core.inference.sources import find_images
-    from fer_core.runs.resolve import find_weights
+    from fer_core.workflows.predict import Predictor, find_images, no_weights
 
     images = [image for source in sources for image in find_images(source)]
     if not models:
-        raise FerError(_no_weights())
+        raise no_weights()
     predictors = {}
     for name in models:
-        predictors[name] = Predictor(find_weights(name), device, precision)
+        predictors[name] = Predictor(name, device, precision)
     failed: list[Failed] = []
     rows = _predict(predictors, images, failed, strict=strict)
     if table is not None:
@@ -83,22 +81,11 @@ def predict(
         raise IncompleteError(f"{len(failed)} of {len(images)} images could not be read, as the lines above say")
 
 
-def _no_weights() -> str:
-    from fer_core.runs.resolve import LATEST, resolve_weights
-
-    runs = Path("runs")
-    try:
-        latest = f", such as -m {runs / LATEST} ({resolve_weights(runs / LATEST).path.parent})"
-    except FerError:
-        latest = ""
-    return f"predict needs weights: name them with -m{latest}; a weight file, a run folder, or FOLDER/{LATEST}"
-
-
 def _predict(
     predictors: dict[str, Predictor], images: Sequence[Path], failed: list[Failed], *, strict: bool
 ) -> Rows:
     """Image after image, by all weights; notes and reports what failed."""
-    from fer_core.inference import Failed
+    from fer_core.workflows.predict import Failed
 
     for results in zip(*(predictor.attempt(images) for predictor in predictors.values()), strict=True):
         if isinstance(results[0], Failed):
@@ -112,7 +99,7 @@ def _predict(
 
 
 def _print(rows: Rows, *, several: bool) -> None:
-    from fer_core.inference import Face
+    from fer_core.workflows.predict import Face
 
     for model, result in rows:
         if isinstance(result, Face):
@@ -121,7 +108,7 @@ def _print(rows: Rows, *, several: bool) -> None:
 
 
 def _plain(row: tuple[str, Face | Failed], *, several: bool) -> object:
-    from fer_core.inference import Failed
+    from fer_core.workflows.predict import Failed
 
     model, result = row
     if isinstance(result, Failed):
@@ -135,7 +122,7 @@ def _write_table(rows: Rows, predictors: dict[str, Predictor], path: Path) -> No
     if str(path) == "-":
         _write_rows(rows, classes, several, sys.stdout)
         return
-    from fer_core.files import write_atomically
+    from fer_core.workflows.predict import write_atomically
 
     def write(partial: Path) -> None:
         with partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as handle:
@@ -145,7 +132,7 @@ def _write_table(rows: Rows, predictors: dict[str, Predictor], path: Path) -> No
 
 
 def _write_rows(rows: Rows, classes: Sequence[str], several: bool, handle: TextIO) -> None:
-    from fer_core.inference import Face
+    from fer_core.workflows.predict import Face
 
     first = ["model"] if several else []
     writer = csv.writer(handle, lineterminator="\n")

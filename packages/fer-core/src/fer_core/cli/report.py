@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import click
 
 from fer_core.cli.options import check_complete
-from fer_core.errors import FerError
-
-logger = logging.getLogger(__name__)
 
 
 @click.command()
@@ -30,25 +26,6 @@ def report(places: tuple[Path, ...], out: Path | None, title: str, charts: Path 
     fer-run report runs/MODEL-rafdb/20260901-101500-s0
     fer-run report runs --out comparison.html --charts charts
     """  # noqa: D301  # click reads \b
-    from fer_core.files import write_text
-    from fer_core.reports.page import REPORT, render_report
-    from fer_core.runs.reading import collect
+    from fer_core.workflows.compare import write_report
 
-    found = collect(list(places))
-    if not found.runs:
-        reason = f" ({found.problems[0]})" if found.problems else ""
-        raise FerError(f"there is no finished run in {', '.join(map(str, places))}{reason}: train first")
-    page = render_report(found, title)
-    for line in (*page.left_out, *page.remarks):
-        logger.warning(line)
-    path = out or places[0] / REPORT
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, page.html)
-        written = page.charts.save(charts) if charts else []
-    except OSError as error:
-        raise FerError(f"cannot write {error.filename} ({error.strerror}): choose another place") from error
-    logger.info(f"written  {path}: {len(found.runs)} runs, {path.stat().st_size / 1e6:.2f} MB")
-    if charts:
-        logger.info(f"written  {charts}: {len(written)} files")
-    check_complete(page.left_out)
+    check_complete(write_report(places, out, title, charts))

@@ -80,8 +80,7 @@ def train(
         return
     if not model or not dataset:
         raise FerError("train needs a model and a dataset, as in fer-run train MODEL synthetic: see fer-run list")
-    _check_installed(model, dataset)
-    from fer_core.api import resolve_run
+    from fer_core.workflows.configure import describe, resolve_run
 
     resolved = resolve_run(
         model,
@@ -93,27 +92,8 @@ def train(
         overrides=changes,
     )
     if dry_run:
-        from fer_core.config import describe
-
         click.echo(describe(resolved), nl=False)
         return
     from fer_core.workflows.train import start_run
 
     start_run(resolved.config)
-
-
-def _check_installed(model: str, dataset: str) -> None:
-    """Name every missing package at once, and before torch is loaded."""
-    from functools import partial
-
-    from fer_core import registry
-    from fer_core.data.union import find_dataset
-
-    problems = []
-    for find, name in ((partial(registry.find, "models"), model), (find_dataset, dataset)):
-        try:
-            find(name)
-        except FerError as error:
-            problems.append(str(error))
-    if problems:
-        raise FerError("; ".join(problems))

@@ -22,6 +22,7 @@ from fer_core.types import DatasetSpec, ModelSpec
 DEFAULTS = "defaults"
 COMMAND_LINE = "command line"
 OVERRIDE = "-o"
+ARGUMENT = "argument"
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,9 @@ def resolve_config(
     files: Sequence[Path] = (),
     overrides: Sequence[str] = (),
     flags: Mapping[str, Yaml] | None = None,
+    arguments: Mapping[str, Any] | None = None,
 ) -> Resolved:
-    """Merges all layers: defaults, the model's recipe, `-c` files, `-o` overrides, options.
+    """Merges all layers: defaults, the model's recipe, `-c` files, `-o` overrides or arguments, options.
 
     The recipe is that of the dataset, or `default` where there is none: recipes do not inherit from one another.
 
@@ -53,6 +55,7 @@ def resolve_config(
         files: YAML files, in order.
         overrides: `a.b=value`, in order; the value is YAML.
         flags: Dotted key to value, for options such as `--seed`; None means that the option was not given.
+        arguments: Sections as a Python call gives them.
 
     Raises:
         FerError: One line that names the key, the value, the layer and what is expected.
@@ -71,14 +74,17 @@ def resolve_config(
         merge.add(shorten_names(read_yaml(Path(file), layer)), layer)
     for override in overrides:
         merge.add(shorten_names(_parse_override(override)), OVERRIDE)
+    merge.add(shorten_names(plain_value(arguments or {}, "", ARGUMENT)), ARGUMENT)
     for key, value in (flags or {}).items():
         if value is not None:
             merge.add(_nest(key, value, COMMAND_LINE), COMMAND_LINE)
     found = merge.resolve()
-    if found.origin["train.epochs"] == OVERRIDE and found.config.train.steps is not None:
+    epochs, steps = (found.origin[f"train.{key}"] for key in ("epochs", "steps"))
+    if epochs in (OVERRIDE, ARGUMENT) and found.config.train.steps is not None:
+        section = found.config.train
         raise FerError(
-            f"train.epochs is {found.config.train.epochs} (-o), but train.steps is {found.config.train.steps} "
-            f"({found.origin['train.steps']}) and takes its place: add -o train.steps=null"
+            f"train.epochs is {section.epochs} ({epochs}), but train.steps is {section.steps} ({steps}) and takes "
+            "its place: set train.steps=null"
         )
     return found
 

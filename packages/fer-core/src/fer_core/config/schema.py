@@ -39,6 +39,11 @@ def _path(text: str) -> str:
 
 Folder = Annotated[str, Field(min_length=1), AfterValidator(_path)]
 """A path."""
+Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
+"""Height and width of an image in pixels."""
+Seed = Annotated[int, Field(ge=0, lt=1 << 63)]
+SplitSeed = Annotated[int, Field(ge=0, lt=1 << 32)]
+Holdout = Annotated[float, Field(ge=0, lt=1)]
 _Text = Annotated[str, Field(min_length=1)]
 _Count = Annotated[int, Field(ge=1)]
 

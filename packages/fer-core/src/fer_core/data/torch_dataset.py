@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from fer_core.cache import cache_root
-from fer_core.config.schema import Data
+from fer_core.config.schema import Data, Holdout, Seed, Side, SplitSeed, TransformItem
 from fer_core.data.loader import draw_labels, normalise_votes
 from fer_core.data.packs.open import open_pack
 from fer_core.data.random import SampleRandom, derive_seed
@@ -20,19 +21,19 @@ from fer_core.data.splits import make_split
 from fer_core.data.transforms import Pipeline, build_pipeline
 from fer_core.data.transforms.pipeline import as_picture
 from fer_core.errors import FerError
+from fer_core.options import checked
 from fer_core.preprocessing import Preprocessing
 from fer_core.types import ROLES
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
-    from PIL import Image
 
-    from fer_core.config.schema import TransformItem
-    from fer_core.types import DatasetSpec, FERDataset, Pack, Role
+    from fer_core.types import DatasetSpec, FERDataset, Pack
 
-    Part = Role | Literal["all"]
-    Transform = Callable[[Image.Image], Tensor]
+
+Transform = Callable[[Image.Image], Tensor]
+"""From a PIL RGB image to the input of a model."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,18 +62,19 @@ class OpenedDataset:
         """Pixels of one row of the table, uint8 RGB [H, W, 3] or grey [H, W, 1]."""
         return self.dataset.read(row)
 
+    @checked
     def as_torch(
         self,
-        split: Part,
+        split: str,
         train: bool = False,
         *,
         preprocessing: Preprocessing | None = None,
-        input_size: int | None = None,
+        input_size: Side | None = None,
         transform: Sequence[TransformItem] | Transform | None = None,
         protocol: str = "official",
-        holdout: float = 0.1,
-        split_seed: int = 0,
-        seed: int = 0,
+        holdout: Holdout = 0.1,
+        split_seed: SplitSeed = 0,
+        seed: Seed = 0,
     ) -> TorchDataset:
         """One part of the dataset, for a `DataLoader`.
 
@@ -107,7 +109,7 @@ class OpenedDataset:
         pack = open_pack(self.dataset, cache_root(), progress=True)
         return TorchDataset(self.dataset, pack, rows, transform, train=train, seed=seed, digest=digest)
 
-    def _rows(self, split: Part, protocol: str, holdout: float, seed: int) -> tuple[NDArray[np.int64], str]:
+    def _rows(self, split: str, protocol: str, holdout: float, seed: int) -> tuple[NDArray[np.int64], str]:
         if split == "all":
             return np.arange(len(self.table)), ""
         if split not in ROLES:

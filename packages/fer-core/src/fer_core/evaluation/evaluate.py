@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,12 +18,14 @@ from fer_core.files import write_text
 from fer_core.inference.network import Network
 from fer_core.inference.predict import check_finite, predict
 from fer_core.metrics import Metrics, compute_metrics
+from fer_core.metrics.frame import metrics_frame
 from fer_core.plotting.confusion import draw_confusion
 from fer_core.runs.folder import EVALUATION, PREDICTIONS
 from fer_core.runs.predictions import GROUP, write_predictions
 from fer_core.runs.records import FORMAT, Evaluated, EvaluationRecord, LabelSpace
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
     from fer_core.engine import Engine
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """Predictions of one checkpoint on some faces.
 
@@ -57,6 +60,36 @@ class Evaluation:
     groups: list[str] = field(default_factory=list)
     about: Evaluated | None = None
     seconds: float = 0.0
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per face: `id`, `label` and `predicted` (names of classes), `group` where known, `p_CLASS`."""
+        import pandas as pd
+
+        names = np.array(self.classes, dtype=object)
+        columns = {
+            "id": self.ids,
+            "label": names[self.labels],
+            "predicted": names[self.probabilities.argmax(axis=1)],
+            **({"group": self.groups} if self.groups else {}),
+            **{f"p_{name}": self.probabilities[:, number] for number, name in enumerate(self.classes)},
+        }
+        return pd.DataFrame(columns)
+
+    def __repr__(self) -> str:
+        of = "" if self.about is None else f" of {self.about.weights.model} on {self._data(self.about)}"
+        return f"<evaluation{of}: {len(self.ids):,} faces, accuracy {self.metrics.accuracy:.2%}>"
+
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        part = "" if self.about is None else self._data(self.about)
+        table: str = metrics_frame([({"part": part}, self.metrics)]).to_html(
+            index=False, float_format="{:.4f}".format
+        )
+        return f"<p>{escape(repr(self)[1:-1])}</p>{table}"
+
+    @staticmethod
+    def _data(about: Evaluated) -> str:
+        return f"{about.dataset.name} {about.dataset.part}"
 
     def save(self, folder: Path, name: str) -> list[Path]:
         """Write `predictions-NAME.csv`, `confusion-NAME.png`, and outside of a run `evaluation-NAME.json`."""

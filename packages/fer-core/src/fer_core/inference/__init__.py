@@ -1,6 +1,5 @@
 """Putting a trained model to work on new pictures."""
 
-from fer_core.inference.fuse import inference_form
 from fer_core.inference.predictor import Face, Faces, Failed, Predictor
 from fer_core.inference.trained import TrainedModel, load_trained
 
@@ -10,6 +9,5 @@ __all__ = [
     "Failed",
     "Predictor",
     "TrainedModel",
-    "inference_form",
     "load_trained",
 ]

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from torch import nn
 
 from fer_core import registry
+from fer_core.errors import FerError
 from fer_core.refs import resolve
 
-if TYPE_CHECKING:
-    from torch import nn
 
-
-def inference_form(model: nn.Module, name: str) -> nn.Module:
-    """A model in eval mode that returns the `logits` of `model`, as fast as its family knows how.
-
-    Families that have a form of their own (`ModelSpec.inference`) fold batch normalisations and parallel
-    convolutions and leave out branches; its logits agree within 1e-4 of the largest in float32. Others are
-    returned as they are, in eval mode.
-
-    Args:
-        model: A model of the family `name`; it is not changed, other than to eval mode where it has no such form.
-        name: Registered name of the family.
-
-    Raises:
-        FerError: Unknown model.
-    """
+def fuse(model: nn.Module, name: str) -> nn.Module:
+    """As `fer_core.inference_form`."""
+    if not isinstance(model, nn.Module):
+        raise FerError(f"inference_form: the model is a {type(model).__name__}: give what create_model returns")
     spec = registry.find("models", name)
     if spec.inference is None:
         return model.eval()

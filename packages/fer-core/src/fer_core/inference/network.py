@@ -15,7 +15,7 @@ from fer_core.data.loader import Loader
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms import Pipeline, build_pipeline
 from fer_core.engine import Engine
-from fer_core.inference.fuse import inference_form
+from fer_core.inference.fuse import fuse
 from fer_core.weights.checkpoint import build_from_checkpoint
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Network:
         """
         model, header = build_from_checkpoint(checkpoint)
         if fast:
-            model = inference_form(model, header.model_name)
+            model = fuse(model, header.model_name)
         engine.prepare(model)
         return cls(checkpoint, model, header, engine)
 

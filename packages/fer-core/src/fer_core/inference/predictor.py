@@ -16,7 +16,8 @@ from fer_core.errors import FerError
 from fer_core.inference.network import Network
 from fer_core.inference.predict import check_finite, logits_of
 from fer_core.inference.sources import Source, read_images
-from fer_core.runs.resolve import resolve_weights
+from fer_core.options import checked
+from fer_core.runs.resolve import find_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,8 +72,9 @@ class Predictor:
         FerError: The file is unusable or its model is not installed.
     """
 
+    @checked
     def __init__(self, checkpoint: str | Path, device: str = "auto", precision: str = "auto") -> None:
-        weights = resolve_weights(checkpoint).path
+        weights = find_weights(checkpoint)
         self.network = Network.load(weights, Engine.start(device, precision), fast=True)
 
     def __call__(self, *sources: Source) -> Faces:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from fer_core.data.transforms import build_pipeline
 from fer_core.engine import Engine
 from fer_core.inference.predict import logits_of
-from fer_core.runs.resolve import resolve_weights
+from fer_core.runs.resolve import find_weights
 from fer_core.weights.checkpoint import build_from_checkpoint
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class TrainedModel(nn.Module):
 
 def load_trained(weights: str | Path, device: str) -> TrainedModel:
     """As `fer_core.load_model`, whose arguments these are."""
-    network, header = build_from_checkpoint(resolve_weights(weights).path)
+    network, header = build_from_checkpoint(find_weights(weights))
     model = TrainedModel(network, header).eval()
     Engine.start(device, "fp32").prepare(model)
     return model

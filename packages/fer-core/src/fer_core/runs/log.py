@@ -8,19 +8,8 @@ from pathlib import Path
 from types import TracebackType
 
 from fer_core import distributed
+from fer_core.logging import CORE, LineFormatter
 from fer_core.runs import folder as run_folder
-
-CORE = logging.getLogger("fer_core")
-"""The parent of the loggers of all modules."""
-
-
-class LineFormatter(logging.Formatter):
-    """The message alone, with the level before it from WARNING on."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """One line."""
-        line = super().format(record)
-        return line if record.levelno < logging.WARNING else f"{record.levelname.lower():<9}{line}"
 
 
 class RunLog(logging.Handler):

@@ -20,6 +20,8 @@ from fer_core.workflows.open import choose_rows, open_for
 if TYPE_CHECKING:
     from fer_core.components import Options
 
+__all__ = ["Evaluation", "evaluate_weights"]
+
 
 def evaluate_weights(
     checkpoint: str | Path,

@@ -47,33 +47,10 @@ NO_DATASET = DatasetSpec(
 """Stands for the dataset where none is named: the recipe is then the model's default."""
 
 
-def import_weights(
-    model: str,
-    file: str | Path,
-    out: str | Path,
-    *,
-    dataset: str | None = None,
-    classes: Sequence[str] = (),
-    part: Part = "model",
+def import_file(
+    model: str, file: str | Path, out: str | Path, dataset: str | None, classes: Sequence[str], part: Part
 ) -> Path:
-    """Convert a checkpoint of the model's authors and write it with everything that prediction needs.
-
-    Args:
-        model: Name of an installed model.
-        file: Path or URI of the authors' file; nothing in it is run.
-        out: The `.safetensors` file to write; it must not exist.
-        dataset: The dataset it was trained on: gives the recipe's preprocessing, and the classes in the authors'
-            order, where that is known (`ModelSpec.class_orders`).
-        classes: Class names in the file's order, in place of the authors'.
-        part: `model`, or `backbone` for a file to start training from (`model.backbone_weights`).
-
-    Returns:
-        `out`.
-
-    Raises:
-        FerError: The file is unreadable or another model's, the order of its classes is unknown, they are not as
-            many as the file's, or `out` exists.
-    """
+    """As `fer_core.import_weights`."""
     spec = registry.find("models", model)
     target = _check_target(Path(out))
     if part not in ("model", "backbone"):

@@ -1,0 +1,109 @@
+"""The installation: versions, devices, folders and plugins, and what is wrong with them."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+
+from fer_core import registry
+from fer_core.cache import cache_root
+from fer_core.hookspecs import HOOK_API
+from fer_core.plugins import Failure, Plugin, describe, load_plugins
+
+__all__ = ["Clash", "Installation", "cache_root", "examine"]
+
+
+@dataclass(frozen=True)
+class Clash:
+    """A name that several distributions claim."""
+
+    kind: str
+    name: str
+    claims: tuple[Plugin, ...]
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What is installed here.
+
+    Attributes:
+        python: Version.
+        platform: Operating system and machine.
+        hook_api: Version of the hooks.
+        cache: Folder of caches.
+        packages: Versions of the core and of what it requires; None where a package is missing.
+        devices: `ready`, or why a device cannot be used.
+        plugins: Those that were loaded.
+        disabled: Those that are switched off.
+        failures: What failed.
+        clashes: Names that need their distribution.
+    """
+
+    python: str
+    platform: str
+    hook_api: int
+    cache: str
+    packages: Mapping[str, str | None]
+    devices: Mapping[str, str]
+    plugins: tuple[Plugin, ...]
+    disabled: tuple[Plugin, ...]
+    failures: tuple[Failure, ...]
+    clashes: tuple[Clash, ...]
+
+    def problems(self) -> list[str]:
+        """One line each."""
+        entries = load_plugins().clashes()
+        return [
+            *(f"{name} is not installed" for name, found in self.packages.items() if found is None),
+            *map(str, self.failures),
+            *(
+                f"{registry.singular(kind)} {name!r} is claimed by "
+                + " and by ".join(f"{entry.plugin.distribution} {entry.plugin.version}" for entry in claims)
+                + f": write {' or '.join(entry.qualified for entry in claims)}"
+                for kind, name, claims in entries
+            ),
+        ]
+
+
+def examine() -> Installation:
+    """Look at the installation; nothing in it can make this fail."""
+    plugins = load_plugins()
+    return Installation(
+        python=platform.python_version(),
+        platform=platform.platform(),
+        hook_api=HOOK_API,
+        cache=str(cache_root()),
+        packages=_packages(),
+        devices={name: _device(name) for name in registry.names("devices")},
+        plugins=tuple(plugins.loaded),
+        disabled=tuple(plugins.disabled),
+        failures=tuple(plugins.failures),
+        clashes=tuple(
+            Clash(kind, name, tuple(entry.plugin for entry in claims)) for kind, name, claims in plugins.clashes()
+        ),
+    )
+
+
+def _packages() -> dict[str, str | None]:
+    """Versions of the core and of what it requires."""
+    names = [re.split(r"[^\w.-]", line)[0] for line in requires("fer-core") or () if "extra ==" not in line]
+    return {name: _version(name) for name in ("fer-core", *names)}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _device(name: str) -> str:
+    from fer_core.components import find_value
+
+    try:
+        return find_value("devices", name).missing() or "ready"
+    except Exception as error:  # a broken driver or torch is a finding, not the end of the examination
+        return describe(error)

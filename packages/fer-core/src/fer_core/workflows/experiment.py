@@ -1,0 +1,104 @@
+"""The runs of an experiment: planned, checked, and made."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fer_core.components import find_value
+from fer_core.errors import FerError
+from fer_core.experiments.attempt import command, is_finished
+from fer_core.experiments.execute import Outcome, check_outcomes, run_local
+from fer_core.experiments.plan import PlannedRun, make_plan, parse_grid, take_shard
+from fer_core.experiments.schema import Experiment, check_experiment, read_experiment
+
+__all__ = ["Outcome", "Plan", "PlannedRun", "carry_out", "plan"]
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An experiment and those of its runs that are wanted here."""
+
+    experiment: Experiment
+    runs: Sequence[PlannedRun]
+    device: str
+
+    def command(self, run: PlannedRun) -> list[str]:
+        """The words of the command that begins a run, or resumes it."""
+        return ["fer-run", *command(run, self.device)]
+
+    def is_finished(self, run: PlannedRun) -> bool:
+        """Whether a run has a result."""
+        return is_finished(run)
+
+    def check(self, outcomes: Sequence[Outcome]) -> None:
+        """Raise FerError where a run has no result; else log that all have."""
+        check_outcomes(outcomes)
+        logger.info(f"all {len(outcomes)} runs are finished, in {self.experiment.folder}")
+
+
+def plan(
+    file: str | None,
+    options: Mapping[str, Any],
+    overrides: Sequence[str],
+    grid: Sequence[str],
+    *,
+    device: str,
+    shard: str | None,
+    check: bool,
+) -> Plan:
+    """The runs of an experiment.
+
+    Args:
+        file: A YAML file, or the name of an installed experiment.
+        options: What replaces its values; None: given by the file.
+        overrides: `a.b=value`.
+        grid: `KEY=A,B`, all of which are tried.
+        device: `auto`, or the name of a device.
+        shard: `I/N`, part I of N.
+        check: Look at models, data and splits of all runs before the first.
+
+    Raises:
+        FerError: A mistake in the experiment.
+    """
+    if device != "auto":
+        find_value("devices", device)
+    values, source = _values(file, options, overrides, grid), file or "the options"
+    found = check_experiment(values, source)
+    runs = take_shard(make_plan(found, source), shard)
+    if check and runs:
+        from fer_core.experiments.check import check_runs
+
+        check_runs(runs)
+    return Plan(found, runs, device)
+
+
+def carry_out(planned: Plan, jobs: int, *, on_ray: bool) -> list[Outcome]:
+    """Make the runs that are not finished, `jobs` at a time here, or on Ray."""
+    if on_ray:
+        from fer_core.experiments.on_ray import run_on_ray
+
+        return run_on_ray(planned.runs, planned.device, planned.experiment.gpus, planned.experiment.cpus)
+    return run_local(planned.runs, planned.device, jobs)
+
+
+def _values(
+    file: str | None, options: Mapping[str, Any], overrides: Sequence[str], grid: Sequence[str]
+) -> dict[str, Any]:
+    """What the file says, with the options over it."""
+    if file is None and not (options["models"] and options["datasets"]):
+        raise FerError("experiment needs a FILE, or --models and --datasets: see fer-run experiment --help")
+    values = read_experiment(file) if file is not None else {}
+    given = {key: value for key, value in options.items() if value is not None}
+    if "root" in given:
+        given["root"] = str(given["root"])
+    if "data" in given:
+        given["data"] = {**(values.get("data") or {}), **given["data"]}
+    if overrides:
+        given["overrides"] = [*(values.get("overrides") or []), *overrides]
+    if grid:
+        given["grid"] = {**(values.get("grid") or {}), **parse_grid(grid)}
+    return values | given
