@@ -42,7 +42,7 @@ def fer_run(*arguments: object) -> Result:
 def train(folder: Path, name: str = "run") -> Result:
     options = ("data.input_size=16", "data.eval_transforms=[resize, normalize]", "train.epochs=1", "callbacks=[]")
     words = [word for option in (*options, f"run.dir={folder.parent / name}") for word in ("-o", option)]
-    return fer_run("train", "tiny", "folder", "--data", folder, "--device", "cpu", *words)
+    return fer_run("train", "tiny", "folder", "--data", folder, "--device", "cpu", "--quiet", *words)
 
 
 @pytest.fixture
