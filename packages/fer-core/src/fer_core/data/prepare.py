@@ -56,6 +56,21 @@ class PreparedData:
         return {name: int(number) for name, number in zip(self.dataset.classes, numbers, strict=True)}
 
 
+def open_configured(config: Config) -> tuple[DatasetSpec, FERDataset]:
+    """The configured dataset, opened. Raises FerError as `open_dataset`."""
+    section = config.data
+    root = None if section.root is None else Path(section.root)
+    return open_dataset(section.name, root, section.options, section.classes)
+
+
+def divide(config: Config, spec: DatasetSpec, dataset: FERDataset) -> Split:
+    """The configured split of a dataset, its training part whole. Raises FerError as `make_split`."""
+    section, select = config.data, config.train.select
+    return make_split(
+        dataset, spec.splits, section.split, holdout=section.holdout, seed=section.split_seed, select=select
+    )
+
+
 def prepare_data(config: Config) -> PreparedData:
     """Open the configured dataset, divide it and read its pixels (once; then from a pack).
 
@@ -63,8 +78,7 @@ def prepare_data(config: Config) -> PreparedData:
         FerError: Anything wrong with the data, in one line.
     """
     section = config.data
-    root = None if section.root is None else Path(section.root)
-    spec, dataset = open_dataset(section.name, root, section.options, section.classes)
+    spec, dataset = open_configured(config)
     if len(dataset.classes) < 2:
         raise FerError(
             f"{spec.name} has only the class {dataset.classes[0]}, so there is nothing to tell apart: add faces "
@@ -74,14 +88,7 @@ def prepare_data(config: Config) -> PreparedData:
         logger.info(f"layout   {dataset.layout}")
     for line in describe_classes(dataset):
         logger.info(f"classes  {line}")
-    split = make_split(
-        dataset,
-        spec.splits,
-        section.split,
-        holdout=section.holdout,
-        seed=section.split_seed,
-        select=config.train.select,
-    )
+    split = divide(config, spec, dataset)
     whole = len(split.train)
     split = thin(dataset, split, section.fraction, section.split_seed)
     if split.fraction < 1:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fer_core.data.open import open_dataset
-from fer_core.data.splits import make_split
+from fer_core.data.prepare import divide, open_configured
 from fer_core.errors import FerError
 from fer_core.weights.backbone import check_backbones
 
@@ -35,18 +33,9 @@ def check_runs(runs: Sequence[PlannedRun]) -> None:
             check_backbones(run.config.model.name, run.config.model.backbones)
             if source not in opened:
                 logger.info(f"checking {data.name}")
-                root = Path(data.root) if data.root else None
-                opened[source] = open_dataset(data.name, root, data.options, data.classes)
+                opened[source] = open_configured(run.config)
             if split not in divided:
-                spec, dataset = opened[source]
-                make_split(
-                    dataset,
-                    spec.splits,
-                    data.split,
-                    holdout=data.holdout,
-                    seed=data.split_seed,
-                    select=run.config.train.select,
-                )
+                divide(run.config, *opened[source])
                 divided.add(split)
         except FerError as error:
             raise FerError(f"{run.name} cannot be made: {error}", error.details) from None
