@@ -13,6 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from fer_core import FerError, ModelSpec, TaskInfo, registry
+from fer_core.checks import check_components
 from fer_core.cli.main import main
 from fer_core.components import check
 from fer_core.config import config_hash, resolve_config
@@ -22,7 +23,6 @@ from fer_core.losses import CrossEntropy
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.refs import resolve
 from fer_core.training.callbacks import CSVLog
-from fer_core.training.check import check_components
 from fer_core.training.trainer import Trainer
 from fer_core.types import DatasetSpec
 

@@ -161,8 +161,8 @@ def _check_experiment(spec: ExperimentSpec) -> None:
 def _check_recipes(spec: ModelSpec) -> None:
     from dataclasses import replace
 
+    from fer_core.checks import check_components
     from fer_core.config import resolve_config
-    from fer_core.training.check import check_components
     from fer_core.workflows.import_weights import NO_DATASET
 
     for name in spec.recipes:

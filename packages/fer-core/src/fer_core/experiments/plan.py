@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_core import registry
+from fer_core.checks import check_components
 from fer_core.config import config_hash, resolve_config
 from fer_core.config.yaml_text import flow, parse_yaml
 from fer_core.data.open import check_dataset_options
@@ -19,7 +20,6 @@ from fer_core.experiments.schema import PER_SPLIT, Experiment
 from fer_core.experiments.splits import SplitChoice, expand_split
 from fer_core.plugins import load_plugins
 from fer_core.runs.records import FORMAT, Membership
-from fer_core.training.check import check_components
 from fer_core.types import ModelSpec
 
 if TYPE_CHECKING:

@@ -51,8 +51,8 @@ def resolve_run(
         arguments=arguments,
         flags={"data.root": None if data is None else str(data), "train.seed": seed, "run.device": device},
     )
+    from fer_core.checks import check_components
     from fer_core.data.open import check_dataset_options
-    from fer_core.training.check import check_components
 
     check_components(resolved.config, resolved.origin)
     check_dataset_options(resolved.config.data.name, resolved.config.data.options, resolved.origin)

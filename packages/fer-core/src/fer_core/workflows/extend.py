@@ -39,8 +39,8 @@ def lengthen(config: Config, epochs: int, overrides: Sequence[str]) -> Config:
     longer = change_config(config, ["run.dir=null", *overrides])
     if changed := edits(config, longer):
         raise FerError(
-            f"--extend changes nothing but the length, and another value is given for {changed[0]}: leave it out, or "
-            "start a new run"
+            f"--extend changes nothing but the length, and another value is given for {changed[0]}: leave it out, "
+            "or start a new run"
         )
     return change_config(longer, [f"{LENGTH}={epochs}"])
 

@@ -49,7 +49,7 @@ def start_run(config: Config) -> Path:
     """Train and evaluate as `config` says; returns the run's folder.
 
     Args:
-        config: Its components were checked by `fer_core.training.check.check_components`.
+        config: Its components were checked by `fer_core.checks.check_components`.
 
     Raises:
         FerError: Anything that the user can correct. No folder is left behind unless something was saved in it.
