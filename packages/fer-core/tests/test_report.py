@@ -735,6 +735,25 @@ def test_a_calibrated_coin_is_not_praised(tmp_path):
     assert "so a low calibration error is no merit" in page
 
 
+@pytest.mark.parametrize(("skill", "standing"), [(2.0, "above chance"), (0.0, "not distinguishable from chance")])
+def test_balanced_classes_have_no_majority(tmp_path, skill, standing):
+    table = make_run(tmp_path / "a", "alpha", skill=skill)
+    kept = pd.concat(rows.head(70) for _, rows in table.groupby("label"))
+    kept.to_csv(tmp_path / "a" / "predictions-test.csv", index=False)
+    path = tmp_path / "a" / "result.json"
+    result = json.loads(path.read_text())
+    numbers = [[CLASSES.index(name) for name in kept[column]] for column in ("label", "predicted")]
+    scores = kept[[f"p_{name}" for name in CLASSES]].to_numpy()
+    for weights in ("best", "last"):
+        result[weights]["metrics"]["test"] = compute_metrics(np.array(numbers[0]), scores, CLASSES).plain()
+    path.write_text(json.dumps(result))
+    accuracy = np.mean(np.equal(*numbers))
+    said, _ = finding(tmp_path)
+    assert (
+        said == f"alpha reaches {100 * accuracy:.1f} % accuracy on 210 test images of faces, {standing} (33.3 %)."
+    )
+
+
 def test_rows_are_sorted_by_score_everywhere(four):
     root, _ = four
     (table,) = make_tables(collect([root]).runs)

@@ -48,7 +48,9 @@ def _of_column(column: Column, baselines: Baselines, *, named: bool) -> str:
         runs = len(column.cells[best].runs)
         mean = f" (mean of {runs} runs)" if runs > 1 else ""
         images = f"{baselines.images:,} test images of {column.dataset}"
-        chance = "" if verdict == "above" else f", where chance is {_percent(baselines.chance.accuracy)}"
+        balanced = _percent(baselines.chance.accuracy) == _percent(baselines.majority.accuracy)
+        known = verdict == "above" or balanced
+        chance = "" if known else f", where chance is {_percent(baselines.chance.accuracy)}"
         standing = _against_baselines(verdict, baselines) + chance
         return f"{best} reaches {reached} accuracy{mean} on {images}, {standing}"
     where = f"on {column.dataset}, " if named else ""
@@ -74,9 +76,11 @@ def _against_others(column: Column) -> str:
 
 
 def _against_baselines(verdict: str, baselines: Baselines) -> str:
-    majority = f"always answering {baselines.name} ({_percent(baselines.majority.accuracy)})"
+    chance, share = _percent(baselines.chance.accuracy), _percent(baselines.majority.accuracy)
+    # Where all classes are equally frequent, there is nothing to say of a majority.
+    majority = f"chance ({chance})" if chance == share else f"always answering {baselines.name} ({share})"
     return {
-        "above": f"above chance ({_percent(baselines.chance.accuracy)}) and {majority}",
+        "above": f"above {majority}" if chance == share else f"above chance ({chance}) and {majority}",
         "alike": f"not distinguishable from {majority}",
         "below": f"below {majority}",
         "": f"not tested against {majority}",
