@@ -157,9 +157,11 @@ def test_a_folder_that_is_really_called_so_wins(copy) -> None:
 
 def test_what_is_not_there(copy, tiny) -> None:
     copy("dan-rafdb/a")
-    assert "did you mean runs/dan-rafdb? weights are a file" in refused("runs/dan-rafbd/latest")
+    assert "did you mean runs/dan-rafdb? (weights are a file" in refused("runs/dan-rafbd/latest")
     assert "did you mean runs/dan-rafdb/a/best.safetensors" in refused("runs/dan-rafdb/a/best.safetensor")
-    assert "there are no weights foo: weights are a file, a run folder" in refused("foo")
+    line = refused("foo")
+    assert "there are no weights foo: name others, " in line
+    assert "(weights are a file, a run folder" in line
     assert "tiny is a model without weights" in refused("tiny")
     assert "runs holds 1 run: name one, or runs/latest or runs/best" in refused("runs")
     Path("empty").mkdir()

@@ -111,9 +111,9 @@ def test_a_function_may_stand_for_the_transforms(tiny) -> None:
 @pytest.mark.parametrize("options", [{}, {"shuffle": True}, {"batch_size": 4}])
 def test_a_loader_of_what_is_no_torch_dataset_is_told_what_to_take(tiny, options: dict) -> None:
     opened = fer_core.open_dataset("bars", samples=30)
-    for dataset in (opened, opened.dataset):
+    for dataset, said in ((opened, "dataset"), (opened.dataset, 'fer_core.open_dataset("bars")')):
         text = message(lambda given: next(iter(DataLoader(given, **options))), dataset)
-        assert 'open_dataset("bars").as_torch("train", train=True)' in text
+        assert f'{said}.as_torch("train", train=True)' in text
 
 
 def test_mistakes_with_parts_are_one_line(tiny) -> None:

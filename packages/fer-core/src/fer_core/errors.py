@@ -8,6 +8,8 @@ from enum import IntEnum
 
 MAX_LENGTH = 1_000
 """Characters of a message."""
+SHOWN = 20
+"""Names that a message lists."""
 
 
 class ExitStatus(IntEnum):
@@ -71,11 +73,12 @@ def _short(text: str) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Text that offers the names nearest to `name`, or all of them when none is near."""
+    """Text that offers the names nearest to `name`, or the first of them when none is near."""
     names = sorted(set(known))
     if not names:
         return "none is installed"
     near = get_close_matches(name, names, n=3, cutoff=0.6)
     if near:
         return f"did you mean {' or '.join(near)}?"
-    return f"known: {', '.join(names)}"
+    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"known: {', '.join(names[:SHOWN])}{rest}"

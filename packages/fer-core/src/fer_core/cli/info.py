@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import math
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import TypeAlias
 
 import click
@@ -13,7 +14,7 @@ from pydantic import BaseModel
 
 from fer_core import registry
 from fer_core.cli.options import json_option, print_json
-from fer_core.errors import FerError, nearest
+from fer_core.errors import FerError
 from fer_core.plugins import SPECS, Entry, load_plugins, normalize
 from fer_core.types import bare
 
@@ -47,7 +48,9 @@ def _missing(name: str) -> str:
         if normalize(name) in map(normalize, known):
             registry.find(kind, name)  # raises, naming the distribution that brings it
     names = [key for kind in registry.KINDS for key in registry.names(kind)]
-    return f"nothing is called {name!r}: {nearest(bare(name), names)}{registry.suspects(*registry.KINDS)}"
+    near = get_close_matches(bare(name), names)
+    hint = f"did you mean {' or '.join(near)}?" if near else "fer-run list shows all names"
+    return f"nothing is called {name!r}: {hint}{registry.suspects(*registry.KINDS)}"
 
 
 def _facts(kind: str, name: str, entry: Entry) -> dict[str, Json]:

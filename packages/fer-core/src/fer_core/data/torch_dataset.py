@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from fer_core.types import DatasetSpec, FERDataset, Pack
 
 
+_NO_TORCH_DATASET = (
+    "an opened dataset is not a torch dataset, since it holds all parts and images of any size "
+    '(len(dataset.table) of them): write DataLoader(dataset.as_torch("train", train=True))'
+)
 Transform = Callable[[Image.Image], Tensor]
 """From a PIL RGB image to the input of a model."""
 
@@ -123,12 +127,12 @@ class OpenedDataset:
         return rows, divided.digest
 
     def __len__(self) -> int:
-        """Raises FerError: a `DataLoader` takes what `as_torch` returns."""
-        return len(self.dataset)
+        """Raises FerError: this is where a `DataLoader` begins, which takes what `as_torch` returns."""
+        raise FerError(_NO_TORCH_DATASET)
 
     def __getitem__(self, row: int) -> object:
         """Raises FerError, as `len` does."""
-        return self.dataset[row]
+        raise FerError(_NO_TORCH_DATASET)
 
     def __repr__(self) -> str:
         return f"<dataset {self.spec.name}: {len(self.table):,} samples, {len(self.classes)} classes>"

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from fer_core import registry
+from fer_core.data.images import is_image
 from fer_core.errors import FerError
 from fer_core.runs import folder as run_folder
 from fer_core.runs.reading import ADVICE, find_files, read_result
@@ -96,6 +97,8 @@ def _weights_of(folder: Path) -> Path:
         runs = len(_runs_below(folder))
         if runs:
             raise FerError(f"{folder} holds {_count(runs)}: name one, or {folder / LATEST} or {folder / BEST}")
+        if any(is_image(path.name) for path in folder.rglob("*")):
+            raise FerError(f"{folder} holds images, not weights: name weights, {_such_as()}")
         files = sorted(path.name for path in folder.glob("*.safetensors"))
         hint = f"name a file in it, such as {folder / files[0]}" if files else FORMS
         raise FerError(f"{folder} is not a run folder, and there is no run below it: {hint}")
@@ -217,6 +220,14 @@ def _first(left_out: Sequence[str]) -> str:
     return f" ({left_out[0]})" if left_out else ""
 
 
+def _such_as() -> str:
+    """Weights that would do: of the latest run in the usual place, or how to make some."""
+    runs = Path("runs")
+    if runs.is_dir() and any((run / run_folder.RESULT).is_file() for run in _runs_below(runs)):
+        return f"such as {runs / LATEST}"
+    return "which fer-run train MODEL DATASET makes"
+
+
 def _unknown(path: Path) -> FerError:
     """The error for a name that is neither a file's nor a folder's, with the nearest ones."""
     name = str(path)
@@ -229,5 +240,5 @@ def _unknown(path: Path) -> FerError:
         missing = missing.parent
     names = [entry.name for entry in missing.parent.iterdir() if not entry.name.startswith(".")]
     near = [str(missing.parent / close) for close in get_close_matches(missing.name, names)]
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
-    return FerError(f"there are no weights {name}: {hint}{FORMS}")
+    hint = f"did you mean {' or '.join(near)}?" if near else f"name others, {_such_as()}"
+    return FerError(f"there are no weights {name}: {hint} ({FORMS})")

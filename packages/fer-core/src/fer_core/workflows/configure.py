@@ -63,7 +63,9 @@ def _find(model: str, dataset: str) -> tuple[ModelSpec, DatasetSpec]:
     """Both specs; what is wrong with both names is said at once, and before torch is loaded."""
     models, datasets = set(registry.names("models")), set(registry.names("datasets"))
     if model in datasets and dataset in models:
-        raise FerError(f"{model} is a dataset and {dataset} a model: write the model first, {dataset} {model}")
+        raise FerError(
+            f"{model} is a dataset and {dataset} a model: write fer-run train {dataset} {model}, the model first"
+        )
     problems: list[str] = []
     specs: list[Any] = []
     for find, name in ((_find_model, model), (find_dataset, dataset)):

@@ -83,7 +83,9 @@ def resume_run(folder: Path, device: str) -> Path:
 def _resume(stored: _Stored, engine: Engine, log: RunLog) -> Path:
     folder, config = stored.folder, stored.config
     if (folder / run_folder.RESULT).exists():
-        logger.info(f"{folder} is finished already: see {folder / run_folder.RESULT}")
+        longer = f", or train longer with fer-run train --extend {folder} --epochs {2 * config.train.epochs}"
+        more = "" if config.train.steps else longer
+        logger.info(f"{folder} is finished already: see {folder / run_folder.RESULT}{more}")
         if distributed.is_main() and not (folder / REPORT).exists():
             write_report(folder)
         return folder
