@@ -133,7 +133,7 @@ def test_without_weights_the_latest_run_is_offered(run, photos) -> None:
 def test_the_way_to_the_weights_is_told(run, photos) -> None:
     result = fer_run("predict", photos / "a.png", "-m", "runs/latest")
     assert result.exit_code == 0
-    assert result.stderr.startswith("weights  runs/tiny/best.safetensors, of the latest of 1 runs below runs")
+    assert result.stderr.startswith("weights  runs/tiny/best.safetensors, of the latest of 1 run below runs")
 
 
 def test_in_python_the_first_failure_raises_or_stands_in_its_place(run, photos) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from enum import IntEnum
 
@@ -60,6 +61,17 @@ class InterruptedRunError(FerError):
     def __init__(self, message: str, number: int) -> None:
         super().__init__(message)
         self.exit_status = ExitStatus.SIGNAL + number
+
+
+@contextmanager
+def within(place: str) -> Iterator[None]:
+    """Errors begin with `place`, such as a file, unless they name it."""
+    try:
+        yield
+    except FerError as error:
+        if type(error) is not FerError or place in str(error):
+            raise
+        raise FerError(f"{place}: {error}", error.details) from error
 
 
 def one_line(text: str) -> str:

@@ -15,6 +15,7 @@ from fer_core.data.loader import Loader
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms import Pipeline, build_pipeline
 from fer_core.engine import Engine
+from fer_core.errors import within
 from fer_core.inference.fuse import fuse
 from fer_core.weights.checkpoint import build_from_checkpoint
 
@@ -73,7 +74,8 @@ class Network:
     @cached_property
     def pipeline(self) -> Pipeline:
         """The evaluation transforms."""
-        return build_pipeline(self.header.preprocessing)
+        with within(f"{self.checkpoint}: header"):
+            return build_pipeline(self.header.preprocessing)
 
     def prepare(self, faces: Sequence[NDArray[np.uint8]]) -> Tensor:
         """The model's input, float32 [N, 3, H, W], of faces uint8 RGB [H, W, 3] or grey [H, W, 1], on the CPU."""

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fer_core.components import build
-from fer_core.errors import FerError
+from fer_core.errors import FerError, within
 from fer_core.files import write_atomically
 from fer_core.types import TaskInfo
 from fer_core.weights.header import Header, PartHeader
@@ -135,15 +135,16 @@ class _BuildError(FerError):
 
 
 def _build(path: Path, header: Header) -> torch.nn.Module:
-    name, options = header.model_name, header.model.options
-    info = TaskInfo(classes=header.classes, input_size=header.preprocessing.input_size)
+    where, info = _where(path), TaskInfo(classes=header.classes, input_size=header.preprocessing.input_size)
     try:
-        model: torch.nn.Module = build("models", name, options, info, section=f"{_where(path)}: model")
+        with within(where):
+            name = header.model_name
+            model: torch.nn.Module = build("models", name, header.model.options, info, section=f"{where}: model")
     except FerError:
         raise
     except Exception as error:  # a plugin's factory may raise anything
         reason = f"{type(error).__name__}: {error}"
-        raise _BuildError(f"{_where(path)}: model {name} cannot be built ({reason}): {ADVICE}") from error
+        raise _BuildError(f"{where}: model {name} cannot be built ({reason}): {ADVICE}") from error
     return model
 
 
