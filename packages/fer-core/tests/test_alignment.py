@@ -173,7 +173,7 @@ def test_what_makes_no_sense_is_one_line(picture):
         ('{"kind": "points", "template": "arcface"}', "expected a template and a size, since kind is points"),
         ('{"kind": "points", "size": 112}', "expected a template and a size, since kind is points"),
         ('{"kind": "box", "template": "arcface"}', "expected no template, since kind is not points"),
-        ('{"kind": "none", "size": 5}', "expected no size, since kind is none"),
+        ('{"kind": "none", "size": 5}', "expected no size, since kind is 'none'"),
         ('{"kind": "none", "margin": 0.3}', "expected no margin, since kind is not box"),
         ('{"kind": "box", "margin": NaN}', "not valid JSON"),
         ('{"kind": "box", "margin": -1}', "margin is -1"),

@@ -153,7 +153,7 @@ def test_latest_is_understood_where_a_run_is_resumed_or_extended(tiny, quick, ca
     assert "the latest of 1 run below runs" in caplog.text
     longer = fer_core.extend("runs/latest", epochs=2)
     assert longer.result.extended is not None
-    assert "there is no run below empty" in refused("train", "--resume", _made("empty") / "latest")
+    assert "no run was found below empty" in refused("train", "--resume", _made("empty") / "latest")
 
 
 def _made(name: str) -> Path:

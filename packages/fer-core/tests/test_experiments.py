@@ -185,8 +185,8 @@ def test_an_experiment_of_a_plugin_is_named_on_the_command_line(site) -> None:
     [
         ("fer-crossval", "comes with fer-datasets, which is not installed: pip install fer-datasets"),
         ("nightlie", "there is no experiment 'nightlie': did you mean nightly?"),
-        ("nightly.yaml", "there is no file nightly.yaml: correct the path, or give a name of"),
-        ("mine/nightly", "there is no file mine/nightly"),
+        ("nightly.yaml", "nightly.yaml is not a file: correct the path, or give a name of"),
+        ("mine/nightly", "mine/nightly is not a file"),
     ],
 )
 def test_an_experiment_that_is_not_there_says_what_brings_it(site, place, message) -> None:
@@ -426,7 +426,7 @@ def test_ray_gives_the_files_of_the_local_runner_whoever_is_killed(on_ray, wait_
         os.kill(victim, signal.SIGKILL)
     output = process.communicate(timeout=300)[0]
     assert process.returncode == 0, output
-    assert output.count("its worker died: another one goes on with it") == 2
+    assert output.count("its worker died: another one resumes it") == 2
     assert output.count("  finished: test accuracy") == 2
     assert len(output.splitlines()) == 7, output
     assert products(tmp_path / "there") == expected

@@ -197,7 +197,7 @@ def test_files_that_are_none_of_the_models_are_refused(theirs) -> None:
     assert "none of this family's" in refused("theirs", "other.pth", "--dataset", "bars", *OUT)
     torch.save(file_of(network()) | {"extra.bias": torch.ones(3)}, "extra.pth")
     assert "1 not part of it (extra.bias)" in refused("theirs", "extra.pth", "--dataset", "bars", *OUT)
-    assert "there is no file" in refused("theirs", "absent.pth", "--dataset", "bars", *OUT)
+    assert "is not a file" in refused("theirs", "absent.pth", "--dataset", "bars", *OUT)
     assert "tiny reads no file of others" in refused("tiny", theirs, "--dataset", "bars", *OUT)
     assert "tiny takes no backbone weights" in refused("tiny", theirs, "--as", "backbone", *OUT)
     assert "no dataset" not in refused("nothing", theirs, *OUT)
@@ -231,4 +231,4 @@ def test_an_existing_file_is_not_overwritten(theirs) -> None:
     assert "exists and is not overwritten" in line
     assert Path("kept.safetensors").read_text() == "mine"
     assert "does not end in .safetensors" in refused("theirs", theirs, "--out", "a.pth")
-    assert "there is no folder" in refused("theirs", theirs, "--out", "absent/out.safetensors")
+    assert "is not a folder" in refused("theirs", theirs, "--out", "absent/out.safetensors")

@@ -74,7 +74,7 @@ def test_a_class_without_faces_is_never_likely():
 def test_bad_input_is_one_line():
     with pytest.raises(FerError, match="there is no face"):
         find_label_errors(np.zeros((0, 3)), [])
-    with pytest.raises(FerError, match="no numbers"):
+    with pytest.raises(FerError, match="not numbers"):
         find_label_errors([[np.nan, 1.0]], [0])
     with pytest.raises(FerError, match="labels reach from 0 to 2"):
         find_label_errors([[0.5, 0.5]] * 2, [0, 2])

@@ -117,7 +117,7 @@ def test_several_weights_say_which_they_are(run, photos) -> None:
 def test_what_is_not_an_image_is_refused_before_anything_is_predicted(run, photos) -> None:
     Path("nothing").mkdir()
     whole = photos / "a.png"
-    assert "there is no file or folder absent.png" in refused("predict", whole, "absent.png", "-m", run)
+    assert "absent.png does not exist" in refused("predict", whole, "absent.png", "-m", run)
     assert "nothing holds no image" in refused("predict", whole, "nothing", "-m", run)
     weights = run / "best.safetensors"
     assert f"{weights} is a weight file" in refused("predict", weights, whole)

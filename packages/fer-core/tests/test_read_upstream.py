@@ -372,8 +372,8 @@ def test_what_is_no_checkpoint_is_named(tmp_path, content, message) -> None:
 
 
 def test_a_missing_file_a_folder_and_another_archive_are_named(tmp_path) -> None:
-    assert "there is no file" in refusal(tmp_path / "absent.pth")
-    assert "there is no file" in refusal(tmp_path)
+    assert "is not a file" in refusal(tmp_path / "absent.pth")
+    assert "is not a file" in refusal(tmp_path)
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("readme.txt", "text")
     assert "not one that torch wrote" in refusal(tmp_path / "a.zip")

@@ -166,7 +166,7 @@ def test_what_is_not_there(copy, tiny) -> None:
     assert "runs holds 1 run: name one, or runs/latest or runs/best" in refused("runs")
     Path("empty").mkdir()
     assert "empty is not a run folder" in refused("empty")
-    assert "there is no run below empty" in refused("empty/latest")
+    assert "no run was found below empty" in refused("empty/latest")
     assert "no run below empty is finished" in refused("empty/best")
     assert "cannot look for the weights" in refused("x" * 5000)
     assert "there are no weights" in refused("a\0b")

@@ -183,7 +183,7 @@ def test_what_does_not_fit_is_named(based, tmp_path, change, message) -> None:
 
 
 def test_mistakes_are_named_before_data_are_read(based, quick, files, tmp_path) -> None:
-    with pytest.raises(FerError, match="there is no file"):
+    with pytest.raises(FerError, match="is not a file"):
         train(quick, backbone_weights=str(tmp_path / "absent.pth"))
     with pytest.raises(FerError, match="no plugin fetches shelf://"):
         train(quick, backbone_weights="shelf://conv.pth")

@@ -205,8 +205,8 @@ def test_lists_of_poster(tmp_path, ending):
     [
         ("", "is empty: restore"),
         ("\n \n", "is empty: restore"),
-        ("0.jpg 1\n1.jpg inf\n", "row 2: the label 'inf' is no whole number"),
-        ("0.jpg " + "9" * 400, "is no whole number"),
+        ("0.jpg 1\n1.jpg inf\n", "row 2: the label 'inf' is not a whole number"),
+        ("0.jpg " + "9" * 400, "is not a whole number"),
     ],
 )
 def test_damaged_lists_are_refused(tmp_path, content, message):
@@ -269,7 +269,7 @@ def test_class_folders(tmp_path, names, val):
 def test_class_folders_that_are_none_or_twice(tmp_path):
     picture(tmp_path / "train" / "0" / "a.jpg")
     picture(tmp_path / "train" / "8" / "a.jpg")
-    with pytest.raises(FerError, match=r"train/8 is no class folder \(neutral"):
+    with pytest.raises(FerError, match=r"train/8 is not a class folder \(neutral"):
         load(tmp_path)
     (tmp_path / "train" / "8").rename(tmp_path / "train" / "neutral")
     with pytest.raises(FerError, match="holds neutral twice, as 0 and neutral"):
@@ -280,7 +280,7 @@ def test_class_folders_that_are_none_or_twice(tmp_path):
 def test_labels_out_of_range(tmp_path, label):
     full(tmp_path)
     (tmp_path / "training.csv").write_text(f"{HEADER}0/a.jpg,1,2,3,4,5,{label},0,0\n")
-    with pytest.raises(FerError, match=r"labels are not in 0\.\.10|is no whole number"):
+    with pytest.raises(FerError, match=r"labels are not in 0\.\.10|is not a whole number"):
         load(tmp_path)
 
 

@@ -46,7 +46,7 @@ def test_wrong_folders(tmp_path):
         load(tmp_path)
     build(tmp_path)
     (tmp_path / "train" / "Contempt").mkdir()
-    with pytest.raises(FerError, match="Contempt is no class folder"):
+    with pytest.raises(FerError, match="Contempt is not a class folder"):
         load(tmp_path)
     (tmp_path / "train" / "Contempt").rmdir()
     (tmp_path / "test").rename(tmp_path / "other")

@@ -140,7 +140,7 @@ def test_default_split_keeps_subjects_whole(tmp_path):
 def test_damaged_label_file(tmp_path, text):
     build(tmp_path)
     (tmp_path / "Emotion/S005/001/S005_001_00000004_emotion.txt").write_text(text)
-    with pytest.raises(FerError, match=r"S005_001_00000004_emotion\.txt: .* is no number of 1\.\.7"):
+    with pytest.raises(FerError, match=r"S005_001_00000004_emotion\.txt: .* is not a number in 1\.\.7"):
         load(tmp_path)
 
 
@@ -238,7 +238,7 @@ def test_ckextended_is_numbered_as_fer2013(tmp_path):
     with pytest.raises(FerError, match="does not hold frames=last3"):
         load(tmp_path, frames="last3")
     (tmp_path / "ckextended.csv").write_text("\n".join([*lines, f"8,{pixels},Training"]))
-    with pytest.raises(FerError, match=r"row 6: the emotion '8' is no whole number in 0\.\.7"):
+    with pytest.raises(FerError, match=r"row 6: the emotion '8' is not a whole number in 0\.\.7"):
         load(tmp_path)
     (tmp_path / "ckextended.csv").write_text("\n".join([*lines, f"1,{pixels},Test"]))
     with pytest.raises(FerError, match="row 6: there is no Usage 'Test'"):

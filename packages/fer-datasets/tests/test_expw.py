@@ -132,9 +132,9 @@ def test_whole_pictures_win_where_both_are_there(tmp_path):
     [
         ("a.jpg 0 0 0 10 10 1 7", r"line 1 \(a.jpg, face 0\): the label is not in 0\.\.6"),
         ("a.jpg 0 0 0 10 10 1 1.5", "the label is not in"),
-        ("a.jpg 0 0 0 10 10 1 happy", "a cell is no number"),
-        ("a.jpg 0 0 nan 10 10 1 1", "a cell is no number"),
-        ("a.jpg 0 0 0 1e300 10 1 1", "none that a picture could have"),
+        ("a.jpg 0 0 0 10 10 1 happy", "a cell is not a number"),
+        ("a.jpg 0 0 nan 10 10 1 1", "a cell is not a number"),
+        ("a.jpg 0 0 0 1e300 10 1 1", "or is too large for an image"),
         ("a.jpg 0 0 20 10 10 1 1", "the box has no area"),
         ("a.jpg 0 0 0 10 1 1", "is not of the form"),
         ("../a.jpg 0 0 0 10 10 1 1", "leaves the dataset's folder"),

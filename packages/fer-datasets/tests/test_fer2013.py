@@ -84,7 +84,7 @@ def test_missing_folder_and_wrong_layout(tmp_path):
         ("emotion,pixels\n0,1 2 3\n", r"lacks the column Usage \(it has: emotion, pixels\)"),
         ("", "lacks the column"),
         ("emotion,pixels,Usage\n", "no rows"),
-        ("emotion,pixels,Usage\n7,1 2,Training\n", "row 1: the emotion '7' is no whole number in 0..6"),
+        ("emotion,pixels,Usage\n7,1 2,Training\n", "row 1: the emotion '7' is not a whole number in 0..6"),
         ("emotion,pixels,Usage\n0,1 2,Training\n,1 2,Training\n", "row 2: the emotion ''"),
         ("emotion,pixels,Usage\n0,1 2,Trainig\n", "row 1: there is no Usage 'Trainig': did you mean Training"),
         ("emotion,pixels,Usage\n0,1 2,Training\n0,1 2", "row 2: 2 cells where the header has 3"),
@@ -151,7 +151,7 @@ def test_unknown_class_folder_and_missing_parts(tmp_path):
     with pytest.raises(FerError, match="neither test nor validation beside it"):
         load(tmp_path)
     draw(tmp_path, ["test/bored/PublicTest_1.png"])
-    with pytest.raises(FerError, match="bored is no class folder"):
+    with pytest.raises(FerError, match="bored is not a class folder"):
         load(tmp_path)
 
 

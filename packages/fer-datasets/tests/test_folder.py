@@ -157,7 +157,7 @@ def test_root_one_level_too_high(tmp_path):
 def test_splits_beside_other_folders(tmp_path):
     draw(tmp_path / "train" / "happy" / "a.png")
     draw(tmp_path / "happy" / "a.png")
-    with pytest.raises(FerError, match="train is a split, happy is none"):
+    with pytest.raises(FerError, match="train is a split, happy is not"):
         load(tmp_path)
 
 

@@ -124,7 +124,7 @@ def test_numbers_from_0_without_a_sign_are_refused(tmp_path):
 
 def test_a_folder_that_is_no_class_is_refused(tmp_path):
     draw(tmp_path, ["train/happy/a.jpg", "train/bored/a.jpg", "test/happy/a.jpg"])
-    with pytest.raises(FerError, match="bored is no class folder"):
+    with pytest.raises(FerError, match="bored is not a class folder"):
         load(tmp_path)
 
 

@@ -166,7 +166,7 @@ def test_wrong_folders(tmp_path):
         load(tmp_path)
     build(tmp_path, size=(8, 8))
     (tmp_path / "Train" / "Bored").mkdir()
-    with pytest.raises(FerError, match="Bored is no class folder"):
+    with pytest.raises(FerError, match="Bored is not a class folder"):
         load(tmp_path)
     (tmp_path / "Train" / "Bored").rename(tmp_path / "Train" / "Happiness")
     with pytest.raises(FerError, match="holds happiness twice"):

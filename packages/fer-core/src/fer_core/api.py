@@ -197,7 +197,7 @@ def convert_upstream(name: str, state: Mapping[str, Any]) -> dict[str, Tensor]:
     The order of the classes stays the file's own.
 
     Raises:
-        FerError: Unknown model, no converter, or keys that are missing or surplus (named).
+        FerError: Unknown model, no converter, or missing or unexpected keys (named).
     """
     from fer_core.workflows.pieces import converted
 

@@ -88,7 +88,7 @@ class Alignment(Record):
         if self.kind != "box" and self.margin:
             raise ValueError("no margin, since kind is not box")
         if self.kind == "none" and self.size is not None:
-            raise ValueError("no size, since kind is none")
+            raise ValueError("no size, since kind is 'none'")
         return self
 
     def cuts_like(self, other: Alignment) -> bool:
@@ -108,7 +108,7 @@ class Template:
     """Where the five points of a face lie in an aligned image.
 
     Attributes:
-        poses: The points, for each pose that is told apart; of several the one is used that a face fits best.
+        poses: The points, for each pose that the template distinguishes; the one that fits a face best is used.
         size: Height and width of the image that they are given for, in pixels.
         source: Who uses it, and where it is published.
         whole_pixels: Whether the authors cut off the fractions of the points before they fit them.

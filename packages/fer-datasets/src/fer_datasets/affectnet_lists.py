@@ -99,7 +99,7 @@ def _frame(split: str, names: pd.Series, labels: pd.Series, sources: pd.Series, 
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
         raise FerError(
-            f"{path}, row {row + 1}: the label {labels.iloc[row]!r} is no whole number: restore the file"
+            f"{path}, row {row + 1}: the label {labels.iloc[row]!r} is not a whole number: restore the file"
         )
     ids = split + "/" + names.str.replace(r"\.[^./]*$", "", regex=True)
     return pd.DataFrame({"id": ids, "label": numbers.astype("int64"), "split": split, "source": sources})

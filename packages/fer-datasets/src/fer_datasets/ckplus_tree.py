@@ -109,5 +109,5 @@ def _read_label(path: Path) -> int:
     except ValueError:
         number = 0.0
     if number not in range(1, 8):
-        raise FerError(f"{path}: {' '.join(words)[:40]!r} is no number of 1..7: restore the label file")
+        raise FerError(f"{path}: {' '.join(words)[:40]!r} is not a number in 1..7: restore the label file")
     return int(number)

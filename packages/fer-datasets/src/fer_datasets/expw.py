@@ -124,7 +124,7 @@ def _read_labels(path: Path) -> pd.DataFrame:
     for name in COLUMNS[2:]:
         cells[name] = pd.to_numeric(cells[name], errors="coerce")
     numbers = np.abs(cells[list(COLUMNS[2:])].to_numpy(dtype=np.float64))
-    _refuse(cells, ~(numbers < 2**31).all(axis=1), path, "a cell is no number, or none that a picture could have")
+    _refuse(cells, ~(numbers < 2**31).all(axis=1), path, "a cell is not a number, or is too large for an image")
     outside = ~cells["label"].isin(range(len(CLASSES)))
     _refuse(cells, outside.to_numpy(), path, f"the label is not in 0..{len(CLASSES) - 1}")
     flat = (cells["right"] <= cells["left"]) | (cells["bottom"] <= cells["top"])

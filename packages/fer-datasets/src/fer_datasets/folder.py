@@ -76,7 +76,7 @@ def _from_folders(root: Path) -> list[_Sample]:
     splits = [folder for folder in folders if folder.name.lower() in SPEC.splits]
     others = [folder.name for folder in folders if folder not in splits]
     if splits and others:
-        both = f"{splits[0].name} is a split, {others[0]} is none"
+        both = f"{splits[0].name} is a split, {others[0]} is not"
         raise layout_error(
             SPEC, root, f"split folders and others stand side by side ({both}); move the others away"
         )

@@ -50,7 +50,7 @@ def class_folders(split: Path, spellings: Mapping[str, str]) -> Iterator[tuple[s
         name = spellings.get(folder.name.strip().lower())
         if name is None:
             known = ", ".join(dict.fromkeys(spellings.values()))
-            raise FerError(f"{folder} is no class folder ({known}): move it away or correct its name")
+            raise FerError(f"{folder} is not a class folder ({known}): move it away or correct its name")
         if name in seen:
             raise FerError(f"{split} holds {name} twice, as {seen[name]} and {folder.name}: merge the two folders")
         seen[name] = folder.name

@@ -21,7 +21,7 @@ _OFFICIAL = re.compile(r"(train|test)_\d+(?:_aligned)?")
 
 
 def from_class_folders(root: Path) -> ImageFiles | None:
-    """Read a copy; None if there is no folder `train` that contains folders.
+    """Read a copy; None without a folder `train` that contains folders.
 
     Raises:
         FerError: Folders that are not classes, ambiguous numbers, or a label list that contradicts the folders.

@@ -134,7 +134,7 @@ def _class_folders(split: Path) -> Iterator[tuple[str, Path]]:
             continue
         if name is None:
             known = ", ".join(CLASSES)
-            raise FerError(f"sfew: {folder} is no class folder ({known}): move it away or correct its name")
+            raise FerError(f"sfew: {folder} is not a class folder ({known}): move it away or correct its name")
         if name in seen:
             raise FerError(
                 f"sfew: {split} holds {name} twice ({seen[name]}, {folder.name}): merge the two folders"

@@ -82,7 +82,7 @@ def integers(values: Sequence[str], low: int, high: int, what: str, path: Path) 
             number = low - 1
         if not low <= number <= high:
             raise FerError(
-                f"{path}, row {row + 1}: {what} {text!r} is no whole number in {low}..{high}: correct the file"
+                f"{path}, row {row + 1}: {what} {text!r} is not a whole number in {low}..{high}: correct the file"
             )
         result[row] = number
     return result

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from fer_core.engine import Engine
 
 SIDE = {"cpu": 1536}
-"""Of the matrices; 8192 on an accelerator, where smaller ones do not fill it."""
+"""Rows of the matrices; 8192 on an accelerator, where smaller ones do not fill it."""
 IMAGES = {"cpu": 16}
-"""Of the convolution; 256 on an accelerator."""
+"""Images of the convolution; 256 on an accelerator."""
 
 
 @dataclass(frozen=True)

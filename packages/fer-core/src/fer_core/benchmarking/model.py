@@ -31,7 +31,7 @@ SIDE = 100
 BATCHES = 4
 """Batches of an epoch."""
 STEPS = 1_000_000
-"""Of the run that the steps belong to: more than are ever made."""
+"""Length of the run that the steps belong to: more than are ever made."""
 
 
 @dataclass(frozen=True)

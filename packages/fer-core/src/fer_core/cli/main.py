@@ -49,7 +49,7 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> None:
         """Run the command that the arguments name."""
-        if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold bytes that are no text
+        if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold bytes that are not text
             sys.stdout.reconfigure(errors="backslashreplace")
         with outcome(lambda: _is_of_a_plugin(ctx.invoked_subcommand)), threads_watched():
             super().invoke(ctx)

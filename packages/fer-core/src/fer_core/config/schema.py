@@ -295,7 +295,7 @@ class Train(Section):
         lt=1 << 63,
     )
     on_nonfinite: Literal["stop", "skip"] = _key(
-        "stop", "stop or skip", "A loss that is no finite number ends the run, or its step is left out."
+        "stop", "stop or skip", "A non-finite loss ends the run, or its step is left out."
     )
     sync_batch_norm: bool = _key(
         False, "true or false", "BatchNorm statistics over the images of all processes; on GPUs only."

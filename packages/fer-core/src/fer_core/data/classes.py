@@ -28,7 +28,7 @@ def target_names(classes: Sequence[str], table: ClassTable) -> dict[str, str | N
 
 
 def check_names(known: Iterable[str], table: ClassTable, lacking: str, key: str) -> None:
-    """Refuse a table with a name that is no class, or a list with a name twice.
+    """Reject a table with a name that is not a class, or a list with a name twice.
 
     Args:
         known: Class names.

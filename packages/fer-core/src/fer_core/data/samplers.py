@@ -84,7 +84,7 @@ def balanced(labels: ArrayLike, seed: int) -> Sampler:
 
 
 def balanced_down(labels: ArrayLike, seed: int) -> Sampler:
-    """Of every class as many samples as the rarest has, drawn anew each epoch without replacement, then shuffled.
+    """As many samples of every class as the rarest has, drawn anew each epoch without replacement, then shuffled.
 
     An epoch is shorter than the training part: the number of classes that are present times the smallest count.
 

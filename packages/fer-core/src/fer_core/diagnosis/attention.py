@@ -39,7 +39,7 @@ PLACES = (
     ("left", "middle", "right"),
     ("lower left", "bottom", "lower right"),
 )
-"""Thirds of a face, in which a map's highest place is told."""
+"""Thirds of a face, by which the place of a map's maximum is named."""
 
 
 def grad_cam(model: nn.Module, images: Tensor, classes: Tensor, site: Site) -> Tensor:
@@ -122,7 +122,7 @@ def _enlarge(maps: Tensor, size: tuple[int, ...]) -> Tensor:
 
 
 def choose_extremes(table: pd.DataFrame, classes: Sequence[str]) -> list[int | None]:
-    """For each class that has faces, its surest right and its surest wrong one: places in the table, None if none.
+    """The most confident right and wrong prediction of each class: places in the table, None where there is none.
 
     Args:
         table: Predictions of N faces.
@@ -174,7 +174,7 @@ def diagnose_attention(network: Network, faces: Faces, folder: Folder) -> None:
         tiles,
         columns=2 * width * max(COLUMNS // (2 * width), 1),
         title=f"Where the network looks: {faces.dataset.name}",
-        note="of each class the surest right face and the surest wrong one, where there are any\n"
+        note="of each class the most confident right and wrong prediction, where there are any\n"
         "given class, or given → predicted class, and its probability; bright is much",
     )
     folder.add("attention", AttentionFigures(faces=len(shown), maps=tuple(names)), _notes(names))

@@ -29,10 +29,10 @@ SHOWN, COLUMNS = 24, 8
 
 
 def diagnose_mistakes(faces: Faces, folder: Folder) -> None:
-    """`mistakes.csv`, `confused.csv` and the gallery of the surest mistakes."""
+    """`mistakes.csv`, `confused.csv` and the gallery of the most confident errors."""
     mistakes = find_mistakes(faces.table, faces.classes)
     pairs = confused_pairs(faces.table, faces.classes)
-    folder.table("mistakes", mistakes, "Wrong predictions, the surest first")
+    folder.table("mistakes", mistakes, "Wrong predictions, the most confident first")
     folder.table("confused", pairs, "Which class is taken for which other")
     worst = mistakes.head(SHOWN)
     if len(worst):
@@ -40,7 +40,7 @@ def diagnose_mistakes(faces: Faces, folder: Folder) -> None:
             (f"{of.label} → {of.predicted}", f"{of.confidence:.1%}, own {of.p_label:.1%}")
             for of in worst.itertuples()
         ]
-        title = "Surest mistakes"
+        title = "Most confident errors"
         note = "given class → predicted class; probability of the predicted class, and of the given one"
         path = folder.picture("mistakes", title, _describe(worst, lines, "given → predicted class"))
         save_gallery(path, _tiles(faces, worst, lines), columns=COLUMNS, title=_heading(title, faces), note=note)

@@ -29,7 +29,7 @@ CLASS = "class"
 
 
 def find_mistakes(table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
-    """Every wrong prediction, the surest first.
+    """Every wrong prediction, the most confident first.
 
     Returns:
         `id`, `label`, `predicted`, `confidence` (probability of the predicted class) and `p_label` (of the true

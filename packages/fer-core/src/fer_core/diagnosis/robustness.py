@@ -39,7 +39,7 @@ PARAMETERS = {
     "brightness": (BRIGHTNESS, "{:.0%} of the way to black or white"),
     "low_resolution": (RESOLUTION, "{} pixels a side"),
 }
-"""How the strengths of a corruption are told."""
+"""Labels for the severities of a corruption."""
 
 
 def measure_robustness(

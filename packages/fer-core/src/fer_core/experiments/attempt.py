@@ -26,12 +26,12 @@ def is_finished(run: PlannedRun) -> bool:
 
 
 def is_begun(run: PlannedRun) -> bool:
-    """Whether the run can be gone on with."""
+    """Whether the run can be resumed."""
     return all((run.folder / name).is_file() for name in (run_folder.CONFIG, run_folder.ENVIRONMENT))
 
 
 def command(run: PlannedRun, device: str) -> list[str]:
-    """Arguments of `fer-run` that begin the run, or go on with it."""
+    """Arguments of `fer-run` that begin the run, or resume it."""
     chosen = [] if device == "auto" else ["--device", device]
     if is_begun(run):
         return ["train", "--resume", str(run.folder), *chosen]
@@ -123,7 +123,7 @@ class Attempt:
             return told[-1]
         status = self.process.returncode
         if status < 0:
-            return f"killed by {signal.Signals(-status).name}; the same command goes on with it"
+            return f"killed by {signal.Signals(-status).name}; the same command resumes it"
         return f"exit status {status}: {lines[-1] if lines else 'it said nothing'} (see {self.log})"
 
 

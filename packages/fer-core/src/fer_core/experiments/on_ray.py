@@ -153,7 +153,7 @@ def _collect(ray: Any, task: Any, runs: Sequence[PlannedRun], device: str, stop:
             except ray.exceptions.RayError as error:
                 deaths[run.folder] += 1
                 if deaths[run.folder] <= RETRIES:
-                    logger.warning(f"{run.name}  its worker died: another one goes on with it")
+                    logger.warning(f"{run.name}  its worker died: another one resumes it")
                     hand_out(run)
                     continue
                 reason = str(error).partition("\n")[0]

@@ -106,7 +106,7 @@ def read_experiment(place: str) -> dict[str, Any]:
     if path.is_file():
         name, values = re.sub(r"[^\w.-]", "-", path.stem), read_yaml(path, place)
     elif path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
-        raise FerError(f"there is no file {place}: correct the path, or give a name of fer-run list experiments")
+        raise FerError(f"{place} is not a file: correct the path, or give a name of fer-run list experiments")
     else:
         spec: ExperimentSpec = registry.find("experiments", place)
         name, values = bare(spec.name), parse_yaml(read_resource(spec.file), place)

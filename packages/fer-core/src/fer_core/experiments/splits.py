@@ -41,7 +41,7 @@ def expand_split(text: str) -> list[SplitChoice]:
     (every fold, or repetitions 0-9). `S` may be a number, or `*` for the number of K.
 
     Raises:
-        FerError: A number that is none.
+        FerError: A part of the protocol is not a number.
     """
     base, plus, held = text.partition("+")
     name, *rest = base.split(":")

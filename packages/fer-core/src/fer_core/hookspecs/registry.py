@@ -160,8 +160,8 @@ def fer_templates() -> Mapping[str, Ref]:
         Name -> `fer_core.faces.Template`, or its import reference.
 
     Factory:
-        None: a template is data. It has the five points for each pose that is told apart, the size of the image
-        that they are given for, and the source.
+        None: a template is data. It has the five points for each pose that it distinguishes, the size of the
+        image that they are given for, and the source.
 
     Called:
         The hook once in a process, when plugins are loaded. The reference is imported when a face is aligned.

@@ -46,7 +46,7 @@ def logits_of(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def check_finite(probabilities: ArrayLike, what: str, names: Sequence[str] = ()) -> None:
-    """Refuse predictions that are no predictions.
+    """Reject predictions that are not finite.
 
     Args:
         probabilities: [N, C].

@@ -24,7 +24,7 @@ def find_images(place: str | Path) -> list[Path]:
     """
     path = Path(place)
     if not os.path.lexists(path):
-        raise FerError(f"there is no file or folder {path}: name an image of a face, or a folder of them")
+        raise FerError(f"{path} does not exist: name an image of a face, or a folder of them")
     if path.suffix == ".safetensors" or (path / run_folder.BEST).is_file():
         what = "a run folder" if path.is_dir() else "a weight file"
         raise FerError(f"{path} is {what}, not an image: name it with -m {path}, and images or folders of them")

@@ -34,7 +34,7 @@ def compute_metrics(labels: ArrayLike, probabilities: ArrayLike, classes: Sequen
         classes: The C names.
 
     Raises:
-        FerError: There is no image, or a probability is not finite.
+        FerError: No images are given, or a probability is not finite.
         ValueError: Shapes or label numbers do not fit together.
     """
     truth, scores = _check(np.asarray(labels), np.asarray(probabilities), len(classes))
@@ -66,7 +66,7 @@ def _check(
             f"[N] and [N, {number}] are needed"
         )
     if not len(labels):
-        raise FerError("There is no image to measure, because the split is empty: choose another split")
+        raise FerError("no image to measure, because the split is empty: choose another split")
     if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= number:
         raise ValueError(
             f"labels must be integers from 0 to {number - 1}, got {labels.dtype} {np.unique(labels)[:20]}"

@@ -23,7 +23,7 @@ class SAM(Optimizer):
     parameters that have a gradient; the others stay where they are.
 
     `param_groups` and `state` *are* the base's, also after loading, so a scheduler that drives this object
-    drives the base, and `state_dict` is the base's: a run can go on with its moments.
+    drives the base, and `state_dict` is the base's: a run can be resumed with its moments.
 
     Args:
         base: Optimizer that makes the step.

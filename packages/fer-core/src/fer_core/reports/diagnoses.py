@@ -27,9 +27,9 @@ TITLES = {
     "embedding": "Embedding",
 }
 LINES = 12
-"""Of a table that are shown; of the slices as many for each column."""
+"""Lines of a table that are shown; of the slices as many for each column."""
 MOST_LINES = 200
-"""Of a table that is shown whole."""
+"""Lines of a table that is shown whole."""
 MAP = "embedding.csv"
 """Points of a map, which a table does not show."""
 BUDGET = 5_000_000

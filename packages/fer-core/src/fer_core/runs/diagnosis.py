@@ -119,7 +119,7 @@ class Parts(Record):
 
 
 class Accuracies(Record):
-    """Of the predictions; see `compute_metrics`."""
+    """Accuracies of the predictions; see `compute_metrics`."""
 
     accuracy: Fraction
     mean_class_accuracy: Fraction

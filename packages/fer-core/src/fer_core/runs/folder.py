@@ -99,7 +99,7 @@ def _temporary(parent: Path) -> Path:
 
 
 def _exists(folder: Path) -> FerError:
-    return FerError(f"the run folder {folder} exists: go on with --resume {folder}, or choose another run.dir")
+    return FerError(f"the run folder {folder} exists: resume it with --resume {folder}, or choose another run.dir")
 
 
 def _unwritable(folder: Path, reason: str) -> FerError:

@@ -104,12 +104,12 @@ class RunRecord:
 
     @property
     def fingerprint(self) -> str:
-        """Of the dataset."""
+        """Fingerprint of the dataset."""
         return self.result.dataset.fingerprint
 
     @property
     def digest(self) -> str:
-        """Of the split: runs with the same one have the same faces in every part."""
+        """Digest of the split: runs with the same one have the same faces in every part."""
         return self.result.split.digest
 
     @property
@@ -269,7 +269,7 @@ def collect(places: list[Path]) -> Collection:
     folders: dict[Path, Path] = {}
     for place in places:
         if not place.is_dir():
-            raise FerError(f"there is no folder {place}: name a run, or a folder with runs below it")
+            raise FerError(f"{place} is not a folder: name a run, or a folder with runs below it")
         found = sorted({path.parent for path in find_files(place, CONFIG, RESULT)})
         folders |= {folder.resolve(): folder for folder in found}
     for folder in folders.values():

@@ -101,7 +101,7 @@ def _weights_of(folder: Path) -> Path:
             raise FerError(f"{folder} holds images, not weights: name weights, {_such_as()}")
         files = sorted(path.name for path in folder.glob("*.safetensors"))
         hint = f"name a file in it, such as {folder / files[0]}" if files else FORMS
-        raise FerError(f"{folder} is not a run folder, and there is no run below it: {hint}")
+        raise FerError(f"{folder} is not a run folder, and no run was found below it: {hint}")
     if not (folder / run_folder.RESULT).is_file():
         so_far = f", or name {best} for the best weights so far" if best.is_file() else ""
         raise FerError(f"{folder} is not finished: resume it with fer-run train --resume {folder}{so_far}")
@@ -118,7 +118,7 @@ def find_run(place: str | Path) -> Path:
     """The folder of a run, finished or not: itself, or by `FOLDER/latest` the run below FOLDER that began last.
 
     Raises:
-        FerError: There is no run; which one `latest` is, is logged.
+        FerError: No run was found; which one `latest` is, is logged.
     """
     path = Path(place).expanduser()
     if path.exists() or path.name != LATEST or not path.parent.is_dir():
@@ -142,7 +142,7 @@ def _latest(folder: Path) -> Found:
 
 
 def _in_order(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
-    """The runs below a folder by the time they began, and why others are left out. FerError if there is no run."""
+    """The runs below a folder by the time they began, and why others are left out. FerError if none was found."""
     began: dict[Path, datetime] = {}
     left_out: list[str] = []
     for run in _runs_below(folder):
@@ -151,7 +151,7 @@ def _in_order(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
         except FerError as error:
             left_out.append(str(error))
     if not began:
-        raise FerError(f"there is no run below {folder}{_first(left_out)}: train one, or name another folder")
+        raise FerError(f"no run was found below {folder}{_first(left_out)}: train one, or name another folder")
     return sorted(began, key=lambda run: (began[run], run)), tuple(left_out)
 
 

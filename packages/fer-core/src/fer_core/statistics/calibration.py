@@ -13,7 +13,7 @@ from fer_core.errors import FerError
 
 TINY = 1e-30
 BOUNDS = (-7.0, 7.0)
-"""Of the logarithm of a temperature."""
+"""Bounds of the logarithm of a temperature."""
 
 
 @dataclass(frozen=True)

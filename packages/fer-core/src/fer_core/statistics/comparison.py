@@ -114,7 +114,7 @@ def corrected_t(differences: ArrayLike, test_share: float) -> float:
         The p value; 1 where no split differs, 0 where all differ by the same.
 
     Raises:
-        FerError: Less than two splits, or a share that is none.
+        FerError: Fewer than two splits, or `test_share` outside (0, 1).
     """
     values = np.asarray(differences, dtype=np.float64)
     if values.ndim != 1 or len(values) < 2:

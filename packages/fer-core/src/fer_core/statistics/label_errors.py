@@ -52,7 +52,7 @@ def find_label_errors(probabilities: ArrayLike, labels: ArrayLike) -> LabelError
         labels: The given labels, [N], indices into the K classes.
 
     Raises:
-        FerError: There is no face, a probability is no number, or a label is out of range.
+        FerError: No faces are given, a probability is not a number, or a label is out of range.
         ValueError: The shapes differ.
     """
     scores, given = np.asarray(probabilities, dtype=np.float64), np.asarray(labels, dtype=np.int64)
@@ -61,7 +61,7 @@ def find_label_errors(probabilities: ArrayLike, labels: ArrayLike) -> LabelError
     if not len(given):
         raise FerError("there is no face among which a label could be wrong: use a split that holds some")
     if not np.isfinite(scores).all():
-        raise FerError("some probabilities are no numbers, so no label can be judged: evaluate the model again")
+        raise FerError("some probabilities are not numbers, so no label can be judged: evaluate the model again")
     if given.min() < 0 or given.max() >= scores.shape[1]:
         reach = f"{given.min()} to {given.max()}"
         raise FerError(f"labels reach from {reach}, but there are {scores.shape[1]} classes: give their indices")

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, by which schedulers pre-empt: a run ends where it can be gone on with, and says how."""
+"""Ctrl-C and SIGTERM, by which schedulers pre-empt: a run ends where it can be resumed, and says how."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Signals:
         """End the run, whose state was saved. Raises InterruptedRunError."""
         received = self.received or signal.SIGTERM  # without one of its own, another process was asked
         raise InterruptedRunError(
-            f"{received.name} came, so the run ends here; everything is saved: go on with "
+            f"{received.name} came, so the run ends here; everything is saved: resume with "
             f"fer-run train --resume {self.folder}",
             received,
         )

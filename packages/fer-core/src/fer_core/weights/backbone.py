@@ -99,13 +99,13 @@ def read_backbone(spec: ModelSpec, path: Path) -> dict[str, Tensor]:
 
 def check_part(part: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path) -> None:
     """Compare the tensors of a backbone with those of the model. Raises FerError that names what differs."""
-    surplus = [key for key in part if key not in own]
+    unexpected = [key for key in part if key not in own]
     shapes = [
         f"{key} {list(tensor.shape)} instead of {list(own[key].shape)}"
         for key, tensor in part.items()
         if key in own and own[key].shape != tensor.shape
     ]
-    found = (("not part of the model", surplus), ("of another shape", shapes))
+    found = (("not part of the model", unexpected), ("of another shape", shapes))
     faults = [f"{len(keys)} {fault} ({', '.join(keys[:3])})" for fault, keys in found if keys]
     if not part:
         faults = ["none of the model's"]
@@ -133,7 +133,7 @@ def _local(place: str) -> Path:
     path = local_file(place)
     if not path.is_file():
         raise FerError(
-            f"model.backbone_weights: there is no file {path}: correct the path, or leave the option out to start "
+            f"model.backbone_weights: {path} is not a file: correct the path, or leave the option out to start "
             "from random weights"
         )
     return path

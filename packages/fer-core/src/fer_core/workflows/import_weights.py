@@ -107,7 +107,7 @@ def _import_backbone(spec: ModelSpec, source: Path, target: Path) -> Path:
     if spec.backbone is None:
         raise FerError(f"{spec.name} takes no backbone weights, since its plugin reads none: import a whole model")
     if not source.is_file():
-        raise FerError(f"there is no file {source}: name a file of backbone weights")
+        raise FerError(f"{source} is not a file: name a file of backbone weights")
     state = read_backbone(spec, source)
     origin = Imported(sha256=sha256(source))
     header = PartHeader(format=FORMAT, hook_api=HOOK_API, part="backbone", model=spec.name, imported=origin)
@@ -154,5 +154,5 @@ def _check_target(path: Path) -> Path:
     if path.exists():
         raise FerError(f"{path} exists and is not overwritten: choose another --out, or remove it first")
     if not path.absolute().parent.is_dir():
-        raise FerError(f"there is no folder {path.parent} to write {path.name} into: make it, or correct --out")
+        raise FerError(f"{path.parent} is not a folder to write {path.name} into: make it, or correct --out")
     return path

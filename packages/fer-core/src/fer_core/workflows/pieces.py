@@ -50,7 +50,7 @@ def make_loss(
 
 
 def task_info(classes: Sequence[str], class_counts: Sequence[int], input_size: int) -> TaskInfo:
-    """What components are told of the task. Raises FerError where it cannot be one."""
+    """What components know of the task. Raises FerError where it cannot be one."""
     if len(classes) < 2 or len(set(classes)) < len(classes):
         raise FerError(f"classes are {', '.join(classes) or 'none'}: give the names of two or more, each once")
     if class_counts and len(class_counts) != len(classes):

@@ -15,7 +15,7 @@ from fer_core.errors import FerError
 from fer_core.records import Count, Name, Record, Sha256, read_bytes
 
 VERSION: Literal[2] = 2
-"""Of the format and of the way pixels are read; a change makes every pack anew."""
+"""Version of the format and of the way pixels are read; a change rebuilds every pack."""
 MANIFEST, BUILDING = "pack.json", "building.json"
 PIXELS, SIZES, OFFSETS, SHAPES = "pixels.bin", "sizes.npy", "offsets.npy", "shapes.bin"
 ADVICE = "the pack is built again when it is next needed"

@@ -89,7 +89,7 @@ class MappedPack(Pack):
 
 
 class DirectReader(Pack):
-    """The same interface where there is no room for a pack: decodes an image each time it is asked for."""
+    """The same interface where the disk is too small for a pack: decodes an image each time it is asked for."""
 
     def __init__(self, dataset: FERDataset) -> None:
         self._dataset = dataset

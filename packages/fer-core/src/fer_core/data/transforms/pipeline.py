@@ -62,7 +62,7 @@ class Pipeline:
         group = images if isinstance(images, list | tuple) else [images]
         faces = [face for number, item in enumerate(group) for face in to_pixels(item, f"image {number}")]
         if not faces:
-            raise FerError("there is no image to transform: the list is empty")
+            raise FerError("no image to transform: the list is empty")
         rng = rng or _fresh(len(faces))
         if batched:
             made = self.batch(faces, rng)

@@ -26,7 +26,7 @@ def read_upstream(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        raise FerError(f"there is no file {path}: name a file of weights, such as a .pth or .safetensors")
+        raise FerError(f"{path} is not a file: name a file of weights, such as a .pth or .safetensors")
     try:
         found = _read(path)
     except FerError:

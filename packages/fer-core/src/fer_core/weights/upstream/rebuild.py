@@ -69,7 +69,7 @@ def storage_dtype(kind: Any) -> torch.dtype:
 
 
 def put(mapping: dict[Any, Any], key: Any, value: Any) -> None:
-    """Set an entry; keys that are no plain value are left out, since comparing them could run deep."""
+    """Set an entry; keys that are not plain values are left out, since comparing them could run deep."""
     if key is None or isinstance(key, str | int | float | bytes):
         mapping[key] = value
 
@@ -131,7 +131,7 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
 
 def _reconstruct(kind: Any, *_: Any) -> Inert:
     if not isinstance(kind, Global):
-        raise ValueError("it builds an object of what is no class")
+        raise ValueError("it builds an object of something that is not a class")
     return Inert(kind)
 
 

@@ -71,7 +71,7 @@ class TensorClaim:
         if len(self.size) != len(self.stride) or len(self.size) > MAX_DIMENSIONS:
             raise ValueError("a tensor's size and stride do not belong together")
         if any(type(number) is not int or number < 0 for number in numbers):
-            raise ValueError("a tensor's size, stride or offset is no whole number")
+            raise ValueError("a tensor's size, stride or offset is not a whole number")
         room, numel = self.storage.nbytes // self.dtype.itemsize, math.prod(self.size)
         last = self.offset + sum((n - 1) * step for n, step in zip(self.size, self.stride, strict=True))
         if numel > room or (numel and last >= room):
@@ -95,7 +95,7 @@ class DType:
     def resolve(self) -> np.dtype[Any]:
         """The type, of numbers only."""
         if not NUMBER.fullmatch(self.code) or self.order not in ("<", ">", "=", "|"):
-            raise ValueError(f"an array holds {self.code!r}, which is no number that a tensor can hold")
+            raise ValueError(f"an array holds {self.code!r}, which is not a type of number that a tensor can hold")
         return np.dtype(self.order.replace("|", "=") + self.code)
 
 
