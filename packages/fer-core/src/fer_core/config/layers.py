@@ -80,7 +80,7 @@ def resolve_config(
             merge.add(_nest(key, value, COMMAND_LINE), COMMAND_LINE)
     found = merge.resolve()
     epochs, steps = (found.origin[f"train.{key}"] for key in ("epochs", "steps"))
-    if epochs in (OVERRIDE, ARGUMENT) and found.config.train.steps is not None:
+    if epochs in (OVERRIDE, ARGUMENT) and steps != epochs and found.config.train.steps is not None:
         section = found.config.train
         raise FerError(
             f"train.epochs is {section.epochs} ({epochs}), but train.steps is {section.steps} ({steps}) and takes "

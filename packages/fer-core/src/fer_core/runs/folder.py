@@ -76,10 +76,10 @@ def create(config: Config, now: datetime, fill: Callable[[Path], None]) -> Path:
 
 @contextmanager
 def removed_unless_saved(folder: Path, config: Config) -> Iterator[None]:
-    """Within, an error removes the folder of a new run, unless training has saved something useful in it."""
+    """Within, a FerError removes the folder of a new run, unless training has saved something useful in it."""
     try:
         yield
-    except BaseException:
+    except FerError:
         if distributed.is_main() and not any((folder / name).exists() for name in SAVED):
             shutil.rmtree(folder, ignore_errors=True)
             if config.run.dir is None:
