@@ -204,7 +204,7 @@ def test_info_of_a_factory_that_cannot_be_imported_shows_the_rest(site):
 
 def test_info_of_an_unknown_name(site):
     assert "pip install fer-datasets" in run("info", "rafdb").stderr
-    assert run("info", "cosin").stderr == "Error: nothing is called 'cosin': did you mean cosine?\n"
+    assert run("info", "cosin").stderr == "Error: unknown name 'cosin': did you mean cosine?\n"
     assert run("info", "cosin").exit_code == 2
 
 

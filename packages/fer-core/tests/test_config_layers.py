@@ -192,7 +192,7 @@ def test_the_names_of_model_and_dataset_may_be_repeated_but_not_changed(file):
     assert message.startswith("data.name is others (")
     assert "mine.yaml" in message
     assert refusal("model=dan") == (
-        "model.name is dan (-o), but the command is for net: remove the key or name the other in the command"
+        "model.name is dan (-o), but the command is for net: remove the key, or give its value in the command"
     )
 
 
@@ -331,7 +331,7 @@ def test_keys_with_dots_belong_to_overrides(file):
 
 def test_odd_names_of_files_and_keys_stay_on_one_line(file):
     assert "two\\nlines.yaml" in refusal(files=[file("a: 1", "two\nlines.yaml")])
-    assert refusal('loss={"a\\nb": 1}').startswith("'a\\nb' in loss: not a key (-o)")
+    assert refusal('loss={"a\\nb": 1}').startswith("'a\\nb' in loss: not a valid key (-o)")
 
 
 def test_long_values_are_shortened():

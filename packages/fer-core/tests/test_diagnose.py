@@ -279,7 +279,7 @@ def test_a_damaged_run_of_several_is_left_out_with_a_warning_and_status_1(hard):
     assert done.exit_code == 1
     assert "warning  several/b/result.json" in done.output
     assert "pooled      1 runs of tiny" in done.output
-    assert done.output.endswith("Error: 1 input was left out, as the warnings say; all else is done\n")
+    assert done.output.endswith("Error: 1 input was left out (see the warnings above); everything else was done\n")
 
 
 @pytest.mark.slow

@@ -102,7 +102,7 @@ def test_a_part_that_was_divided_otherwise_is_warned_of(other, quick, lines) -> 
     run = fer_core.train("tiny", "bars+other", device="cpu", **quick)
     lines.clear()
     fer_core.evaluate(run.checkpoint, "other", device="cpu", classes="shared")
-    assert lines[0].startswith("warning  other was in the training, divided by stratified-shuffle:0")
+    assert lines[0].startswith("warning  other was in the training data, split by stratified-shuffle:0")
 
 
 def test_classes_of_a_training(other, quick, lines) -> None:

@@ -112,11 +112,11 @@ def crashed(result: Result) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
-        ("fail", "Error: ValueError: a b: a fault of the plugin a-plugin 2.3, not of what was given"),
+        ("fail", "Error: ValueError: a b: a bug in the plugin a-plugin 2.3, not in your input"),
         ("deep", "Error: RecursionError: maximum recursion depth exceeded"),
-        ("empty", "Error: EOFError: ran out of input: a fault of the plugin a-plugin 2.3"),
-        ("thread", "Error: ZeroDivisionError: division by zero: a fault of the plugin a-plugin 2.3"),
-        ("worker", "Error: KeyError: 'nose': a fault of the plugin a-plugin 2.3"),
+        ("empty", "Error: EOFError: ran out of input: a bug in the plugin a-plugin 2.3"),
+        ("thread", "Error: ZeroDivisionError: division by zero: a bug in the plugin a-plugin 2.3"),
+        ("worker", "Error: KeyError: 'nose': a bug in the plugin a-plugin 2.3"),
         ("odd", "Error: Odd: <exception str() failed>"),
     ],
 )
@@ -136,7 +136,7 @@ def test_a_fault_of_the_core_names_no_plugin(cache, monkeypatch) -> None:
 
     monkeypatch.setattr("fer_core.cli.list_.load_plugins", fail)
     line, _ = crashed(run("list"))
-    assert line.startswith("Error: MemoryError: a fault of fer or of a plugin, not of what was given")
+    assert line.startswith("Error: MemoryError: a bug in fer or in a plugin, not in your input")
 
 
 def test_a_crash_file_keeps_secrets_out(cache, monkeypatch) -> None:
@@ -156,7 +156,9 @@ def test_a_crash_file_goes_to_the_temporary_folder_where_the_cache_cannot_be_wri
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     result = run("fail")
     assert result.exit_code == 70
-    assert "no crash file could be written (FileNotFoundError), so see it with FER_DEBUG=1" in result.stderr
+    assert (
+        "no crash file could be written (FileNotFoundError): set FER_DEBUG=1 to see the traceback" in result.stderr
+    )
     (tmp_path / "temporary").mkdir()
     crashed(run("fail"))
     assert list((tmp_path / "temporary").glob("crash-*.txt"))
@@ -173,7 +175,7 @@ def test_debugging_raises(cache, monkeypatch, name) -> None:
 def test_only_a_command_of_a_plugin_may_exit(cache) -> None:
     assert run("leave").exit_code == 5
     line, _ = crashed(run("data", "check", "quitter"))
-    assert line.startswith("Error: SystemExit: 0: a fault of the plugin a-plugin 2.3")
+    assert line.startswith("Error: SystemExit: 0: a bug in the plugin a-plugin 2.3")
 
 
 def test_mistakes_on_the_command_line_end_with_2(cache) -> None:

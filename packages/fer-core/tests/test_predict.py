@@ -64,7 +64,7 @@ def test_a_damaged_image_is_one_line_and_the_rest_goes_on(run, photos) -> None:
     first, second, last = result.stderr.splitlines()
     assert first.startswith("warning  cannot read photos/b.png")
     assert second.startswith("warning  cannot read photos/c.png")
-    assert last == "Error: 2 of 4 images could not be read, as the lines above say"
+    assert last == "Error: 2 of 4 images could not be read (see the lines above)"
 
 
 def test_the_table_and_json_hold_a_row_for_every_image(run, photos) -> None:

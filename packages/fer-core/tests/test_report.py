@@ -387,7 +387,7 @@ def test_missing_predictions_unfinished_and_damaged_runs_are_one_line_each(tmp_p
     run = fer_run("report", tmp_path, "--out", tmp_path / "r.html")
     assert run.exit_code == 1, run.output
     *lines, last = run.stderr.splitlines()
-    assert last == "Error: 2 inputs were left out, as the warnings say; all else is done"
+    assert last == "Error: 2 inputs were left out (see the warnings above); everything else was done"
     lines = [line for line in lines if line.startswith("warning")]
     assert len(lines) == 3
     board = fer_run("leaderboard", tmp_path, "--json")

@@ -79,5 +79,5 @@ def test_packing_ahead_fails_where_there_is_no_room(tiny, monkeypatch):
     result = fer_run("pack", "bars")
     assert result.exit_code == 1
     assert "images are read one by one" in result.stderr
-    assert "no pack was made of bars" in result.stderr
+    assert "no pack was made for bars" in result.stderr
     assert stored() == []

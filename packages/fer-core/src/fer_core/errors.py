@@ -20,7 +20,7 @@ class ExitStatus(IntEnum):
     INCOMPLETE = 1
     USER_ERROR = 2
     FAULT = 70
-    """An exception that nobody foresaw: a fault of fer or of a plugin. `EX_SOFTWARE` of sysexits.h."""
+    """An unforeseen exception: a bug in fer or in a plugin. `EX_SOFTWARE` of sysexits.h."""
     SIGNAL = 128
     """Plus the number of the signal that stopped the command, as shells count: 130 for Ctrl-C, 143 for SIGTERM."""
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fer_core.workflows.benchmark import Measured
 
 WIDTH = 100
-"""Columns of the table, whatever the terminal has: figures that are cut off are worth nothing."""
+"""Width of the table, whatever that of the terminal: truncated figures are useless."""
 
 
 @click.command()
@@ -22,7 +22,7 @@ WIDTH = 100
 @precision_option
 @click.option("--compile", "compiled", is_flag=True, help="Compile the models with torch.compile.")
 @click.option(
-    "--batch", type=click.IntRange(2), default=None, help="Images of a call; else 8 on a CPU, 64 elsewhere."
+    "--batch", type=click.IntRange(2), default=None, help="Batch size; default: 8 on a CPU, 64 on other devices."
 )
 @click.option(
     "--seconds",
@@ -48,9 +48,9 @@ def benchmark(
     as_json: bool,
     out: Path | None,
 ) -> None:
-    """Measure how fast MODELs are evaluated and trained here, with each one's own loss and optimizer.
+    """Measure how fast MODELs evaluate and train on this machine, each with its own loss and optimizer.
 
-    Faces are noise, so no data are needed. "Of peak" is a fraction of the highest rate that this device reached in
+    Images are noise, so no data is needed. "Of peak" is a fraction of the highest rate that this device reached in
     the same run: on a product of large matrices, on a convolution of ResNet-50, or in a model.
     """
     from fer_core.workflows.benchmark import measure

@@ -17,9 +17,9 @@ logger = logging.getLogger(__name__)
 def calibrate(run: str, as_json: bool) -> None:
     """Fit a temperature on the validation predictions of RUN and store it with its best weights.
 
-    RUN is a run's folder, its best.safetensors, FOLDER/latest or FOLDER/best. Which class is predicted stays;
-    probabilities become those that are right as often as they say. Evaluation and prediction apply it from then
-    on.
+    RUN is a run's folder, its best.safetensors, FOLDER/latest or FOLDER/best. Predicted
+    classes stay the same; probabilities match the observed accuracy more closely. Evaluation and prediction apply
+    the temperature from then on.
     """
     from fer_core.api import calibrate as fit
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 
 class TableConsole(Console):
-    """rich's console, which leaves to `fer_core.cli.outcome` what happens when the reader has gone."""
+    """rich's console, except that `fer_core.cli.outcome` handles a closed pipe."""
 
     def on_broken_pipe(self) -> None:
         """Raise BrokenPipeError, where rich would end the process."""

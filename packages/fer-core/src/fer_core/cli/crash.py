@@ -1,4 +1,4 @@
-"""Unforeseen exceptions: one line that names a file with all that is needed to find the fault."""
+"""Unforeseen exceptions: one line that names a file with all that is needed to find the bug."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def describe_crash(error: BaseException) -> str:
     name = type(error).__name__
     what = f"{name}: {message.removeprefix(f'{name}: ')}" if message else name
     home = _home(error, trace)
-    whose = f"the plugin {home}" if home else "fer or of a plugin"
+    whose = f"the plugin {home}" if home else "fer or in a plugin"
     try:
         report = f"report it with {_write(what, ''.join(trace.format()))}"
     except Exception as failure:  # nothing may hide the first exception
-        report = f"no crash file could be written ({type(failure).__name__}), so see it with FER_DEBUG=1"
-    return one_line(f"{what}: a fault of {whose}, not of what was given; {report}")
+        report = f"no crash file could be written ({type(failure).__name__}): set FER_DEBUG=1 to see the traceback"
+    return one_line(f"{what}: a bug in {whose}, not in your input; {report}")
 
 
 def _shortened(message: str) -> str:
@@ -63,7 +63,7 @@ def _home(error: BaseException, trace: traceback.TracebackException) -> str | No
 
 
 def _write(what: str, trace: str) -> Path:
-    """Put it into `crashes` in the cache, or where that cannot be, into the folder of temporary files."""
+    """Write it to `crashes` in the cache, or to the folder of temporary files if that fails."""
     text = "\n".join([*_facts(what), "", trace])
     data = _without_secrets(text).encode("utf-8", "backslashreplace")
     name = f"crash-{datetime.now(UTC):%Y%m%d-%H%M%S}-"
@@ -109,6 +109,6 @@ def _without_secrets(text: str) -> str:
     text = re.sub(rf"(?i)({SECRET}[\w.-]*[\"']?\s*[=:]\s*)[^\s,}}]+", r"\1***", text)
     kept = [value for name, value in os.environ.items() if re.search(SECRET, name, re.IGNORECASE)]
     for value in sorted(kept, key=len, reverse=True):
-        if len(value) >= 6:  # shorter ones are words that stand in any text
+        if len(value) >= 6:  # shorter ones are words that occur in any text
             text = text.replace(value, "***")
     return text

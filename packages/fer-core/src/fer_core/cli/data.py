@@ -1,4 +1,4 @@
-"""`fer-run data`: look after datasets."""
+"""`fer-run data`: inspect and prepare datasets."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SHOWN = 20
 
 @click.group()
 def data() -> None:
-    """Look after datasets."""
+    """Inspect and prepare datasets."""
 
 
 @data.command()
@@ -45,13 +45,13 @@ def data() -> None:
 @data_option
 @override_option
 @json_option
-@click.option("--near", is_flag=True, help="Look for pictures that are almost alike, too.")
+@click.option("--near", is_flag=True, help="Find near-duplicate images, too.")
 @click.option("--all-files", is_flag=True, help="Compare image files that no sample uses, too.")
 @click.option(
     "--sheet",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Draw what is flagged as a PNG.",
+    help="Draw the flagged images into this PNG.",
 )
 @click.pass_context
 def check(
@@ -85,7 +85,7 @@ def check(
 @data_option
 @override_option
 def pack(dataset: str, data: Path | None, overrides: tuple[str, ...]) -> None:
-    """Decode every image of DATASET once, as the first run would do, so that runs start at once.
+    """Decode every image of DATASET once, as the first run would, so that runs start immediately.
 
     Options of the dataset are given as `-o data.options.KEY=VALUE`.
     """
@@ -97,7 +97,7 @@ def pack(dataset: str, data: Path | None, overrides: tuple[str, ...]) -> None:
         if found is not None:
             click.echo(f"{name}: {len(found):,} images, {gigabytes(found.bytes)}, in {found.folder}")
     if left_out := [name for name, found in packs.items() if found is None]:
-        raise IncompleteError(f"no pack was made of {', '.join(left_out)}: see why above")
+        raise IncompleteError(f"no pack was made for {', '.join(left_out)}: see the reasons above")
 
 
 @data.command(name="list")
@@ -136,7 +136,7 @@ def remove(names: tuple[str, ...], everything: bool) -> None:
     from fer_core.workflows.packs import cache_root, choose_packs, gigabytes, list_packs, remove_pack
 
     if bool(names) == everything:
-        raise FerError("say which packs to remove: names of datasets, names of packs, or --all alone")
+        raise FerError("give the packs to remove: names of datasets, names of packs, or --all alone")
     packs = list_packs(cache_root())
     left_out: list[str] = []
     for stored in packs if everything else choose_packs(packs, names):
@@ -152,7 +152,7 @@ def remove(names: tuple[str, ...], everything: bool) -> None:
 
 @data.command()
 @click.argument("dataset")
-@click.option("--model", required=True, metavar="MODEL", help="Model whose recipe is carried out.")
+@click.option("--model", required=True, metavar="MODEL", help="Model whose recipe is applied.")
 @data_option
 @config_option
 @override_option
@@ -162,7 +162,7 @@ def remove(names: tuple[str, ...], everything: bool) -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("preview.png"),
     show_default=True,
-    help="Where the picture goes.",
+    help="PNG to write.",
 )
 def preview(
     dataset: str,
@@ -173,7 +173,7 @@ def preview(
     faces: int,
     out: Path,
 ) -> None:
-    """Draw faces of DATASET as MODEL would see them: original, evaluated, and in the first epochs of training."""
+    """Draw faces of DATASET as MODEL would see them: original, in evaluation and in early training epochs."""
     from fer_core.workflows.inspect_data import draw_preview
 
     draw_preview(dataset, model, data, configs, overrides, faces=faces, out=out)

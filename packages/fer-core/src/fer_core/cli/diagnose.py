@@ -24,7 +24,11 @@ logger = logging.getLogger(__name__)
 @click.argument("place", metavar="CHECKPOINT|FOLDER")
 @click.argument("dataset", required=False)
 @click.option("--split", help="train, val, test or all.  [default: test]")
-@click.option("--out", type=click.Path(path_type=Path), help="Else diagnosis-DATASET-SPLIT beside the checkpoint.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder to write; default: diagnosis-DATASET-SPLIT beside the checkpoint.",
+)
 @click.option(
     "--only",
     metavar="PART,...",
@@ -45,16 +49,17 @@ def diagnose(
     device: str,
     as_json: bool,
 ) -> None:
-    """Look into what a network does wrong on DATASET, and why.
+    """Analyse the errors of a network on DATASET.
 
-    Without DATASET on the one that it was trained on, whose folder, options and classes are those of its run.
+    Without DATASET, the training dataset is used, with the folder, options and classes of the run.
 
     Mistakes, suspected labels, accuracy in slices and on corrupted faces (robustness), Grad-CAM and attention
     maps, an embedding of the faces. The last three run the network; robustness and embedding take at most 2,000
     faces.
 
-    With a folder of several runs (an experiment's), the predictions on their test parts are put together, which is
-    how wrong labels are found among all faces: the folds of kfold leave none out. `fer-run report` shows it all.
+    With a folder of several runs, such as an experiment's, the predictions on their test parts are pooled. The
+    folds of kfold cover every face, so label issues are found in the whole dataset. `fer-run report` shows all
+    parts.
 
     \b
     fer-run diagnose runs/latest

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Examine the installation: versions, devices, folders and plugins. Exit status 1 where something is wrong."""
+    """Check the installation: versions, devices, folders and plugins. Exit status 1 if there is a problem."""
     from fer_core.workflows.environment import examine
 
     found = examine()

@@ -34,13 +34,13 @@ logger = logging.getLogger(__name__)
     type=click.Path(path_type=Path),
     help="Folder for predictions and confusion matrix; RUN/NAME for reports.",
 )
-@click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True, help="Faces at once.")
+@click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True, help="Batch size.")
 @click.option(
     "--classes",
     metavar="shared|FILE",
-    help="Where classes differ: evaluate the shared ones, or map names as a YAML file says.",
+    help="If classes differ: evaluate the shared ones, or map names by a YAML file.",
 )
-@click.option("--restrict", is_flag=True, help="Choose only among classes that the dataset has.")
+@click.option("--restrict", is_flag=True, help="Restrict predictions to classes that the dataset has.")
 @data_option
 @override_option
 @device_option
@@ -62,13 +62,13 @@ def evaluate(
 ) -> None:
     """Evaluate CHECKPOINT on a part of DATASET, its classes matched by name.
 
-    Without DATASET on the one that it was trained on: then folder, options and classes are those of its run, too.
+    Without DATASET, the training dataset is used, with the folder, options and classes of the run.
 
     CHECKPOINT is a weight file, a run folder, FOLDER/latest (the run that began last), FOLDER/best (the run with
     the best score on its validation part) or an address.
 
-    Options of the dataset are given as `-o data.options.KEY=VALUE`. What `--out` puts into a folder of the run
-    whose weights these are is shown by `fer-run report` and `fer-run leaderboard`.
+    Options of the dataset are given as `-o data.options.KEY=VALUE`. `fer-run report` and
+    `fer-run leaderboard` show what `--out` writes below the folder of the run.
     """
     options = dataset_options(overrides)
     from fer_core.api import evaluate as run

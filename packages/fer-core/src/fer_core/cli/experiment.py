@@ -26,16 +26,24 @@ logger = logging.getLogger(__name__)
 @click.option("--datasets", metavar="X,Y", help="Datasets.")
 @click.option("--seeds", metavar="0-9", help="Seeds: numbers and ranges, or per-split (the split's number).")
 @click.option("--splits", metavar="SPLIT,...", help="Splits, such as official or kfold:10:* (every fold).")
-@click.option("--recipe", metavar="paper|shared", help="Each model's own recipe, or the file's for all.")
+@click.option(
+    "--recipe", metavar="paper|shared", help="Each model's own recipe, or the file's recipe for all models."
+)
 @click.option("--data", metavar="X=DIR,...", help="Folders of datasets (else $FER_DATA/NAME, else ./data/NAME).")
 @override_option
-@click.option("--grid", "grid", multiple=True, metavar="KEY=A,B", help="Try all these values. Repeatable.")
-@click.option("--root", type=click.Path(path_type=Path), metavar="DIR", help="Folder of all runs, else runs/NAME.")
+@click.option("--grid", "grid", multiple=True, metavar="KEY=A,B", help="Try each of these values. Repeatable.")
+@click.option(
+    "--root", type=click.Path(path_type=Path), metavar="DIR", help="Folder of all runs; default: runs/NAME."
+)
 @device_option
-@click.option("--jobs", type=int, default=1, show_default=True, help="Runs at a time; GPUs are dealt out.")
+@click.option(
+    "--jobs", type=int, default=1, show_default=True, help="Number of parallel runs; GPUs are divided among them."
+)
 @click.option("--shard", metavar="I/N", help="Only part I of N, for job arrays.")
-@click.option("--on", "place", type=click.Choice(["here", "ray"]), default="here", help="Where: here, or on Ray.")
-@click.option("--dry-run", is_flag=True, help="Print the command of each run, and make none.")
+@click.option(
+    "--on", "place", type=click.Choice(["here", "ray"]), default="here", help="Run on this machine, or on Ray."
+)
+@click.option("--dry-run", is_flag=True, help="Print the command of each run without starting any.")
 @json_option
 def experiment(
     file: str | None,
@@ -49,7 +57,7 @@ def experiment(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Make the runs of an experiment FILE, or of the options: every model on every dataset, split and seed.
+    """Run the experiment FILE, or that of the options: every model on every dataset, split and seed.
 
     FILE is a YAML file, or the name of an experiment that `fer-run list experiments` shows. Options replace what
     it says. Finished runs are skipped and interrupted ones resumed, so give the same command again.
@@ -62,7 +70,7 @@ def experiment(
     from fer_core.workflows.experiment import carry_out, plan
 
     if place == "ray" and jobs != 1:
-        raise FerError("--jobs deals out this machine: on Ray, set cpus and gpus of a run in the experiment file")
+        raise FerError("--jobs divides this machine: on Ray, set cpus and gpus of a run in the experiment file")
     if options["data"] is not None:
         options["data"] = _folders(options["data"])
     planned = plan(file, options, overrides, grid, device=device, shard=shard, check=not dry_run)

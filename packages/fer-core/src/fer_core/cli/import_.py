@@ -14,7 +14,7 @@ import click
 @click.option(
     "--dataset",
     metavar="NAME",
-    help="What it was trained on: gives preprocessing, and the authors' class order where known.",
+    help="Dataset it was trained on: gives preprocessing, and the authors' class order if known.",
 )
 @click.option("--classes", metavar="A,B,...", help="Class names in the file's order, instead of the authors'.")
 @click.option(
@@ -26,13 +26,13 @@ import click
     help="A whole model, or a backbone to train from.",
 )
 def import_(model: str, file: str, out: Path, dataset: str | None, classes: str | None, part: str) -> None:
-    """Convert FILE, weights that the authors of MODEL published, into a checkpoint of ours.
+    """Convert FILE, weights published by the authors of MODEL, to a checkpoint of fer.
 
     \b
     fer-run import MODEL trained.pth --dataset NAME --out trained.safetensors
     fer-run import MODEL resnet.pth --as backbone --out backbone.safetensors
 
-    Nothing in FILE is run, whatever it holds. An existing --out is not overwritten.
+    No code in FILE is executed. An existing --out is not overwritten.
     """  # noqa: D301  # click reads \b
     from fer_core.api import import_weights
 

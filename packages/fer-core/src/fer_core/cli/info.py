@@ -50,7 +50,7 @@ def _missing(name: str) -> str:
     names = [key for kind in registry.KINDS for key in registry.names(kind)]
     near = get_close_matches(bare(name), names)
     hint = f"did you mean {' or '.join(near)}?" if near else "fer-run list shows all names"
-    return f"nothing is called {name!r}: {hint}{registry.suspects(*registry.KINDS)}"
+    return f"unknown name {name!r}: {hint}{registry.suspects(*registry.KINDS)}"
 
 
 def _facts(kind: str, name: str, entry: Entry) -> dict[str, Json]:
@@ -78,7 +78,7 @@ def _factory_facts(kind: str, entry: Entry) -> dict[str, Json]:
 
 
 def _plain(value: object) -> Json:
-    """`value` as JSON knows it."""
+    """`value` as JSON represents it."""
     if isinstance(value, BaseModel):
         plain: Json = value.model_dump(mode="json")
         return plain

@@ -14,9 +14,9 @@ from fer_core.cli.options import check_complete, json_option, print_json
 @click.option("--out", type=click.Path(path_type=Path), help="A .md, .csv, .tex or .html file; else the terminal.")
 @json_option
 def leaderboard(folder: Path, out: Path | None, as_json: bool) -> None:
-    """Put every run below FOLDER into tables, one for each protocol.
+    """Tabulate every run below FOLDER, one table for each protocol.
 
-    What is damaged or not finished is left out with one line; then the exit status is 1.
+    Damaged and unfinished runs are skipped with a warning each; then the exit status is 1.
 
     \b
     fer-run leaderboard runs

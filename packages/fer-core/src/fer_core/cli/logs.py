@@ -21,10 +21,10 @@ OPTIONS = (("--quiet", "-q", "Show warnings and results alone."), ("--verbose", 
 
 
 class TerminalHandler(logging.Handler):
-    """Lines on what is standard error at the moment, which a progress bar may have replaced."""
+    """Writes lines to the current standard error, which a progress bar may have replaced."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print a line; a training goes on where nobody reads it any more."""
+        """Print a line; training continues when standard error is closed."""
         with suppress(OSError):
             click.echo(self.format(record), err=True)
 

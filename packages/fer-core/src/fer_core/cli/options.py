@@ -31,7 +31,7 @@ precision_option = click.option(
     type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
     default="auto",
     show_default=True,
-    help="Arithmetic; auto: what the device computes natively.",
+    help="Precision; auto: the fastest that the device supports natively.",
 )
 """`precision: str`."""
 
@@ -52,7 +52,7 @@ config_option = click.option(
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="A YAML file over the recipe; later files win. Repeatable.",
+    help="A YAML file that overrides the recipe; later files win. Repeatable.",
 )
 """`configs: tuple[Path, ...]`."""
 
@@ -61,7 +61,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 def print_json(content: object) -> None:
-    """Print strict JSON: what is not finite raises ValueError instead of becoming text that JSON does not know."""
+    """Print strict JSON: a number that is not finite raises ValueError instead of becoming invalid JSON."""
     click.echo(json.dumps(content, indent=2, allow_nan=False))
 
 
@@ -69,7 +69,7 @@ def check_complete(left_out: Sequence[str]) -> None:
     """Raises IncompleteError where inputs were left out, each with a warning of its own."""
     if left_out:
         number = "1 input was" if len(left_out) == 1 else f"{len(left_out)} inputs were"
-        raise IncompleteError(f"{number} left out, as the warnings say; all else is done")
+        raise IncompleteError(f"{number} left out (see the warnings above); everything else was done")
 
 
 def dataset_options(overrides: Sequence[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How a command ends: with an exit status, and where it failed with one line on stderr that says why."""
+"""How a command ends: with an exit status and, if it failed, one line on stderr that says why."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from fer_core.errors import ExitStatus, FerError
 DEBUG, STRICT = "FER_DEBUG", "FER_STRICT"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 SIGPIPE = 13
-"""Which the module `signal` of Windows does not have."""
+"""Missing from the module `signal` on Windows."""
 
 
 @contextmanager
 def outcome(may_exit: Callable[[], bool] = lambda: False) -> Iterator[None]:
-    """Turn what a command raises into its line on stderr and the exit status of `ExitStatus`.
+    """Turn an exception of a command into its line on stderr and the exit status of `ExitStatus`.
 
     With `FER_DEBUG=1` or `FER_STRICT=1` an unforeseen exception is raised as it is.
 
@@ -101,7 +101,7 @@ def _end_by_user(error: FerError) -> int:
 def _full(error: OSError) -> FerError:
     """A full disk where no file is named, such as under standard output or under temporary files."""
     where = error.filename or "the output or a temporary file"
-    return FerError(f"cannot write {where}: {error.strerror}; make room there")
+    return FerError(f"cannot write {where}: {error.strerror}; free some space there")
 
 
 def _reader_has_gone() -> bool:
@@ -115,7 +115,7 @@ def _reader_has_gone() -> bool:
 
 
 def _drop_output() -> None:
-    """Drop what cannot leave the buffer of standard output, which would fail again at exit."""
+    """Discard the buffer of standard output that cannot be written and would fail again at exit."""
     try:
         _flush()
     except OSError:

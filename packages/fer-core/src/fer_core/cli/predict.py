@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
     metavar="FILE",
     help="Write a table to this file ('-': standard output).",
 )
-@click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read.")
+@click.option("--strict", is_flag=True, help="Stop at the first unreadable image.")
 @device_option
 @precision_option
 @json_option
@@ -53,9 +53,9 @@ def predict(
     precision: str,
     as_json: bool,
 ) -> None:
-    """Name the expression of cropped faces: each SOURCE is an image, or a folder of them.
+    """Classify the expression of cropped faces: each SOURCE is an image, or a folder of images.
 
-    An image that cannot be read is left out with one line; then the exit status is 1.
+    Unreadable images are skipped with a warning each; then the exit status is 1.
 
     \b
     fer-run predict photos -m runs/latest
@@ -78,7 +78,7 @@ def predict(
     else:
         _print(rows, several=len(predictors) > 1)
     if failed:
-        raise IncompleteError(f"{len(failed)} of {len(images)} images could not be read, as the lines above say")
+        raise IncompleteError(f"{len(failed)} of {len(images)} images could not be read (see the lines above)")
 
 
 def _predict(

@@ -11,7 +11,9 @@ from fer_core.cli.options import check_complete
 
 @click.command()
 @click.argument("places", metavar="RUN|FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="The file; else report.html in the first folder.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="HTML file to write; default: report.html in the first folder."
+)
 @click.option("--title", default="", help="Heading of the page.")
 @click.option(
     "--charts", type=click.Path(path_type=Path), metavar="DIR", help="Also write every chart as SVG and PNG."
@@ -19,8 +21,8 @@ from fer_core.cli.options import check_complete
 def report(places: tuple[Path, ...], out: Path | None, title: str, charts: Path | None) -> None:
     """Compare runs in one HTML file that needs no network.
 
-    Folders are searched for runs. Runs of different protocols are set apart, never averaged. What is damaged or
-    not finished is left out with one line; then the exit status is 1.
+    Folders are searched for runs. Runs of different protocols are kept apart, never averaged. Damaged and
+    unfinished runs are skipped with a warning each; then the exit status is 1.
 
     \b
     fer-run report runs/MODEL-rafdb/20260901-101500-s0

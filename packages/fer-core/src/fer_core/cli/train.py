@@ -33,7 +33,7 @@ from fer_core.errors import FerError
     help="Train longer: a new run from the last state of RUN (or FOLDER/latest), with --epochs.",
 )
 @click.option("--epochs", type=int, metavar="N", help="Length of the training: short for -o train.epochs=N.")
-@click.option("--batch-size", type=int, metavar="N", help="Images of a step: short for -o data.batch_size=N.")
+@click.option("--batch-size", type=int, metavar="N", help="Batch size: short for -o data.batch_size=N.")
 @click.option("--lr", type=float, metavar="X", help="Learning rate: short for -o optimizer.lr=X.")
 def train(
     model: str | None,

@@ -23,7 +23,7 @@ def settings(config: Config, without: tuple[str, ...] = WITHOUT_EFFECT) -> dict[
     """The values of a configuration by dotted keys.
 
     Args:
-        config: The configuration. Of backbone weights the files' names count, not the folders they lie in.
+        config: The configuration. Backbone weights count by file name, whatever their folder.
         without: Keys and sections to leave out.
     """
     values = plain(config)
@@ -50,7 +50,7 @@ def edits(before: Config, after: Config) -> list[str]:
 
 
 def _flatten(tree: Mapping[str, JsonValue], prefix: str = "") -> dict[str, JsonValue]:
-    """Nested mappings as one, with dotted keys; an empty mapping stays a value."""
+    """Flatten nested mappings to dotted keys; an empty mapping stays a value."""
     flat: dict[str, JsonValue] = {}
     for key, value in tree.items():
         if isinstance(value, dict) and value:

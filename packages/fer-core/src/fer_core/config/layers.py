@@ -46,8 +46,8 @@ def resolve_config(
     The recipe is that of the dataset, or `default` where there is none: recipes do not inherit from one another.
 
     Mappings merge key by key and lists are replaced. A layer that gives a component (`optimizer`, ...) another
-    name drops what earlier layers said of that component. A recipe's names mean the components of its own
-    distribution where several claim a name.
+    name drops the options that earlier layers gave that component. Where several distributions claim a name, a
+    recipe means the component of its own distribution.
 
     Args:
         model: Its recipe for the dataset is a layer.
@@ -96,7 +96,7 @@ def load_config(path: str | Path) -> Config:
         FerError: One line that names the key, the value, the file and what is expected.
     """
     layer = one_line(str(path))
-    if Path(path).exists() and not Path(path).is_file():  # a named pipe would never end
+    if Path(path).exists() and not Path(path).is_file():  # reading a named pipe would block
         raise FerError(f"{layer} is not a regular file: restore the configuration of the run")
     return _complete(read_yaml(Path(path), layer), layer)
 
@@ -200,7 +200,7 @@ class Merge:
         if not isinstance(value, str) or not load_plugins().means(kind, value, spec):
             raise FerError(
                 f"{section}.name is {show(value)} ({layer}), but the command is for {spec.name}:"
-                " remove the key or name the other in the command"
+                " remove the key, or give its value in the command"
             )
 
     def _forget(self, path: tuple[str, ...]) -> None:
@@ -267,7 +267,8 @@ def _checked_key(key: Any, path: str, layer: str) -> str:
     where = f" in {path}" if path else ""
     if not isinstance(key, str) or not key or len(key) > MAX_KEY or not key.isprintable():
         raise FerError(
-            f"{one_line(repr(key))[:60]}{where}: not a key ({layer}): write 1 to {MAX_KEY} printable letters"
+            f"{one_line(repr(key))[:60]}{where}: not a valid key ({layer}): use 1 to {MAX_KEY} printable "
+            "characters"
         )
     if "." in key:
         section, _, rest = key.partition(".")
@@ -314,7 +315,7 @@ def _branch(tree: Tree, key: str) -> Tree:
 
 
 def _defaults(section: type[Section]) -> Tree:
-    """What holds before any layer: every key that has a default."""
+    """The defaults, which hold before any layer."""
     values: Tree = {}
     for key, field in section.model_fields.items():
         child = section_of(section, key)
@@ -334,5 +335,5 @@ def _leaves(value: Yaml, dotted: str) -> Iterator[str]:
 
 
 def _fold(name: Any) -> Any:
-    """Names are equal whatever their case and whether they are written with `-` or `_`."""
+    """The form in which names are compared: case does not matter, nor whether `-` or `_` is written."""
     return name.casefold().replace("-", "_") if isinstance(name, str) else name

@@ -1,4 +1,4 @@
-"""The names of components in a configuration, each in its shortest form that means one component only."""
+"""Component names in a configuration, each in its shortest unambiguous form."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def shorten_names(values: Yaml, distribution: str = "") -> Yaml:
 
     Args:
         values: The layer.
-        distribution: Whose component a name means that several claim; empty: such a name stays as it is.
+        distribution: Resolves a name that several distributions claim; empty: such a name stays as it is.
     """
     plugins = load_plugins()
     return _renamed(values, _PLACES, lambda kind, name: plugins.canonical(kind, name, distribution))

@@ -33,7 +33,7 @@ def _path(text: str) -> str:
     except UnicodeEncodeError:
         parts = [b"\0"]
     if b"\0" in b"".join(parts) or max(map(len, parts)) > 255 or len(text) > 4_000:
-        raise ValueError("a path that file systems can hold")
+        raise ValueError("a valid path")
     return text
 
 
@@ -49,7 +49,7 @@ _Count = Annotated[int, Field(ge=1)]
 
 
 def _item(value: object, check: ValidatorFunctionWrapHandler) -> object:
-    """Say what an item is, instead of what pydantic expects of a member of the union."""
+    """Describe the item, instead of what pydantic expects of each member of the union."""
     try:
         return check(value)
     except ValidationError:
@@ -141,7 +141,7 @@ class CallbackItem(Section):
 
 
 class Data(Section):
-    """What is trained on, and how it reaches the model."""
+    """The dataset, and how its images reach the model."""
 
     name: str = _key(..., "a name", "Dataset; the command line's argument.", min_length=1)
     root: Folder | None = _key(
@@ -162,14 +162,14 @@ class Data(Section):
     holdout: float = _key(
         0.1,
         "a number from 0 up to, but not including, 1",
-        "Share of the training samples held out as val.",
+        "Fraction of the training samples held out as val.",
         ge=0,
         lt=1,
     )
     fraction: float = _key(
         1.0,
         "a number above 0 and of at most 1",
-        "Share of the training samples that is trained on, of each class alike, to try something out.",
+        "Fraction of the training samples to use, the same for each class, for quick experiments.",
         gt=0,
         le=1,
     )
@@ -184,15 +184,15 @@ class Data(Section):
         224, "a whole number from 1 to 4096", "Height and width of the input in pixels.", ge=1, le=MAX_SIDE
     )
     batch_size: int = _key(
-        256, "a whole number of at least 1", "Images of one optimizer step, over all processes together.", ge=1
+        256, "a whole number of at least 1", "Images per optimizer step, over all processes.", ge=1
     )
     eval_batch_size: _Count | None = _key(
-        None, "a whole number of at least 1, or null", "Images of one evaluation batch; null: `batch_size`."
+        None, "a whole number of at least 1, or null", "Images per evaluation batch; null: `batch_size`."
     )
     workers: Literal["auto"] | Annotated[int, Field(ge=0)] = _key(
         "auto",
         "auto or a whole number of at least 0",
-        "Processes that read images where `pipeline` is per-image; 0: none; auto: one less than CPUs.",
+        "Worker processes where `pipeline` is per-image; 0: none; auto: the number of CPUs minus one.",
     )
     pipeline: Literal["batched", "per-image"] = _key(
         "batched",
@@ -207,7 +207,7 @@ class Data(Section):
     drop_last: bool = _key(
         False,
         "true or false",
-        "Leave out the last batch of a training epoch where it is not full.",
+        "Drop the last batch of a training epoch if it is not full.",
     )
     train_transforms: list[TransformItem] = _key(
         ["resize", {"horizontal_flip": {"p": 0.5}}, "normalize"],
@@ -242,14 +242,14 @@ class Data(Section):
 
 
 class Train(Section):
-    """How long and in which way is trained, and which epoch is kept."""
+    """How long and how to train, and which epoch to keep."""
 
     trainer: str = _key("standard", "a name", "Registered trainer.", min_length=1)
     epochs: int = _key(40, "a whole number of at least 1", "Passes over the training samples.", ge=1)
     steps: _Count | None = _key(
         None,
         "a whole number of at least 1, or null",
-        "Optimizer steps of the whole training, in place of `epochs`.",
+        "Total optimizer steps, instead of `epochs`.",
     )
     eval_every: Literal["epoch"] | _Count = _key(
         "epoch", "epoch or a whole number of at least 1", "When to evaluate: every epoch, or every so many steps."
@@ -262,22 +262,25 @@ class Train(Section):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = _key(
         "auto",
         "auto, fp32, bf16 or fp16",
-        "Arithmetic of the model; auto: the fastest the device computes natively.",
+        "Floating-point precision; auto: the fastest that the device supports natively.",
     )
     compile: bool = _key(False, "true or false", "Compile the model with torch.compile.")
     accumulate: int = _key(
-        1, "a whole number of at least 1", "Parts in which a batch is computed, to save memory.", ge=1
+        1,
+        "a whole number of at least 1",
+        "Gradient accumulation: parts in which a batch is computed, to save memory.",
+        ge=1,
     )
     recompute: bool = _key(
         False,
         "true or false",
-        "Compute the activations of the model's blocks again for the gradient, to save memory; equal results.",
+        "Activation checkpointing: compute activations again in the backward pass, to save memory; same results.",
     )
     clip_norm: Annotated[float, Field(gt=0)] | None = _key(
-        None, "a number above 0, or null", "Largest norm of the gradient; null: no clipping."
+        None, "a number above 0, or null", "Norm that gradients are clipped to; null: no clipping."
     )
     ema: Annotated[float, Field(gt=0, lt=1)] | None = _key(
-        None, "a number between 0 and 1, or null", "Decay of the weights' moving average; null: none is kept."
+        None, "a number between 0 and 1, or null", "Decay of the moving average of the weights; null: no average."
     )
     select: Literal["last", "best:val", "best:test"] = _key(
         "best:val",
@@ -290,15 +293,15 @@ class Train(Section):
     seed: int = _key(
         0,
         "a whole number from 0 to 9223372036854775807",
-        "Seed of everything random (`--seed`).",
+        "Seed of all randomness (`--seed`).",
         ge=0,
         lt=1 << 63,
     )
     on_nonfinite: Literal["stop", "skip"] = _key(
-        "stop", "stop or skip", "A non-finite loss ends the run, or its step is left out."
+        "stop", "stop or skip", "On a non-finite loss, stop the run or skip the step."
     )
     sync_batch_norm: bool = _key(
-        False, "true or false", "BatchNorm statistics over the images of all processes; on GPUs only."
+        False, "true or false", "Synchronize BatchNorm statistics over all processes; GPUs only."
     )
     deterministic: Literal["auto"] | bool = _key(
         "auto", "auto, true or false", "Deterministic algorithms only; auto: true on CPU, false on cuda."
@@ -306,7 +309,7 @@ class Train(Section):
 
 
 class Run(Section):
-    """Where it runs and where its files go; never part of the result."""
+    """Where to run and where to write files; without effect on the result."""
 
     root: Folder = _key("runs", "a folder", "Folder of all runs.")
     dir: Folder | None = _key(
@@ -338,7 +341,7 @@ class Config(Section):
     callbacks: list[CallbackItem] = _key(
         [CallbackItem(name="progress")],
         "a list of names or {name: {options}}",
-        "What watches the training, in order.",
+        "Callbacks of the training, in order.",
     )
 
     @field_validator("callbacks", mode="before")

@@ -65,7 +65,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what a YAML 1.1 or a 1.2 reader would not take for text, so that both read the same."""
+    """Quotes what a YAML 1.1 or a 1.2 reader would not read as text, so that both read the same."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -157,7 +157,9 @@ def read_yaml(path: Path, where: str) -> Yaml:
 
 def _check_size(size: int, where: str) -> None:
     if size > MAX_BYTES:
-        raise FerError(f"{where}: larger than {MAX_BYTES >> 20} MiB, which no configuration is: give another file")
+        raise FerError(
+            f"{where}: larger than {MAX_BYTES >> 20} MiB, the limit of a configuration: give another file"
+        )
 
 
 def flow(value: Any) -> str:

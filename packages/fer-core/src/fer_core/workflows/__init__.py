@@ -1,1 +1,1 @@
-"""What a command does, in the order in which it happens."""
+"""What each command does, step by step."""

@@ -33,7 +33,7 @@ class Measured:
 
     Attributes:
         benches: One for each model that could be measured.
-        ceiling: What the device reaches on plain products.
+        ceiling: Throughput of the device on plain matrix products and convolutions.
         hardware: Where it was measured.
         left_out: Names of models that could not be measured.
     """
@@ -72,8 +72,7 @@ class Measured:
         for bench in self.benches:
             yield (
                 f"{bench.model}: {bench.parameters / 1e6:.1f} M parameters, {bench.macs / 1e9:.2f} G "
-                f"multiplications with addition an image at {bench.input_size} pixels; loss {bench.loss}, "
-                f"optimizer {bench.optimizer}"
+                f"MACs per image at {bench.input_size} pixels; loss {bench.loss}, optimizer {bench.optimizer}"
             )
 
     @property
@@ -98,7 +97,7 @@ def measure(
         device: `auto`, or the name of a device.
         precision: `auto`, `fp32`, `bf16` or `fp16`.
         compiled: Compile the models.
-        batch: Images of a call; None for 8 on a CPU, 64 elsewhere.
+        batch: Batch size; None for 8 on a CPU, 64 on other devices.
         seconds: Time for each measurement.
         out: Folder for `benchmark.json` and `benchmark.png`.
 
@@ -123,7 +122,9 @@ def measure(
     found = Measured(benches, ceiling, describe_hardware(engine), left_out)
     share = share_of_processor(benches, found.hardware) if benches else None
     if share is not None and share < IDLE:
-        logger.warning(f"other programs ran (down to {share:.0%} of the CPU was left): figures are too low")
+        logger.warning(
+            f"other programs ran (down to {share:.0%} of the CPU was left): throughput is underestimated"
+        )
     if out is not None and benches:
         write_text(out / "benchmark.json", found.json + "\n")
         draw(out / "benchmark.png", benches, found.hardware)

@@ -73,7 +73,7 @@ def make_leaderboard(folder: Path, out: Path | None) -> Leaderboard:
         FerError: There is no finished run, an unknown ending, or a file that cannot be written.
     """
     if out is not None and out.suffix not in ENDINGS:
-        raise FerError(f"--out {out}: the ending says the format, so end it in {', '.join(ENDINGS)}")
+        raise FerError(f"--out {out}: the suffix determines the format: use one of {', '.join(ENDINGS)}")
     found = _collect([folder])
     evaluations, unusable = find_evaluations(found.runs)
     left_out = [*found.problems, *unusable]

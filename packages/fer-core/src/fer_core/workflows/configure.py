@@ -1,4 +1,4 @@
-"""From the words of a command to the configuration of a run."""
+"""From the arguments of a command to the configuration of a run."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def resolve_run(
 
 
 def _find(model: str, dataset: str) -> tuple[ModelSpec, DatasetSpec]:
-    """Both specs; what is wrong with both names is said at once, and before torch is loaded."""
+    """Both specs; errors in the two names are reported together, and before torch is loaded."""
     models, datasets = set(registry.names("models")), set(registry.names("datasets"))
     if model in datasets and dataset in models:
         raise FerError(

@@ -75,7 +75,7 @@ def _diagnose_runs(
     out: Path | None,
 ) -> Diagnosis:
     if split is not None:
-        raise FerError("--split does not apply to several runs: their test parts are put together")
+        raise FerError("--split does not apply to several runs, whose test parts are pooled: leave it out")
     found = collect([place])
     for line in found.problems:
         logger.warning(line)
@@ -87,7 +87,9 @@ def _diagnose_runs(
     name = find_dataset(dataset).name if dataset is not None else names[0] if names else "a dataset"
     runs = [run for run in found.runs if run.dataset == name]
     if not runs:
-        raise FerError(f"there is no finished run on {name} in {place}: name a checkpoint, or a folder of such")
+        raise FerError(
+            f"there is no finished run on {name} in {place}: name a checkpoint, or a folder with finished runs"
+        )
     weights = runs[0].folder / run_folder.BEST
     spec, opened, _ = open_for(weights, read_header(weights), name, root, options)
     pack = open_pack(opened, cache_root(), progress=True)

@@ -54,7 +54,7 @@ class Installation:
     clashes: tuple[Clash, ...]
 
     def problems(self) -> list[str]:
-        """One line each."""
+        """One line per problem."""
         entries = load_plugins().clashes()
         return [
             *(f"{name} is not installed" for name, found in self.packages.items() if found is None),
@@ -69,7 +69,7 @@ class Installation:
 
 
 def examine() -> Installation:
-    """Look at the installation; nothing in it can make this fail."""
+    """Examine the installation; whatever is broken is reported, not raised."""
     plugins = load_plugins()
     return Installation(
         python=platform.python_version(),

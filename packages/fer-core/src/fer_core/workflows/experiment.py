@@ -1,4 +1,4 @@
-"""The runs of an experiment: planned, checked, and made."""
+"""The runs of an experiment: planned, checked, and executed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Plan:
     device: str
 
     def command(self, run: PlannedRun) -> list[str]:
-        """The words of the command that begins a run, or resumes it."""
+        """Arguments of the command that starts or resumes a run."""
         return ["fer-run", *command(run, self.device)]
 
     def is_finished(self, run: PlannedRun) -> bool:
@@ -59,7 +59,7 @@ def plan(
         grid: `KEY=A,B`, all of which are tried.
         device: `auto`, or the name of a device.
         shard: `I/N`, part I of N.
-        check: Look at models, data and splits of all runs before the first.
+        check: Check models, data and splits of all runs before the first one starts.
 
     Raises:
         FerError: A mistake in the experiment.
@@ -77,7 +77,7 @@ def plan(
 
 
 def carry_out(planned: Plan, jobs: int, *, on_ray: bool) -> list[Outcome]:
-    """Make the runs that are not finished, `jobs` at a time here, or on Ray."""
+    """Execute the unfinished runs, `jobs` at a time on this machine, or on Ray."""
     if on_ray:
         from fer_core.experiments.on_ray import run_on_ray
 

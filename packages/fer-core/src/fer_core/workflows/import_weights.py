@@ -1,4 +1,4 @@
-"""From a file of the model's authors to a weight file that evaluates and predicts anywhere."""
+"""Convert a file of the model's authors to a weight file for evaluation and prediction."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _import_model(
     classes: tuple[str, ...],
 ) -> Path:
     if spec.converter is None:
-        raise FerError(f"{spec.name} reads no file of others, since its plugin has no converter: train it instead")
+        raise FerError(f"{spec.name} cannot import weights, since its plugin has no converter: train it instead")
     data = NO_DATASET if dataset is None else registry.find("datasets", dataset)
     state: dict[str, Tensor] = resolve(spec.converter)(read_upstream(source))
     number, options = resolve(spec.describe)(state) if spec.describe is not None else (None, {})
@@ -105,7 +105,7 @@ def _import_model(
 
 def _import_backbone(spec: ModelSpec, source: Path, target: Path) -> Path:
     if spec.backbone is None:
-        raise FerError(f"{spec.name} takes no backbone weights, since its plugin reads none: import a whole model")
+        raise FerError(f"{spec.name} does not accept backbone weights: import a whole model")
     if not source.is_file():
         raise FerError(f"{source} is not a file: name a file of backbone weights")
     state = read_backbone(spec, source)
@@ -120,14 +120,14 @@ def _import_backbone(spec: ModelSpec, source: Path, target: Path) -> Path:
 def _given_order(classes: tuple[str, ...], number: int | None) -> ClassOrder:
     """The order of `--classes`; `number` is how many classes the file has, None where that is not known."""
     if len(set(classes)) != len(classes) or not all(classes):
-        raise FerError(f"--classes {','.join(classes)} names a class twice or not at all: give each once")
+        raise FerError(f"--classes {','.join(classes)} has a repeated or empty class name: give each class once")
     if number is not None and len(classes) != number:
         raise FerError(f"the file has {number} classes, but --classes has {len(classes)}: give each of the file's")
     return ClassOrder(dataset="", classes=classes, source="--classes")
 
 
 def _authors_order(spec: ModelSpec, data: DatasetSpec, number: int | None) -> ClassOrder:
-    """The order that the model's authors have for a dataset, never one that is only likely."""
+    """The order documented by the model's authors for a dataset; never a guess."""
     known = [order for order in spec.class_orders if order.dataset == bare(data.name)]
     fitting = [order for order in known if number in (None, len(order.classes))]
     if len(fitting) == 1:
@@ -136,7 +136,8 @@ def _authors_order(spec: ModelSpec, data: DatasetSpec, number: int | None) -> Cl
     has = "its classes" if number is None else f"its {number} classes"
     if data is NO_DATASET:
         raise FerError(
-            f"the order of {has} is unknown, since a file does not say: {todo}, or the dataset it was trained on "
+            f"the order of {has} is unknown, since a weight file does not record it: {todo}, or the dataset "
+            "it was trained on "
             "with --dataset NAME"
         )
     if not known:
@@ -150,9 +151,11 @@ def _authors_order(spec: ModelSpec, data: DatasetSpec, number: int | None) -> Cl
 
 def _check_target(path: Path) -> Path:
     if path.suffix != SUFFIX:
-        raise FerError(f"--out {path} does not end in {SUFFIX}, which is what is written: rename it")
+        raise FerError(f"--out {path} does not end in {SUFFIX}, the only format that is written: rename it")
     if path.exists():
         raise FerError(f"{path} exists and is not overwritten: choose another --out, or remove it first")
     if not path.absolute().parent.is_dir():
-        raise FerError(f"{path.parent} is not a folder to write {path.name} into: make it, or correct --out")
+        raise FerError(
+            f"{path.parent} is not a folder, so {path.name} cannot be written: create it, or correct --out"
+        )
     return path

@@ -1,4 +1,4 @@
-"""Looking at a dataset: what is wrong with its files, and what a model would see of it."""
+"""Inspecting a dataset: problems of its files, and what a model would see of it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def inspect_dataset(
         dataset: Its name.
         root: Its folder.
         options: Of the dataset.
-        near: Look for images that are almost alike, too.
+        near: Find near-duplicate images, too.
         all_files: Compare image files that no sample uses, too.
         sheet: The PNG to draw what was found in.
 
@@ -60,7 +60,7 @@ def draw_preview(
     faces: int,
     out: Path,
 ) -> None:
-    """Draw faces of a dataset as a model would see them: original, evaluated, and in the first epochs of training.
+    """Draw faces of a dataset as a model would see them: original, in evaluation and in early training epochs.
 
     Args:
         dataset: Its name.
@@ -94,7 +94,7 @@ def draw_preview(
     title = f"{section.name}: recipe {config.model.name}/{recipe}{changes}"
     note = (
         f"input {section.input_size} pixels, {section.color}, {section.pipeline}, seed {config.train.seed}; "
-        "normalisation taken out again"
+        "normalization undone"
     )
     save_preview(out, sheet, [opened.dataset.classes[labels[row]] for row in rows], title, note)
     logger.info(f"{len(rows)} faces drawn in {out}")

@@ -1,4 +1,4 @@
-"""Opening a dataset for weights that were trained before."""
+"""Opening a dataset for trained weights."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def open_for(
 
 
 def _recorded_root(checkpoint: Path, spec: DatasetSpec) -> Path | None:
-    """The folder that the run of a weight file read its data from; None where it is not known, or gone."""
+    """The folder that the run of a weight file read its data from; None if it is unknown or no longer exists."""
     path = checkpoint.parent / CONFIG
     recorded = load_config(path).data.root if path.is_file() else None
     if recorded is None:
@@ -74,7 +74,7 @@ def _recorded_root(checkpoint: Path, spec: DatasetSpec) -> Path | None:
     root = Path(recorded)
     parts = part_roots(spec, root).values() if isinstance(spec, UnionSpec) else [root]
     if not all(part is None or part.expanduser().exists() for part in parts):
-        logger.info(f"data     {root}, which the run was trained on, is not there any more")
+        logger.info(f"data     {root}, which the run was trained on, no longer exists")
         return None
     logger.info(f"data     {root}, as in the run")
     return root
@@ -109,14 +109,14 @@ def choose_rows(spec: DatasetSpec, dataset: FERDataset, own: SplitRecord | None,
 
 
 def is_trained_on(header: Header, spec: DatasetSpec, part: str) -> bool | None:
-    """Whether a part of a dataset holds faces of the training; None where nobody wrote down what that was."""
+    """Whether a part of a dataset holds training faces; None if the training data was not recorded."""
     if header.dataset is None:
         return None
     return part in ("train", "all") and bool(set(part_names(_trained_on(header))) & set(part_names(spec.name)))
 
 
 def _trained_on(header: Header) -> str:
-    """Name of the dataset of the training as it is known here; empty where nobody wrote it down."""
+    """Name of the training dataset as it is known here; empty if it was not recorded."""
     return "" if header.dataset is None else recorded_dataset(header.dataset.name, header.components)
 
 
@@ -127,5 +127,6 @@ def _warn_of_overlap(spec: DatasetSpec, header: Header) -> None:
     common = [name for name in part_names(spec.name) if name in trained]
     if common and not protocol.startswith("official"):
         logger.warning(
-            f"{', '.join(common)} was in the training, divided by {protocol}, so faces may be known to it"
+            f"{', '.join(common)} was in the training data, split by {protocol}, so the model may have seen "
+            "some of its faces"
         )

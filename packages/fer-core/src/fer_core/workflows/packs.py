@@ -21,7 +21,7 @@ def pack_dataset(dataset: str, root: Path | None, options: Options) -> dict[str,
 
     Returns:
         The pack of each part; None where none could be made, which is logged with its reason. A part that is
-        drawn needs none and is left out.
+        generated needs no pack and is left out.
 
     Raises:
         FerError: The dataset cannot be opened.

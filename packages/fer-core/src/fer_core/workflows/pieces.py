@@ -1,4 +1,4 @@
-"""Single parts for programs of one's own: models, losses, transforms, datasets."""
+"""Single components for other programs: models, losses, transforms, datasets."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def make_loss(
 
 
 def task_info(classes: Sequence[str], class_counts: Sequence[int], input_size: int) -> TaskInfo:
-    """What components know of the task. Raises FerError where it cannot be one."""
+    """The task as components see it. Raises FerError for invalid classes or counts."""
     if len(classes) < 2 or len(set(classes)) < len(classes):
         raise FerError(f"classes are {', '.join(classes) or 'none'}: give the names of two or more, each once")
     if class_counts and len(class_counts) != len(classes):

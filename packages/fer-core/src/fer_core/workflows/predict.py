@@ -1,4 +1,4 @@
-"""Naming the expressions of images: what `fer-run predict` needs."""
+"""Predicting the expressions of images: what `fer-run predict` needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Face", "Failed", "Predictor", "find_images", "no_weights", "write_at
 
 
 def no_weights() -> FerError:
-    """The error for a command that names no weights, with those of the latest run where there is one."""
+    """The error for a command without weights; it suggests those of the latest run, if there is one."""
     runs = Path("runs")
     try:
         latest = f", such as -m {runs / LATEST} ({resolve_weights(runs / LATEST).path.parent})"

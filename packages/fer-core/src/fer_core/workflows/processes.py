@@ -1,4 +1,4 @@
-"""What a command has to know of the processes that torchrun started it in."""
+"""The processes in which torchrun started a command."""
 
 from fer_core.distributed import launched_rank, stop
 

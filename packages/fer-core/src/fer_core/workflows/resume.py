@@ -54,7 +54,7 @@ class _Stored:
     environment: Environment
 
     def read_state(self) -> State | None:
-        """The state saved last, None where none was. Raises FerError where the configuration is another one."""
+        """The last saved state, or None. Raises FerError if the configuration has changed."""
         path = self.folder / run_folder.STATE
         if not path.exists():
             return None
@@ -64,11 +64,11 @@ class _Stored:
 
 
 def resume_run(folder: Path, device: str) -> Path:
-    """Resume a run from its last saved state, under the configuration that it began with.
+    """Resume a run from its last saved state, under its original configuration.
 
     Args:
         folder: The run's folder, or `FOLDER/latest`.
-        device: `auto` is the device of the beginning.
+        device: `auto` is the original device.
 
     Raises:
         FerError: `folder` is not a run folder, its configuration was edited, or its data changed.
@@ -102,7 +102,7 @@ def _resume(stored: _Stored, engine: Engine, log: RunLog) -> Path:
         position = trainer.position
         logger.info(f"resumed after {position.epoch} epochs and {position.batch} batches (step {position.step})")
     else:
-        logger.info("nothing was saved before the run ended, so it begins anew")
+        logger.info("nothing was saved before the run ended, so it starts from the beginning")
     train_and_evaluate(trainer, engine)
     return folder
 
@@ -131,7 +131,7 @@ def extend_run(folder: Path, epochs: int, device: str, overrides: Sequence[str])
 def _extend(stored: _Stored, epochs: int, device: str, overrides: Sequence[str], log: RunLog) -> Path:
     folder, before = stored.folder, stored.read_state()
     if before is None:
-        raise FerError(f"{folder} has no {run_folder.STATE}, so there is nothing to extend: train it anew")
+        raise FerError(f"{folder} has no {run_folder.STATE}, so there is nothing to extend: train it again")
     config = lengthen(stored.config, epochs, overrides)
     check_length(before, stored.config, config)
     engine = _engine(stored, device)
@@ -163,20 +163,20 @@ def _extend(stored: _Stored, epochs: int, device: str, overrides: Sequence[str],
 
 
 def _best_weights(folder: Path, state: State) -> tuple[dict[str, Tensor], Header] | None:
-    """The best weights so far of a run to extend, None where none was chosen; what calibrated them is left out."""
+    """The best weights so far of a run to extend, without calibration; None if none were chosen."""
     if state.envelope.best is None:
         return None
     weights, header = load_weights(folder / run_folder.BEST)
     if header.selection is None or header.selection.step != state.envelope.best.step:
         raise FerError(
-            f"{folder / run_folder.BEST} is not of the state in {run_folder.STATE}, since the run was killed "
+            f"{folder / run_folder.BEST} does not match the state in {run_folder.STATE}, since the run was killed "
             f"between the two: resume it first, with fer-run train --resume {folder}"
         )
     return weights, header.model_copy(update={"calibration": None})
 
 
 def _read(folder: Path) -> _Stored:
-    """What a run's folder holds beside its state. Raises FerError where it is not one, or damaged."""
+    """Contents of a run's folder besides its state. Raises FerError if it is damaged or not a run folder."""
     path = folder / run_folder.CONFIG
     if not path.exists():
         raise FerError(
@@ -191,7 +191,7 @@ def _engine(stored: _Stored, device: str) -> Engine:
 
 
 def _warn_of_changes(stored: _Stored, state: State | None, engine: Engine) -> None:
-    """Say what differs from the run so far, so that equal bytes are not to be expected."""
+    """Log what differs from the run so far, so that bit-identical results are not to be expected."""
     before, now = stored.environment, engine.describe()
     changed = [(key, getattr(before, key), getattr(now, key)) for key in ("device", "threads", "processes")]
     if state is not None:
@@ -199,4 +199,4 @@ def _warn_of_changes(stored: _Stored, state: State | None, engine: Engine) -> No
         changed += state.envelope.identity.changed_versions(versions)
     for name, was, is_now in changed:
         if was != is_now:
-            logger.warning(f"{name} was {was}, is {is_now}: the run continues, but not bit for bit")
+            logger.warning(f"{name} was {was}, is {is_now}: results will not be bit-identical")

@@ -108,7 +108,7 @@ def start_engine(config: Config, device: str, precision: str | None = None) -> E
 
 
 def introduce(trainer: Trainer) -> None:
-    """Say what is about to be trained."""
+    """Log what is about to be trained."""
     setup, config = trainer.setup, trainer.config
     sizes = ", ".join(f"{role} {len(setup.data.rows(role)):,}" for role in ("train", "val", "test"))
     parameters = sum(parameter.numel() for parameter in setup.task.model.parameters())
@@ -159,7 +159,7 @@ def _finish(trainer: Trainer, result: Result, seconds: float, speed: float) -> N
 
 
 def write_report(folder: Path) -> None:
-    """A run is finished without its report, too: `fer-run report` makes it again."""
+    """A run is complete even without its report, which `fer-run report` can write later."""
     try:
         write_text(folder / REPORT, render_run_report(folder))
     except FerError as error:

@@ -137,7 +137,7 @@ def check_dataset(
     Args:
         dataset: Opened.
         spec: Gives the expected counts, unless the dataset has counts of its own.
-        near: Look for pictures that are almost alike, too.
+        near: Find near-duplicate images, too.
         all_files: Compare the image files that no sample uses, too. Such a file counts for the split of the
             samples in its folder.
         progress: Show progress on stderr when it takes long.
