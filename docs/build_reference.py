@@ -77,7 +77,8 @@ format="%(message)s")` shows it, in a notebook too.
 """
 FIRST = (
     *("train", "resume", "Run", "evaluate", "calibrate", "diagnose", "Predictor", "import_weights"),
-    *("open_dataset", "create_transform", "create_model", "load_model"),
+    *("open_dataset", "OpenedDataset", "TorchDataset", "create_transform", "create_model"),
+    *("load_model", "TrainedModel"),
 )
 """What the page begins with."""
 
@@ -111,9 +112,9 @@ def described(text: str) -> list[str]:
     lines = [parts[0].strip(), ""]
     for title, body in zip(parts[1::2], parts[2::2], strict=True):
         content = inspect.cleandoc(body)
-        if title == "Args":
+        if title in ("Args", "Attributes"):
             content = re.sub(r"^(\*{0,2}\w+): ", r"- `\1`: ", content, flags=re.MULTILINE)
-        apart = title == "Args" or "\n\n" in content or content.startswith("```")
+        apart = title in ("Args", "Attributes") or "\n\n" in content or content.startswith("```")
         separator = "\n\n" if apart else " "
         lines += [f"**{title}**{separator}{content}", ""]
     return lines

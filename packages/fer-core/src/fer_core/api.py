@@ -49,7 +49,14 @@ __all__ = [
 ]
 
 
-_CLASSES = {"Predictor": "fer_core.inference", "Run": "fer_core.runs.run"}
+_CLASSES = {
+    "OpenedDataset": "fer_core.data.torch_dataset",
+    "Predictor": "fer_core.inference",
+    "Run": "fer_core.runs.run",
+    "TorchDataset": "fer_core.data.torch_dataset",
+    "TrainedModel": "fer_core.inference",
+}
+"""What the functions return, for documentation and annotations."""
 
 
 def __getattr__(name: str) -> Any:
