@@ -76,6 +76,7 @@ def write_run(
         python="3.11",
         platform="Linux",
         versions={"torch": "2"},
+        config_sha256=config_hash(load_config(folder / "config.yaml")),
         training_seconds=(4000.0,),
         evaluated_per_second=900.0 + code % 7 + 100 * len(model),
     )

@@ -129,6 +129,21 @@ def test_an_edited_configuration_is_refused_whatever_was_edited(killed) -> None:
         assert (killed / name).read_bytes() == Path("runs/whole", name).read_bytes(), name
 
 
+def test_an_edited_configuration_is_refused_before_anything_was_saved(killed) -> None:
+    stored = killed / "config.yaml"
+    text = stored.read_text()
+    (killed / "last.state.pt").unlink()
+    content = yaml.safe_load(text)
+    content["train"]["seed"] += 1
+    stored.write_text(yaml.safe_dump(content))
+    with pytest.raises(FerError, match=r"config\.yaml was edited after the run began, and nothing was saved"):
+        api.resume(killed)
+    stored.write_text(text)
+    api.resume(killed)
+    for name in PRODUCTS:
+        assert (killed / name).read_bytes() == Path("runs/whole", name).read_bytes(), name
+
+
 def test_what_cannot_change_a_result_may_be_edited(killed) -> None:
     stored = killed / "config.yaml"
     content = yaml.safe_load(stored.read_text())

@@ -129,7 +129,7 @@ def make_run(
         for n in (1, 2)
     ]
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    result["config_sha256"] = config_hash(load_config(folder / "config.yaml"))
+    env["config_sha256"] = result["config_sha256"] = config_hash(load_config(folder / "config.yaml"))
     (folder / "result.json").write_text(json.dumps(result))
     (folder / "env.json").write_text(json.dumps(env))
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in history))

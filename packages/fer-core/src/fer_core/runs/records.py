@@ -37,6 +37,7 @@ class Environment(Machine):
         python: Version.
         platform: System and machine.
         versions: Of distributions.
+        config_sha256: Of the configuration that the run began with.
         components: What the run was made of at its beginning; resuming keeps it.
         finished: Time of the end; empty before it.
         training_seconds: Of each session of the training.
@@ -49,6 +50,7 @@ class Environment(Machine):
     python: Text
     platform: Text
     versions: dict[Name, Text]
+    config_sha256: Sha256
     components: tuple[Component, ...] = ()
     finished: Text = ""
     training_seconds: tuple[Annotated[float, Field(ge=0, le=1e12)], ...] = ()

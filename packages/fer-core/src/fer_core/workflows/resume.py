@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fer_core import distributed
 from fer_core.components import build
-from fer_core.config import load_config
+from fer_core.config import config_hash, load_config
 from fer_core.data.prepare import prepare_data
 from fer_core.errors import FerError
 from fer_core.plugins import load_plugins
@@ -57,6 +57,11 @@ class _Stored:
         """The last saved state, or None. Raises FerError if the configuration has changed."""
         path = self.folder / run_folder.STATE
         if not path.exists():
+            if config_hash(self.config) != self.environment.config_sha256:
+                raise FerError(
+                    f"{self.folder / run_folder.CONFIG} was edited after the run began, and nothing was saved "
+                    "before: undo the edit, or start a new run with fer-run train"
+                )
             return None
         state = read_state(path)
         state.envelope.identity.check_config(self.folder / run_folder.CONFIG, self.config)

@@ -91,7 +91,7 @@ def begin_folder(
 
         def fill(made: Path) -> None:
             write_text(made / run_folder.CONFIG, dump_config(config))
-            _write_environment(made, engine, components)
+            _write_environment(made, config, engine, components)
             add(made)
 
         folder = run_folder.create(config, datetime.now(UTC).astimezone(), fill)
@@ -224,7 +224,7 @@ def _evaluate_role(trainer: Trainer, weights: Path, role: Role, engine: Engine) 
     )
 
 
-def _write_environment(folder: Path, engine: Engine, components: Sequence[Component]) -> None:
+def _write_environment(folder: Path, config: Config, engine: Engine, components: Sequence[Component]) -> None:
     packages = ("fer-core", "torch", "torchvision", "numpy", "pandas", "scikit-learn", "pillow")
     plugins = {plugin.distribution: plugin.version for plugin in load_plugins().loaded}
     environment = Environment(
@@ -235,6 +235,7 @@ def _write_environment(folder: Path, engine: Engine, components: Sequence[Compon
         python=platform.python_version(),
         platform=platform.platform(),
         versions=installed_versions(packages) | plugins,
+        config_sha256=config_hash(config),
         components=tuple(components),
     )
     write_text(folder / run_folder.ENVIRONMENT, environment.text())
