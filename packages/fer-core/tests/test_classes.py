@@ -211,7 +211,7 @@ def test_labels_are_drawn_from_the_votes_of_all_or_of_none(known):
     known("b", b)
     a.draw_labels = True
     assert select_classes(a, ["anger", "fear"]).draw_labels
-    with pytest.raises(FerError, match=r"a\+b: a is to draw its labels from votes, but b has one label a face"):
+    with pytest.raises(FerError, match=r"a\+b: a draws its labels from votes, but b has one label per face"):
         open_dataset("a+b", None, {})
     b.draw_labels = True
     assert open_dataset("a+b", None, {})[1].draw_labels

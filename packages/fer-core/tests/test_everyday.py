@@ -57,7 +57,7 @@ def test_the_folder_of_the_data_is_that_of_the_run_while_it_is_there(tiny, quick
         assert "data     faces, as in the run" in caplog.text
         Path("faces").rmdir()
         fer_core.evaluate(run.folder, device="cpu")
-    assert "not there any more" in caplog.text
+    assert "no longer exists" in caplog.text
 
 
 def test_weights_without_a_record_need_the_name_of_a_dataset(tiny, quick) -> None:

@@ -312,7 +312,7 @@ def test_large_files_text_bombs_and_endless_scans_are_refused(tmp_path, capfd) -
     jpeg = encoded(Image.new("L", (2_000, 2_000)), "JPEG", progressive=True)
     last = jpeg[jpeg.rindex(b"\xff\xda") : -2]
     (tmp_path / "scans.jpg").write_bytes(jpeg[:-2] + 500 * last + b"\xff\xd9")
-    assert "scans of 2,000 x 2,000 pixels: save it anew" in failure(tmp_path / "scans.jpg")
+    assert "scans of 2,000 x 2,000 pixels: save it again" in failure(tmp_path / "scans.jpg")
     (tmp_path / "usual.jpg").write_bytes(jpeg)
     assert decode_image(tmp_path / "usual.jpg").shape == (2_000, 2_000, 3)
     assert capfd.readouterr().err == ""

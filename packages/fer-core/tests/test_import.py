@@ -198,7 +198,7 @@ def test_files_that_are_none_of_the_models_are_refused(theirs) -> None:
     torch.save(file_of(network()) | {"extra.bias": torch.ones(3)}, "extra.pth")
     assert "1 not part of it (extra.bias)" in refused("theirs", "extra.pth", "--dataset", "bars", *OUT)
     assert "is not a file" in refused("theirs", "absent.pth", "--dataset", "bars", *OUT)
-    assert "tiny reads no file of others" in refused("tiny", theirs, "--dataset", "bars", *OUT)
+    assert "tiny cannot import weights" in refused("tiny", theirs, "--dataset", "bars", *OUT)
     assert "tiny takes no backbone weights" in refused("tiny", theirs, "--as", "backbone", *OUT)
     assert "no dataset" not in refused("nothing", theirs, *OUT)
 

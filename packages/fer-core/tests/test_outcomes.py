@@ -262,4 +262,4 @@ def test_a_full_disk_under_standard_output(site) -> None:
         err = process.communicate()[1].decode()
     assert process.returncode == 2
     reason = os.strerror(errno.ENOSPC)
-    assert err == f"Error: cannot write the output or a temporary file: {reason}; make room there\n"
+    assert err == f"Error: cannot write the output or a temporary file: {reason}; free some space there\n"

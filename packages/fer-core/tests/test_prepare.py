@@ -47,7 +47,7 @@ def test_a_check_of_an_experiment_divides_as_the_run_does(tiny) -> None:
 
 
 def test_data_of_one_class_are_refused(tiny) -> None:
-    with pytest.raises(FerError, match="bars has only the class happiness, so there is nothing to tell apart"):
+    with pytest.raises(FerError, match="bars has only the class happiness, so there is nothing to classify"):
         prepare_data(config("data.options={classes: 1}"))
 
 

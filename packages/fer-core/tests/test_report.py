@@ -425,7 +425,7 @@ def test_damaged_predictions_are_one_line(tmp_path, spoil, said):
 def test_nothing_to_report_is_an_error(tmp_path):
     assert "there is no finished run" in fer_run("report", tmp_path).output
     assert "is not a folder" in fer_run("leaderboard", tmp_path / "x").output
-    assert "the ending says the format" in fer_run("leaderboard", tmp_path, "--out", "x.doc").output
+    assert "the suffix determines the format" in fer_run("leaderboard", tmp_path, "--out", "x.doc").output
     with pytest.raises(FerError, match="is not a run folder"):
         read_run(tmp_path)
 

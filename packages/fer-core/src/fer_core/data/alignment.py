@@ -1,4 +1,4 @@
-"""Cutting a face out of a photograph: a square around its box, or five points taken to a template.
+"""Cutting a face out of a photograph: a square around its box, or five points mapped to a template.
 
 numpy and PIL, no OpenCV. Coordinates are those of `fer_core.faces`.
 """
@@ -61,8 +61,8 @@ def cut_face(
         is cut. An alignment by box without a size gives the square as the photograph has it, in whole pixels.
 
     Raises:
-        FerError: The image has another form, the box or the points that the alignment needs are missing or make no
-            sense, or the template is unknown.
+        FerError: The image has another shape, the box or the points that the alignment needs are missing or
+            invalid, or the template is unknown.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or 0 in image.shape:
         raise FerError(f"the image is {image.dtype} {list(image.shape)}: pass uint8 [H, W, channels]")
@@ -85,12 +85,12 @@ def fit_template(points: ArrayLike | None, template: Template, size: int) -> Fit
         size: Height and width of the aligned image in pixels.
 
     Raises:
-        FerError: The points have another form, are one point, or fit no pose at all.
+        FerError: The points have another shape, coincide, or fit no pose at all.
     """
     face = _points(points)
     face = np.trunc(face) if template.whole_pixels else face
     if np.ptp(face, axis=0).max() == 0:
-        raise FerError("the five points are one point, which no face has: look at what the detector returned")
+        raise FerError("the five points coincide: check what the detector returned")
     fits = []
     for number, pose in enumerate(np.array(template.poses) * (size / template.size)):
         matrix = fit_similarity(face, pose)
@@ -98,7 +98,7 @@ def fit_template(points: ArrayLike | None, template: Template, size: int) -> Fit
         fits.append(Fit(number, matrix, float(distances.sum())))
     best = min(fits, key=lambda fit: fit.residual)
     if np.linalg.det(best.matrix[:, :2]) < _SMALLEST:
-        raise FerError("the five points fit no face, however turned: look at their order")
+        raise FerError("the five points match no pose of a face: check their order")
     return best
 
 
@@ -157,11 +157,11 @@ def square_of(box: ArrayLike | None, margin: float) -> tuple[float, float, float
         Left and top edge, and the side.
 
     Raises:
-        FerError: The box has another form or no area.
+        FerError: The box has another shape or no area.
     """
     edges = np.full(0, np.nan) if box is None else np.asarray(box, dtype=np.float64).ravel()
     if edges.size != 4 or not np.isfinite(edges).all() or edges[0] >= edges[2] or edges[1] >= edges[3]:
-        raise FerError(f"the face has the box {box!r}: pass its left, top, right and bottom edge")
+        raise FerError(f"the box of the face is {box!r}: pass its left, top, right and bottom edge")
     left, top, right, bottom = edges.tolist()
     side = max(right - left, bottom - top) * (1 + margin)
     return (left + right - side) / 2, (top + bottom - side) / 2, side
@@ -173,7 +173,7 @@ def _cut_square(image: Pixels, left: float, top: float, side: float, size: int |
         raise FerError(f"the face is {side:.0f} pixels wide, over {MAX_CUT}: shrink the photograph")
     if size is None:
         return _cut(image, round(left), round(top), max(round(side), 1))
-    reach = ceil(max(side / size, 1))  # how far the filter looks beyond the square
+    reach = ceil(max(side / size, 1))  # how far the filter reaches beyond the square
     x, y = floor(left) - reach, floor(top) - reach
     wide = _cut(image, x, y, ceil(side) + 2 * reach + 1)
     place = (left - x, top - y, left - x + side, top - y + side)

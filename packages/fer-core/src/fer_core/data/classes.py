@@ -33,7 +33,7 @@ def check_names(known: Iterable[str], table: ClassTable, lacking: str, key: str)
     Args:
         known: Class names.
         table: The table.
-        lacking: Who does not have another name, for the message: `rafdb does not have`.
+        lacking: Who lacks the name, for the message: `rafdb does not have`.
         key: What the user wrote the table for, for the message.
 
     Raises:
@@ -97,7 +97,7 @@ class SelectedClasses(FERDataset):
         self.layout, self.root = dataset.layout, dataset.root
         self.refused, self.draw_labels = dataset.refused, dataset.draw_labels
         self.alignment = dataset.alignment
-        self.expected_counts = {}  # those published are of the whole dataset
+        self.expected_counts = {}  # the published counts are those of the whole dataset
         place = {name: number for number, name in enumerate(self.classes)}
         numbers = np.array([place.get(targets[name] or "", -1) for name in dataset.classes], dtype=np.int64)
         labels = numbers[dataset.table["label"].to_numpy()]
@@ -132,7 +132,7 @@ class SelectedClasses(FERDataset):
 
 
 def describe_classes(dataset: FERDataset) -> list[str]:
-    """One line a dataset on classes that were merged, renamed or left out, with numbers of faces; one on votes."""
+    """One line per dataset on merged, renamed or left-out classes, with numbers of faces; one on votes."""
     words = {name: _in_words(changes) for name, changes in dataset.label_space.items()}
     lines = [f"{name}: {'; '.join(parts)}" for name, parts in words.items() if parts]
     if unused := ", ".join(dataset.votes_unused):
@@ -149,7 +149,7 @@ def _in_words(changes: ClassChanges) -> list[str]:
 
 
 def _changes(dataset: FERDataset, targets: Mapping[str, str | None]) -> ClassChanges:
-    """Faces of each class that does not stay what it is."""
+    """Number of faces of each class that changes."""
     counts = np.bincount(dataset.table["label"].to_numpy(), minlength=len(dataset.classes)).tolist()
     renamed: dict[str, dict[str, int]] = {}
     left_out: dict[str, int] = {}

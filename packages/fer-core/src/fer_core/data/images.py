@@ -73,7 +73,7 @@ _TURNS: dict[object, Callable[[Pixels], Pixels]] = {
 """How pixels are brought upright, by the value of EXIF's Orientation."""
 _QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
-# Remarks on damaged files would go to stderr; what matters of them is an error here.
+# Warnings about damaged files would go to stderr; those that matter are errors here.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 with suppress(AttributeError):  # a build of Pillow without libtiff, or with one that is out of reach
     ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
@@ -163,12 +163,12 @@ def open_file(path: Path) -> BufferedReader:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    # The file may have been exchanged since it was looked at.
+    # The file may have been replaced since it was checked.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _read(path: Path, use: Callable[[Image.Image], T]) -> T:
-    if _QUIET not in warnings.filters:  # looked up each time: tests and `catch_warnings` restore the filters
+    if _QUIET not in warnings.filters:  # set each time: tests and `catch_warnings` restore the filters
         warnings.filterwarnings("ignore", module=r"PIL\.")
     with open_file(path) as file:
         try:
@@ -190,7 +190,7 @@ def _read(path: Path, use: Callable[[Image.Image], T]) -> T:
 
 
 def _check_work(image: Image.Image, file: BinaryIO) -> None:
-    """Refuse an image that would take too much memory or time to decode."""
+    """Reject an image that would take too much memory or time to decode."""
     width, height = image.size
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         limit = f"over {MAX_PIXELS:,} in all or {MAX_SIDE:,} a side"
@@ -201,11 +201,11 @@ def _check_work(image: Image.Image, file: BinaryIO) -> None:
         scans = file.read().count(b"\xff\xda")
         file.seek(place)
         if scans * width * height > MAX_SCANNED:
-            raise _UnfitError(f"it has {scans:,} scans of {width:,} x {height:,} pixels", "save it anew")
+            raise _UnfitError(f"it has {scans:,} scans of {width:,} x {height:,} pixels", "save it again")
 
 
 def _describe(file: BinaryIO) -> str:
-    """What a file is that is not an image."""
+    """What a file is if it is not an image."""
     file.seek(0)
     start = file.read(256).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     for beginning, what in _OTHERS:

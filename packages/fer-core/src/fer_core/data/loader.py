@@ -40,12 +40,12 @@ _workers: WeakSet[BaseProcess] = WeakSet()
 AHEAD = 2
 """Batches prepared while one is in use."""
 KILLED = "DataLoader worker (pid"
-"""How torch begins to say that a worker process is gone; errors inside of one begin otherwise."""
+"""Start of torch's message for a lost worker process; errors raised inside a worker start differently."""
 
 
 @contextmanager
 def killed_workers_told(way_on: Callable[[], str] = str) -> Iterator[None]:
-    """Say in one line that a process that reads images was killed; torch's signal handler raises it anywhere.
+    """Report a killed worker process in one line; torch's signal handler raises its error at any point.
 
     Args:
         way_on: Gives what to do after the advice, such as how to resume.
@@ -62,7 +62,7 @@ def killed_workers_told(way_on: Callable[[], str] = str) -> Iterator[None]:
             # torch's handler would raise again for every other worker that ends.
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         raise FerError(
-            "a process that reads images was killed, most likely for want of memory: use fewer with "
+            "a worker process that reads images was killed, most likely for lack of memory: use fewer with "
             f"data.workers, or data.pipeline=batched{way_on()}"
         ) from error
 
@@ -79,7 +79,7 @@ class Loader:
         rows: Rows of the dataset's table to load, [n].
         labels: Class index of every row of the table, [len(pack)].
         pipeline: What makes the model's input of them: where its `preprocessing.pipeline` is `batched` of whole
-            batches on `device`, where it is `per-image` of PIL pictures in worker processes.
+            batches on `device`, where it is `per-image` of PIL images in worker processes.
         batch_size: Images in a batch.
         sampler: Order of a training epoch, as positions in `rows`; a remainder too small for two images in each
             part joins the previous batch. None: evaluation, every row once and in order.
@@ -213,7 +213,7 @@ class Loader:
         return [part.view(image.shape) for part, image in zip(parts, images, strict=True)]
 
     def _per_image(self, epoch: int, batches: list[tuple[Positions, Streams]]) -> Iterator[Batch]:
-        """Worker processes as the papers' code uses them; they stay for the next epoch."""
+        """Worker processes as the papers' code uses them; they persist between epochs."""
         self._plan.items = [
             [(int(row), int(stream), epoch) for row, stream in zip(self._rows[positions], streams, strict=True)]
             for positions, streams in batches
@@ -248,7 +248,7 @@ class Loader:
             raise RuntimeError(f"{KILLED} unknown) was killed while it handed images over") from error
 
     def close(self) -> None:
-        """End the worker processes; the next epoch would start others."""
+        """Stop the worker processes; the next epoch would start new ones."""
         self._processes = None
 
     def _draw(self, epoch: int, positions: Positions, streams: Streams) -> Tensor:
@@ -289,7 +289,7 @@ class _Plan:
 class _Images(Dataset["Tensor | FerError"]):
     """One transformed image, float32 [3, H, W].
 
-    A FerError is handed over in its place: torch would put a worker's traceback into the message that it raises.
+    A FerError is returned in its place: torch would put a worker's traceback into the message that it raises.
     """
 
     def __init__(self, pack: Pack, pipeline: Pipeline, seed: int) -> None:
@@ -311,13 +311,13 @@ def _collate(images: list[Tensor | FerError]) -> Tensor | FerError:
 
 
 def _outlast_signals(worker: int) -> None:
-    """Ctrl-C and a scheduler's SIGTERM reach workers, too, while the training that they serve still saves."""
+    """Ctrl-C and a scheduler's SIGTERM reach workers, too, while their training still has to save."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
 
 def _end_workers() -> None:
-    """At exit: multiprocessing would send SIGTERM, which workers outlast, and wait for them without end."""
+    """At exit: multiprocessing would send SIGTERM, which workers ignore, and wait for them forever."""
     if hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler raises for every worker that ends
     for worker in list(_workers):

@@ -79,7 +79,7 @@ def _open_one(name: str | DatasetSpec, spec: DatasetSpec, root: Path | None, opt
 
 
 def _check_type(dataset: object, spec: DatasetSpec) -> None:
-    """Refuse what the factory of a plugin returned unless it is a dataset."""
+    """Reject what a plugin's factory returned unless it is a dataset."""
     found = type(dataset).__name__
     if isinstance(dataset, FERDataset):
         lacking = [name for name in ("name", "classes", "table") if not hasattr(dataset, name)]
@@ -94,5 +94,5 @@ def _check_type(dataset: object, spec: DatasetSpec) -> None:
 
 
 def _layouts(spec: DatasetSpec) -> str:
-    """What the folder may look like, as trees."""
+    """The folder layouts that are understood, as trees."""
     return "\n".join(f"Layout '{name}':\n{tree.rstrip()}" for name, tree in spec.layouts.items())

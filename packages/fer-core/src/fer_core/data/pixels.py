@@ -29,7 +29,7 @@ def to_pixels(picture: object, name: str) -> list[Pixels]:
         name: What to call it in messages.
 
     Raises:
-        FerError: It is none of these, has another shape, or values out of range.
+        FerError: It is not one of these, has another shape, or values out of range.
     """
     if isinstance(picture, Image.Image):
         return [convert_image(picture, name)]

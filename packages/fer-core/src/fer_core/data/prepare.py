@@ -81,7 +81,7 @@ def prepare_data(config: Config) -> PreparedData:
     spec, dataset = open_configured(config)
     if len(dataset.classes) < 2:
         raise FerError(
-            f"{spec.name} has only the class {dataset.classes[0]}, so there is nothing to tell apart: add faces "
+            f"{spec.name} has only the class {dataset.classes[0]}, so there is nothing to classify: add faces "
             "of another class, or look at what --data and data.classes leave out"
         )
     if dataset.layout:

@@ -1,4 +1,4 @@
-"""In which order an epoch visits the training samples."""
+"""The order in which an epoch visits the training samples."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _present(labels: ArrayLike) -> NDArray[np.int64]:
     """The labels, of which there must be some."""
     values = np.asarray(labels, dtype=np.int64)
     if not len(values):
-        raise FerError("the training part is empty, nothing to balance: choose another data.split")
+        raise FerError("the training part is empty, so there is nothing to balance: choose another data.split")
     return values
 
 

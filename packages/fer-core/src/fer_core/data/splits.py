@@ -71,7 +71,7 @@ def make_split(
         select: `last`, `best:val` or `best:test`.
 
     Raises:
-        FerError: The protocol is unknown, impossible for this dataset, or one that it refuses
+        FerError: The protocol is unknown, impossible for this dataset, or one that it rejects
             (`FERDataset`, attribute `refused`).
     """
     if protocol.removesuffix(HOLDOUT) == "official" and (dataset.table["split"] == "").all():
@@ -313,7 +313,7 @@ def _held_groups(labels: Rows, groups: NDArray[np.object_], fraction: float, see
 
 
 def _check_classes(dataset: FERDataset, train: Rows, protocol: str) -> None:
-    """A class that nobody can learn would be a silent zero in every result."""
+    """A class without training samples would be a silent zero in every result."""
     counts = np.bincount(_labels(dataset)[train], minlength=len(dataset.classes))
     absent = [name for name, count in zip(dataset.classes, counts, strict=True) if count == 0]
     if absent:

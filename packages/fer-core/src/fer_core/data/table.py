@@ -18,7 +18,7 @@ COLUMNS = ("id", "label", "split", "source")
 
 
 def check_table(dataset: FERDataset) -> None:
-    """Refuse a table that training could misread.
+    """Reject a table that training could misread.
 
     Raises:
         FerError: A column is missing, the table is empty, a value is absent, an id is not unique, or a label is
@@ -83,8 +83,8 @@ def make_fingerprint(ids: Iterable[str], labels: Iterable[int], source_hashes: I
     Args:
         ids: Unique id of each sample.
         labels: Class index of each sample.
-        source_hashes: Digest of what each sample's pixels are made from. Whatever changes the pixels (a crop, a
-            margin) belongs in it.
+        source_hashes: Digest of what each sample's pixels are made from. Include anything that changes the
+            pixels, such as a crop or a margin.
 
     Returns:
         sha256, in hexadecimal, over the sorted lines `id TAB label TAB source hash`.
@@ -97,6 +97,6 @@ def make_fingerprint(ids: Iterable[str], labels: Iterable[int], source_hashes: I
 
 
 def _sample(table: pd.DataFrame, row: int) -> str:
-    """A row as users know it: by id, or by its number where the id itself is absent."""
+    """A row as users know it: by id, or by its number if the id is absent."""
     sample = table["id"].iloc[row]
     return f"'{sample}'" if isinstance(sample, str) else f"row {row}"

@@ -201,7 +201,7 @@ class TorchDataset(Dataset["tuple[Tensor, int]"]):
         return image, int(draw_labels(self._distributions[[index]], self._seed, visit, row)[0])
 
     def _visit(self, index: int) -> int:
-        """How often the item was visited, this time not counted."""
+        """Number of earlier visits of the item."""
         if self._visits is None:
             return 0
         visit = int(self._visits[index])

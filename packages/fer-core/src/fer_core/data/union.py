@@ -63,7 +63,7 @@ def find_dataset(name: str) -> DatasetSpec:
 
 
 def recorded_dataset(name: str, components: Iterable[Component]) -> str:
-    """The name under which a dataset, or several as `a+b`, is known here that a record calls `name`."""
+    """The local name of a dataset, or of several as `a+b`, that a record calls `name`."""
     return PLUS.join(registry.recorded("datasets", part, components) for part in part_names(name))
 
 
@@ -82,7 +82,7 @@ def part_roots(spec: UnionSpec, root: Path | None) -> dict[str, Path | None]:
     """Folder of each part from `a=DIR1,b=DIR2`; None for a part that is not named there.
 
     Raises:
-        FerError: The text is of another form.
+        FerError: The text has another form.
     """
     found: dict[str, Path | None] = {part.name: None for part in spec.parts}
     for entry in re.split(r",(?=[^,=/\\]+=)", str(root)) if root is not None else ():
@@ -113,7 +113,7 @@ def _part_of(spec: UnionSpec, name: str, where: str) -> str:
         if load_plugins().means("datasets", name, part):
             return part.name
     known = [part.name for part in spec.parts]
-    raise FerError(f"{where} names {name}, which is no part of {spec.name}: {nearest(name, known)}")
+    raise FerError(f"{where} names {name}, which is not a part of {spec.name}: {nearest(name, known)}")
 
 
 def unite(spec: UnionSpec, parts: Sequence[FERDataset], table: ClassTable | None) -> UnitedDataset:
@@ -156,8 +156,8 @@ def unite(spec: UnionSpec, parts: Sequence[FERDataset], table: ClassTable | None
 class UnitedDataset(FERDataset):
     """The rows of several datasets with equal classes, one after another.
 
-    Ids, sources, splits and groups stand behind the name of their part (`a/ID`). Votes are there where every part
-    has them, and an alignment where the faces of all parts are cut in the same way.
+    Ids, sources, splits and groups get the name of their part as prefix (`a/ID`). Votes exist where every part has
+    them, and an alignment where the faces of all parts are cut in the same way.
 
     Args:
         spec: Of the union.
@@ -229,14 +229,14 @@ def _draws(spec: UnionSpec, parts: Sequence[FERDataset]) -> bool:
     if any(draw.values()) and not all(draw.values()):
         one, other = max(draw, key=lambda name: draw[name]), min(draw, key=lambda name: draw[name])
         raise FerError(
-            f"{spec.name}: {one} is to draw its labels from votes, but {other} has one label a face: "
+            f"{spec.name}: {one} draws its labels from votes, but {other} has one label per face: "
             f"choose another mode in data.options.{one}"
         )
     return all(draw.values())
 
 
 def _rows(part: FERDataset, votes: list[str], with_groups: bool) -> Any:
-    """The rows of a part, with its name before whatever could be another part's, too."""
+    """The rows of a part, with its name before every value that another part could have, too."""
     prefix, table = f"{part.name}/", part.table
     columns = table[["id", "label", "split", "source"]].assign(
         id=prefix + table["id"],

@@ -1,1 +1,1 @@
-"""What a user looks at before training: findings of a check, and the images that a network sees."""
+"""Inspection before training: findings of a check, and the images that a network sees."""

@@ -1,4 +1,4 @@
-"""Whether a copy of a dataset is complete and sound."""
+"""Whether a copy of a dataset is complete and intact."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class Report:
         unused: Image files beside those of the samples that no sample uses: without a label, or left out.
         compared: Images whose pixels were compared.
         distinct: Different ones among them.
-        constant: Ids of images all of one value, such as black ones.
+        constant: Ids of images with a single pixel value, such as black ones.
         duplicates_within: Groups of ids with equal pixels, inside one split.
         duplicates_across: Groups of ids with equal pixels, over two or more splits.
         copies: Split -> an earlier split -> number of the former's images that the latter holds, too.
         conflicts: Groups of ids with equal pixels and different labels; they stand in the groups above, too.
-        near: Groups of ids with almost equal pictures, at least two of which differ; None where not asked for.
+        near: Groups of ids of near-duplicate images, at least two of which differ; None if not requested.
     """
 
     dataset: str
@@ -74,7 +74,7 @@ class Report:
 
     @property
     def problems(self) -> list[str]:
-        """Every finding as one line, the gravest first; empty for a sound copy."""
+        """Every finding as one line, the most severe first; empty for an intact copy."""
         lines = []
         for ids, what in ((self.missing, "are missing"), (self.unreadable, "cannot be read")):
             if ids:
@@ -96,9 +96,9 @@ class Report:
                 ]
         if self.near:
             images = sum(map(len, self.near))
-            lines.append(f"{images} images are almost alike ({len(self.near)} groups){_first(self.near[0])}")
+            lines.append(f"{images} images are near-duplicates ({len(self.near)} groups){_first(self.near[0])}")
         if self.constant:
-            lines.append(f"{len(self.constant)} images show one single value{_first(self.constant)}")
+            lines.append(f"{len(self.constant)} images have a single pixel value{_first(self.constant)}")
         if self.unused:
             lines.append(f"{len(self.unused)} image files belong to no sample{_first(self.unused)}")
         return lines
@@ -111,7 +111,7 @@ class Report:
 
 @dataclass(frozen=True)
 class _Image:
-    """What is kept of an image: digest and perceptual hash of its pixels, or the reason why it cannot be read."""
+    """Record of an image: digest and perceptual hash of its pixels, or the reason why it cannot be read."""
 
     digest: bytes = b""
     flat: bool = False
@@ -121,7 +121,7 @@ class _Image:
 
 @dataclass(frozen=True)
 class _Found:
-    """Rows by what their images are: `equal` holds every readable one, in groups of equal pixels."""
+    """Rows by state of their images: `equal` holds every readable one, in groups of equal pixels."""
 
     failures: dict[int, str]
     flat: list[int]
@@ -143,7 +143,7 @@ def check_dataset(
         progress: Show progress on stderr when it takes long.
 
     Raises:
-        FerError: The table itself is unusable, such as a label out of range (`check_table`).
+        FerError: The table itself is unusable, for example because of a label out of range (`check_table`).
     """
     check_table(dataset)
     table = dataset.table

@@ -1,4 +1,4 @@
-"""Pictures that are almost alike: copies that were scaled, compressed or brightened again."""
+"""Near-duplicate images: copies that were scaled, compressed or brightened again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1
 
 
 def perceptual_hash(image: NDArray[np.uint8]) -> bytes:
-    """Difference hash of a picture: whether each cell of a 16 x 17 reduction is brighter than its left neighbour.
+    """Difference hash of an image: whether each cell of a 16 x 17 reduction is brighter than its left neighbour.
 
     Source: N. Krawetz, "Kind of Like That", hackerfactor.com, 2013 (there 8 x 9).
 

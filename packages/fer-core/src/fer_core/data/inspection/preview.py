@@ -1,4 +1,4 @@
-"""What a network sees: faces as they are, and as the two pipelines of a recipe prepare them."""
+"""Preview of what a network sees: original faces, and faces as the two pipelines of a recipe prepare them."""
 
 from __future__ import annotations
 

@@ -19,15 +19,15 @@ Findings = list[tuple[str, list[tuple[str, int]]]]
 
 
 def choose_flagged(report: Report) -> Findings:
-    """The findings that pictures can show, with as many whole groups of each as fit."""
+    """The findings that images can show, with as many whole groups of each as fit."""
     most = COLUMNS * LINES
     found: Findings = []
     for what, groups in (
         ("equal pixels in two or more splits", report.duplicates_across),
         ("equal pixels, different labels", report.conflicts),
         ("equal pixels within a split", report.duplicates_within),
-        ("almost alike", report.near or []),
-        ("one single value", [[name] for name in report.constant]),
+        ("near-duplicates", report.near or []),
+        ("a single pixel value", [[name] for name in report.constant]),
     ):
         samples: list[tuple[str, int]] = []
         for number, group in enumerate(groups):
@@ -72,7 +72,7 @@ def draw_flagged(path: Path, dataset: FERDataset, report: Report) -> int:
 
 
 def _caption(dataset: FERDataset, name: str, row: int | None) -> tuple[str, str]:
-    """The end of the name, and split and class."""
+    """The end of the name, with split and class."""
     short = name if len(name) <= LONGEST else f"…{name[1 - LONGEST :]}"
     if row is None:
         return short, "no sample"

@@ -1,7 +1,7 @@
-"""Writing a pack: decoded by a few threads, continued after an interruption, in place only when it is whole.
+"""Writing a pack: decoded by a few threads, resumed after an interruption, in place only when complete.
 
 A pack grows in the hidden folder `.<name>`: `pixels.bin`, and `shapes.bin` (int64 [images, 3]: height, width,
-channels) of the images whose pixels are safely on the disk. What another start finds there it does not read again.
+channels) of the images whose pixels are safely on the disk. A later start does not read those images again.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 PART = 16
-"""Images that a thread decodes at a time: small ones take less time than handing them over one by one."""
+"""Images that a thread decodes at a time: small ones decode faster than they can be handed over one by one."""
 SAVED = 16 * 2**20
-"""Bytes of pixels after which they are made safe: as much is read again at most after an interruption."""
+"""Bytes of pixels between two flushes: at most as much is read again after an interruption."""
 
 
 def build_pack(dataset: FERDataset, final: Path, progress: bool) -> None:
     """Write the pack of a dataset to the folder `final`. Only one process may do so at a time.
 
-    An interrupted or killed writer leaves its part for the next one; after an error nothing remains.
+    An interrupted or killed writer leaves its part for the next one; an error leaves nothing behind.
 
     Raises:
         FerError: An image cannot be read.
@@ -75,7 +75,7 @@ def _begin(folder: Path) -> None:
 
 
 def unfinished(final: Path) -> Path:
-    """Where the pack of folder `final` stands until it is whole."""
+    """Where the pack of folder `final` is built until it is complete."""
     return final.with_name(f".{final.name}")
 
 
@@ -137,7 +137,7 @@ def _write_pixels(dataset: FERDataset, folder: Path, progress: bool) -> NDArray[
 
 
 def _saved_shapes(folder: Path) -> NDArray[np.int64]:
-    """Shapes of the images that an earlier writer has left whole, int64 [n, 3]."""
+    """Shapes of the images that an earlier writer completed, int64 [n, 3]."""
     try:
         size = (folder / PIXELS).stat().st_size
         values = np.fromfile(folder / SHAPES, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""The packs in the cache: what is there, and getting rid of it."""
+"""The packs in the cache: listing and deleting them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fer_core.plugins import normalize
 
 State = Literal["complete", "unfinished", "damaged"]
 UNKNOWN = "?"
-"""Dataset of a pack that does not tell."""
+"""Placeholder for the dataset of a pack that does not record it."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class StoredPack:
     Attributes:
         name: Of its folder.
         dataset: Name of the dataset.
-        images: Number of images, of an unfinished pack the number that it shall have.
+        images: Number of images; for an unfinished pack, the intended number.
         bytes: Space that it takes.
         state: An unfinished pack is continued when it is next needed, a damaged one is built again.
         folder: Where it is.
@@ -52,14 +52,14 @@ def list_packs(cache: Path) -> list[StoredPack]:
 
 
 def choose_packs(packs: Sequence[StoredPack], names: Sequence[str]) -> list[StoredPack]:
-    """The packs of datasets, or with names, that `names` tells. Raises FerError on a name that fits none."""
+    """The packs in `names`, by dataset or by pack. Raises FerError on a name that matches none."""
     chosen = []
     for name in names:
         fitting = [pack for pack in packs if normalize(name) == normalize(pack.dataset) or name == pack.name]
         if not fitting:
             known = sorted({pack.dataset for pack in packs})
             raise FerError(
-                f"there is no pack of {name}: {nearest(name, known) if known else 'there is none at all'}"
+                f"there is no pack of {name}: {nearest(name, known) if known else 'the cache is empty'}"
             )
         chosen += [pack for pack in fitting if pack not in chosen]
     return chosen
@@ -75,7 +75,9 @@ def remove_pack(pack: StoredPack) -> None:
     try:
         lock.parent.mkdir(exist_ok=True)
         with FileLock(lock, timeout=0):
-            (pack.folder / MANIFEST).unlink(missing_ok=True)  # first, so that no half of it is taken for a pack
+            (pack.folder / MANIFEST).unlink(
+                missing_ok=True
+            )  # first, so that a partly deleted folder is not taken for a pack
             shutil.rmtree(pack.folder)
         lock.unlink(missing_ok=True)
     except Timeout as error:

@@ -33,7 +33,7 @@ class Digests(Record):
 
 
 class Manifest(Record):
-    """`pack.json`: what a complete pack is.
+    """`pack.json`: the record of a complete pack.
 
     Attributes:
         version: `VERSION` of what wrote it.
@@ -51,7 +51,7 @@ class Manifest(Record):
 
 
 class Building(Record):
-    """`building.json`: what a pack that is being built shall be."""
+    """`building.json`: what a pack under construction will be."""
 
     dataset: Name
     images: Count

@@ -89,7 +89,7 @@ class MappedPack(Pack):
 
 
 class DirectReader(Pack):
-    """The same interface where the disk is too small for a pack: decodes an image each time it is asked for."""
+    """The same interface if the disk is too small for a pack: decodes an image each time it is requested."""
 
     def __init__(self, dataset: FERDataset) -> None:
         self._dataset = dataset
@@ -105,7 +105,7 @@ class DirectReader(Pack):
 
     @property
     def uniform(self) -> bool:
-        """False: nothing is known without reading every image."""
+        """False: unknown without reading every image."""
         return False
 
     def images(self, rows: NDArray[np.int64]) -> Image | list[Image]:
@@ -178,7 +178,7 @@ def find_pack(folder: Path) -> MappedPack | None:
 
 @contextmanager
 def pack_lock(final: Path, name: str) -> Iterator[None]:
-    """Hold the lock of the pack in folder `final` of dataset `name`; a process that dies lets go of it."""
+    """Hold the lock of the pack in folder `final` of dataset `name`; a process that dies releases it."""
     folder = final.parents[1] / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / f"{final.name}.lock")
@@ -189,7 +189,7 @@ def pack_lock(final: Path, name: str) -> Iterator[None]:
         lock.acquire()
     except NotImplementedError as error:
         raise FerError(
-            f"{folder} lies on a file system without locks: set FER_CACHE to a folder on a local disk"
+            f"{folder} is on a file system without locks: set FER_CACHE to a folder on a local disk"
         ) from error
     try:
         yield
@@ -204,5 +204,5 @@ def _estimate(dataset: FERDataset) -> int:
 
 
 def gigabytes(size: int) -> str:
-    """A number of bytes for people."""
+    """A human-readable number of bytes."""
     return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"

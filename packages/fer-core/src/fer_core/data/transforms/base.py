@@ -1,4 +1,4 @@
-"""What a transform is, and how its options are checked."""
+"""The base class of transforms, and the checks of their options."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from fer_core.data.random import SampleRandom
 from fer_core.errors import FerError
 
 Picture = Image.Image | Tensor
-"""One picture: PIL RGB, or from `normalize` on a float32 tensor [C, H, W]."""
+"""One image: PIL RGB, or from `normalize` on a float32 tensor [C, H, W]."""
 
 
 class Transform(ABC):
     """One step from pixels to the network's input, in two forms.
 
     Both forms draw the same numbers in the same order, so for equal (seed, epoch, index) they give the same
-    picture up to interpolation. A factory is called with `(preprocessing: Preprocessing, **options)` and raises
-    FerError for a value that makes no sense.
+    image up to interpolation. A factory is called with `(preprocessing: Preprocessing, **options)` and raises
+    FerError for an invalid value.
 
     Attributes:
         raw: Whether `batch` also takes uint8 [N, C, H, W] with 1 or 3 channels and keeps it uint8. Others get
             float32 [N, 3, H, W], in 0..1 before `normalize`.
         pixels: Whether it is defined for pixels only, and therefore has to stand before `normalize`.
-        sizes: Whether it gives pictures of any sizes one size. Such a transform never writes to what it is given.
+        sizes: Whether it gives images of any sizes one size. Such a transform never writes to what it is given.
     """
 
     raw: bool = False
@@ -43,12 +43,12 @@ class Transform(ABC):
         """
 
     def image(self, image: Picture, rng: SampleRandom) -> Picture:
-        """Transform one picture, with a stream of one sample. By default `batch` with a batch of one."""
+        """Transform one image, with a stream of one sample. By default `batch` with a batch of one."""
         return self.batch(to_tensor(image)[None], rng)[0]
 
 
 class Views(ABC):
-    """A step that makes several pictures of one; what follows treats each of them as a picture of its own.
+    """A step that makes several images of one; what follows treats each of them as an image of its own.
 
     Attributes:
         count: Number of views.
@@ -64,11 +64,11 @@ class Views(ABC):
 
     @abstractmethod
     def image(self, image: Picture) -> list[Picture]:
-        """The same views of one picture."""
+        """The same views of one image."""
 
 
 def to_tensor(image: Picture) -> Tensor:
-    """PIL picture as float32 [C, H, W] in 0..1; a tensor is returned as it is."""
+    """PIL image as float32 [C, H, W] in 0..1; a tensor is returned as it is."""
     if isinstance(image, Tensor):
         return image
     pixels = torch.from_numpy(np.array(image, dtype=np.uint8))

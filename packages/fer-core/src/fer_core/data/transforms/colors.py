@@ -69,7 +69,7 @@ class GaussianNoise(PixelTransform):
         self.deviation = check_number("gaussian_noise: variance", variance, 0) ** 0.5
 
     def picture(self, image: Image.Image, rng: SampleRandom) -> Image.Image:
-        """Add noise to one picture, which becomes RGB."""
+        """Add noise to one image, which becomes RGB."""
         pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None]
         return Image.fromarray(self.tensor(pixels, rng)[0].permute(1, 2, 0).numpy())
 

@@ -44,14 +44,14 @@ def build_transform(
 
 
 def _build_inner(name: str, items: object, preprocessing: Preprocessing) -> list[Transform]:
-    """The transforms that `name` holds, which must keep the size and the kind of a picture."""
+    """The transforms that `name` holds, which must keep the size and the kind of an image."""
     if not isinstance(items, Sequence) or isinstance(items, str) or not items:
         raise FerError(f"{name}: transforms is {items!r}: give a list of one transform or more")
     inner = []
     for item in items:
         transform = build_transform(item, preprocessing, f"{name}.transforms")
         if isinstance(transform, Views | Normalize) or transform.sizes:
-            raise FerError(f"{name} cannot hold {_parse(item)[0]}, which every picture needs: move it out")
+            raise FerError(f"{name} cannot hold {_parse(item)[0]}, which every image needs: move it out")
         inner.append(transform)
     return inner
 
@@ -70,7 +70,7 @@ class RandomApply(_Holder):
 
     Args:
         preprocessing: Handed on.
-        transforms: As in the pipeline; all must keep the size and kind of the picture.
+        transforms: As in the pipeline; all must keep the size and kind of the image.
         p: Probability.
     """
 
@@ -79,7 +79,7 @@ class RandomApply(_Holder):
         super().__init__(_build_inner("random_apply", transforms, preprocessing))
 
     def image(self, image: Picture, rng: SampleRandom) -> Picture:
-        """Apply all to one picture, or none."""
+        """Apply all to one image, or none."""
         chosen = len(chosen_rows(rng, self.p)) > 0
         inner = rng.branch()
         if chosen:
@@ -104,7 +104,7 @@ class OneOf(_Holder):
 
     Args:
         preprocessing: Handed on.
-        transforms: As in the pipeline; all must keep the size and kind of the picture.
+        transforms: As in the pipeline; all must keep the size and kind of the image.
         p: Probability that one of them is applied.
     """
 
@@ -118,7 +118,7 @@ class OneOf(_Holder):
         return torch.where(happens, rng.integers(len(self.transforms))[:, 0], -1)
 
     def image(self, image: Picture, rng: SampleRandom) -> Picture:
-        """Apply one to a picture, or none."""
+        """Apply one to an image, or none."""
         choice = int(self._choose(rng)[0])
         inner = rng.branch()
         return image if choice < 0 else self.transforms[choice].image(image, inner)

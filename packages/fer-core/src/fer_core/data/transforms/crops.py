@@ -26,7 +26,7 @@ class RandomResizedCrop(Transform):
 
     Args:
         preprocessing: Gives the size.
-        scale: Smallest and largest area as fractions of the picture's.
+        scale: Smallest and largest area as fractions of the image's.
         ratio: Smallest and largest aspect ratio.
         interpolation: `bilinear` or `bicubic`.
     """
@@ -49,7 +49,7 @@ class RandomResizedCrop(Transform):
     def boxes(self, rng: SampleRandom, size: tuple[int, int]) -> Tensor:
         """Top, left, height and width of each sample's part, int64 [N, 4].
 
-        Draws ten areas, ten ratios and two coordinates, whatever comes of them.
+        Draws ten areas, ten ratios and two coordinates, whatever the outcome.
         """
         height, width = size
         area = rng.uniform(*self.scale, k=_ATTEMPTS) * (height * width)
@@ -74,11 +74,11 @@ class RandomResizedCrop(Transform):
         return height, width
 
     def _whole(self, size: tuple[int, int]) -> bool:
-        """Whether the only part of a picture of this size is all of it."""
+        """Whether the only part of an image of this size is all of it."""
         return self.scale == (1, 1) and self.ratio == (1, 1) and size[0] == size[1]
 
     def image(self, image: Picture, rng: SampleRandom) -> Picture:
-        """Crop and resize one picture."""
+        """Crop and resize one image."""
         if isinstance(image, Tensor):
             return self.batch(image[None], rng)[0]
         top, left, height, width = self.boxes(rng, (image.height, image.width))[0].tolist()
@@ -130,7 +130,7 @@ class _Cropper:
             raise FerError(f"{name}: crops of {self.size} pixels do not fit in {self.resize}: raise resize")
 
     def prepare(self, image: Picture) -> Picture:
-        """The picture with its shorter side resized; tensors may be batches."""
+        """The image with its shorter side resized; tensors may be batches."""
         tensor = isinstance(image, Tensor)
         height, width = image.shape[-2:] if isinstance(image, Tensor) else (image.height, image.width)
         if self.resize is not None:
@@ -138,7 +138,7 @@ class _Cropper:
             height, width = self.resize * height // short, self.resize * width // short
         if min(height, width) < self.size:
             raise FerError(
-                f"{self.name}: a picture of {height} x {width} is smaller than {self.size}: set its option resize"
+                f"{self.name}: an image of {height} x {width} is smaller than {self.size}: set its option resize"
             )
         if isinstance(image, Tensor):
             batch = image if image.dim() == 4 else image[None]
@@ -178,7 +178,7 @@ class CenterCrop(Transform):
         self.sizes = resize is not None
 
     def image(self, image: Picture, rng: SampleRandom) -> Picture:
-        """Crop one picture."""
+        """Crop one image."""
         return self._cropper.cut(self._cropper.prepare(image), (0.5, 0.5))
 
     def batch(self, images: Tensor, rng: SampleRandom) -> Tensor:
@@ -213,7 +213,7 @@ class FiveCrop(Views):
         self.sizes = resize is not None
 
     def image(self, image: Picture) -> list[Picture]:
-        """The views of one picture."""
+        """The views of one image."""
         image = self._cropper.prepare(image)
         pictures = [image]
         if self._MIRRORED:
@@ -227,7 +227,7 @@ class FiveCrop(Views):
 
 
 class TenCrop(FiveCrop):
-    """Ten views: those of `FiveCrop`, then the same of the mirrored picture."""
+    """Ten views: those of `FiveCrop`, then the same of the mirrored image."""
 
     count = 10
     _NAME = "ten_crop"

@@ -20,12 +20,12 @@ class RandomErasing(Transform):
     """Replace a random rectangle with probability `p`, by 0 (after `normalize` the mean colour) or by noise.
 
     Area and aspect ratio (height / width, log-uniform) are drawn up to ten times, until the rectangle is lower and
-    narrower than the picture; a picture for which none fits stays as it is. So does torchvision's `RandomErasing`.
+    narrower than the image; an image for which none fits stays as it is. So does torchvision's `RandomErasing`.
 
     Args:
         preprocessing: Unused.
         p: Probability.
-        scale: Smallest and largest area as fractions of the picture's.
+        scale: Smallest and largest area as fractions of the image's.
         ratio: Smallest and largest aspect ratio.
         value: 0, or `noise` for standard normal numbers, one for each pixel and channel.
     """
@@ -49,7 +49,7 @@ class RandomErasing(Transform):
     def rectangles(self, rng: SampleRandom, size: tuple[int, int]) -> Tensor:
         """Top, left, height and width of each sample's rectangle, int64 [N, 4]; without area for none.
 
-        Draws the decision, ten areas, ten ratios and two coordinates, whatever comes of them.
+        Draws the decision, ten areas, ten ratios and two coordinates, whatever the outcome.
         """
         happens = rng.uniform()[:, 0] < self.p
         area = rng.uniform(*self.scale, k=_ATTEMPTS) * (size[0] * size[1])

@@ -43,7 +43,7 @@ def take_pixels(images: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
 def affine_matrices(angle: Tensor, shift: Tensor, scale: Tensor, shear: Tensor, size: tuple[int, int]) -> Tensor:
     """Matrices from output to input coordinates, [N, 2, 3], in pixels from the upper left corner.
 
-    The picture is sheared along x, scaled and turned about its centre, then shifted, as torchvision's `affine`.
+    The image is sheared along x, scaled and turned about its centre, then shifted, as torchvision's `affine`.
 
     Args:
         angle: Degrees, clockwise, [N].
@@ -79,10 +79,10 @@ class _Warp(Transform):
 
     @abstractmethod
     def matrices(self, rng: SampleRandom, size: tuple[int, int]) -> Tensor:
-        """Draw the matrices from output to input coordinates, [N, 2, 3], for pictures of this height and width."""
+        """Draw the matrices from output to input coordinates, [N, 2, 3], for images of this height and width."""
 
     def image(self, image: Picture, rng: SampleRandom) -> Picture:
-        """Warp one picture."""
+        """Warp one image."""
         if isinstance(image, Tensor):
             return self.batch(image[None], rng)[0]
         matrix = self.matrices(rng, (image.height, image.width)).flatten().tolist()
@@ -155,7 +155,7 @@ class HorizontalFlip(Transform):
         self.p = check_number("horizontal_flip: p", p, 0, 1)
 
     def image(self, image: Picture, rng: SampleRandom) -> Picture:
-        """Mirror one picture, or not."""
+        """Mirror one image, or not."""
         if isinstance(image, Tensor):
             return self.batch(image[None], rng)[0]
         return ImageOps.mirror(image) if len(chosen_rows(rng, self.p)) else image
@@ -181,12 +181,12 @@ class RandomCrop(Transform):
         self.padding = check_number("random_crop: padding", padding, 0, 1)
 
     def _offsets(self, rng: SampleRandom, size: tuple[int, int]) -> Tensor:
-        """Draws the place of the crop: its upper left corner (row, column) in the picture, [N, 2]."""
+        """Draws the place of the crop: its upper left corner (row, column) in the image, [N, 2]."""
         border = torch.tensor([round(self.padding * side) for side in size])
         return rng.integers(2 * border + 1, k=2) - border
 
     def image(self, image: Picture, rng: SampleRandom) -> Picture:
-        """Crop one picture."""
+        """Crop one image."""
         if isinstance(image, Tensor):
             return self.batch(image[None], rng)[0]
         top, left = self._offsets(rng, (image.height, image.width))[0].tolist()

@@ -13,7 +13,7 @@ from fer_core.preprocessing import Preprocessing
 class Normalize(Transform):
     """Subtract each channel's `data.mean` and divide by its `data.std`, both in units of pixels in 0..1.
 
-    From here on pictures are float32 tensors.
+    From here on images are float32 tensors.
     """
 
     raw: bool = True
@@ -23,7 +23,7 @@ class Normalize(Transform):
         self._std = torch.tensor(preprocessing.std, dtype=torch.float32)[:, None, None]
 
     def image(self, image: Picture, rng: SampleRandom) -> Picture:
-        """Normalise one picture; a PIL picture becomes a float32 tensor [C, H, W]."""
+        """Normalise one image; a PIL image becomes a float32 tensor [C, H, W]."""
         return (to_tensor(image) - self._mean) / self._std
 
     def batch(self, images: Tensor, rng: SampleRandom) -> Tensor:

@@ -1,4 +1,4 @@
-"""The operations of the augmentation policies, each for one PIL picture and for a batch."""
+"""The operations of the augmentation policies, each for one PIL image and for a batch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FILTERS = {
 
 @dataclass(frozen=True)
 class Style:
-    """How pictures are warped: interpolation, and the colour (0..255) of what comes from outside."""
+    """How images are warped: interpolation, and the colour (0..255) of what comes from outside."""
 
     method: str = "nearest"
     fill: tuple[int, int, int] = (0, 0, 0)

@@ -27,7 +27,7 @@ Pixels = Tensor | NDArray[np.uint8]
 class Pipeline:
     """From RGB faces to the model's input. Made by `build_pipeline`.
 
-    The channels are put into the model's order, then come the transforms, one of which gives every picture the
+    The channels are put into the model's order, then come the transforms, one of which gives every image the
     same size.
     """
 
@@ -53,7 +53,7 @@ class Pipeline:
             pipeline makes V views. On the device of a uint8 tensor [N, C, H, W], else on the CPU.
 
         Raises:
-            FerError: `images` is none of these, or has values out of range.
+            FerError: `images` is not one of these, or has values out of range.
         """
         several = isinstance(images, list | tuple) or getattr(images, "ndim", 3) == 4
         batched = self.preprocessing.pipeline == "batched"
@@ -74,7 +74,7 @@ class Pipeline:
         return made if several else made[0]
 
     def image(self, image: Image.Image, rng: SampleRandom) -> Tensor:
-        """A PIL picture as the papers' code transforms it; `rng` is a stream of one sample.
+        """A PIL image as the papers' code transforms it; `rng` is a stream of one sample.
 
         Returns:
             float32 [3, H, W], or [V, 3, H, W] where the pipeline makes V views.
@@ -119,26 +119,26 @@ class Pipeline:
         return batch if self.views is None else batch.view(-1, self.views, *batch.shape[1:])
 
     def show(self, images: Tensor) -> Tensor:
-        """The model's input as pictures: normalisation undone, channels in the order of RGB."""
+        """The model's input as images: normalisation undone, channels in the order of RGB."""
         for transform in reversed(self.transforms):
             if isinstance(transform, Normalize):
                 images = transform.undo(images)
         return (images.flip(1) if self._reverses else images).clamp(0, 1)
 
     def _planes(self, pixels: Pixels) -> Tensor:
-        """One picture [H, W, C] as a batch [1, C, H, W] in channels-last order, which resizes fastest."""
+        """One image [H, W, C] as a batch [1, C, H, W] in channels-last order, which resizes fastest."""
         tensor = pixels if isinstance(pixels, Tensor) else torch.from_numpy(np.ascontiguousarray(pixels))
         return (tensor.flip(-1) if self._reverses else tensor).permute(2, 0, 1)[None]
 
 
 def _is_batch(images: Tensor) -> bool:
-    """Whether these are pixels as packs have them, [N, 1 or 3, H, W], which need no conversion."""
+    """Whether these are pixels as in packs, [N, 1 or 3, H, W], which need no conversion."""
     pixels = images.dtype == torch.uint8 and images.dim() == 4 and images.shape[1] in (1, 3)
     return pixels and images.numel() > 0
 
 
 def _fresh(count: int) -> SampleRandom:
-    """Streams for images that belong to no run, from torch's generator."""
+    """Streams for images outside of a run, from torch's generator."""
     return SampleRandom(int(torch.randint(1 << 62, ())), 0, np.arange(count))
 
 
@@ -163,7 +163,7 @@ def build_pipeline(
         origin: Where they came from, for messages.
 
     Raises:
-        FerError: For an unknown transform or option, a value that makes no sense, or an order that does.
+        FerError: Unknown transform or option, invalid value, or invalid order.
     """
     items = preprocessing.eval_transforms if items is None else items
     if isinstance(items, str) or not isinstance(items, Sequence):
@@ -194,7 +194,7 @@ def _step(transform: Transform | Views, images: Tensor, rng: SampleRandom) -> tu
 
 
 def _begin(head: Sequence[Transform | Views], images: Tensor, rng: SampleRandom) -> tuple[Tensor, SampleRandom]:
-    """All up to the transform that gives pictures their size, without writing to `images`."""
+    """All up to the transform that gives images their size, without writing to `images`."""
     if head and not head[0].sizes:
         images = images.clone(memory_format=torch.contiguous_format)
     for transform in head:
@@ -205,7 +205,7 @@ def _begin(head: Sequence[Transform | Views], images: Tensor, rng: SampleRandom)
 def _begin_each(
     head: Sequence[Transform | Views], images: Iterable[Tensor], rng: SampleRandom
 ) -> tuple[Tensor, SampleRandom]:
-    """The same for pictures [1, C, H, W] of several sizes, one by one, then together."""
+    """The same for images [1, C, H, W] of several sizes, one by one, then together."""
     parts: list[Tensor] = []
     stream = rng
     sizing = head[-1]

@@ -20,14 +20,14 @@ class PixelTransform(Transform):
 
     @abstractmethod
     def picture(self, image: Image.Image, rng: SampleRandom) -> Image.Image:
-        """Transform one PIL picture."""
+        """Transform one PIL image."""
 
     @abstractmethod
     def tensor(self, images: Tensor, rng: SampleRandom) -> Tensor:
         """Transform uint8 [N, C, H, W], C 1 or 3."""
 
     def image(self, image: Picture, rng: SampleRandom) -> Picture:
-        """Transform one picture."""
+        """Transform one image."""
         if isinstance(image, Tensor):
             return self.batch(image[None], rng)[0]
         return self.picture(image, rng)

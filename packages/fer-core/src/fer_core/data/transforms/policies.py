@@ -1,4 +1,4 @@
-"""Augmentation policies: RandAugment as PyTorch Image Models carries it out, AutoAugment as torchvision does.
+"""Augmentation policies: RandAugment as PyTorch Image Models implements it, AutoAugment as torchvision does.
 
 Cubuk, Zoph, Shlens, Le: RandAugment, https://arxiv.org/abs/1909.13719. Cubuk, Zoph, Mane, Vasudevan, Le:
 AutoAugment, https://arxiv.org/abs/1805.09501, whose table of 25 pairs for ImageNet is below.
@@ -23,17 +23,17 @@ from fer_core.preprocessing import Preprocessing
 LEVELS = 10.0
 """Largest magnitude."""
 NONE = ""
-"""In place of an operation: nothing happens."""
+"""Stands for no operation."""
 
 
 class Draw:
-    """What is to happen to each of N samples in one step: name of the operation, strength, style."""
+    """The operation of each of N samples in one step: name, strength, style."""
 
     def __init__(self, names: list[str], strengths: Tensor, styles: list[Style]) -> None:
         self.names, self.strengths, self.styles = names, strengths, styles
 
     def groups(self) -> dict[tuple[str, Style], list[int]]:
-        """Samples to which the same happens, in differing strength."""
+        """Samples that share an operation, with different strengths."""
         found: dict[tuple[str, Style], list[int]] = {}
         for row, key in enumerate(zip(self.names, self.styles, strict=True)):
             if key[0]:
@@ -48,10 +48,10 @@ class Policy(PixelTransform):
 
     @abstractmethod
     def draws(self, rng: SampleRandom, size: tuple[int, int]) -> list[Draw]:
-        """The steps, for pictures of this height and width; draws the same amount whatever comes of it."""
+        """The steps, for images of this height and width; draws the same amount whatever the outcome."""
 
     def picture(self, image: Image.Image, rng: SampleRandom) -> Image.Image:
-        """Apply all steps to one picture."""
+        """Apply all steps to one image."""
         if len(set(self.fill)) > 1:
             image = image.convert("RGB")
         for draw in self.draws(rng, (image.height, image.width)):
@@ -123,19 +123,19 @@ _INCREASING: dict[str, Strength] = {
 
 
 class RandAugment(Policy):
-    """`num_ops` of 15 operations, drawn with replacement, each carried out with probability `p`.
+    """`num_ops` of 15 operations, drawn with replacement, each applied with probability `p`.
 
     Args:
         preprocessing: Unused.
-        num_ops: Operations drawn for each picture.
+        num_ops: Operations drawn for each image.
         magnitude: Mean magnitude, 0 to 10.
         magnitude_std: Standard deviation of the magnitude, which is normal, drawn for each operation and cut off
             at 0 and 10.
-        p: Probability that a drawn operation is carried out.
-        increasing: Whether a larger magnitude always changes the picture more. If not, posterize and solarize
+        p: Probability that a drawn operation is applied.
+        increasing: Whether a larger magnitude always changes the image more. If not, posterize and solarize
             change it less, and the factors of the four enhancements rise from 0.1 over 1 (no change) to 1.9.
         fill: Colour of what comes from outside, 0..255, in the channel order of `data.color`.
-        interpolation: `nearest`, `bilinear`, `bicubic`, or `random` for bilinear or bicubic by a toss of a coin.
+        interpolation: `nearest`, `bilinear`, `bicubic`, or `random` for bilinear or bicubic, equally likely.
     """
 
     def __init__(
@@ -201,7 +201,7 @@ _POLICIES = {
 
 
 def _auto_strength(name: str, level: int, sign: float) -> float:
-    """What magnitude 0..9 means; the table holds no translation."""
+    """The strength for a magnitude of 0..9; the table has no translations."""
     match name:
         case "rotate":
             return sign * level * 30 / 9
@@ -217,7 +217,7 @@ def _auto_strength(name: str, level: int, sign: float) -> float:
 
 
 class AutoAugment(Policy):
-    """One of 25 pairs of operations, each carried out with the probability that was found for it.
+    """One of 25 pairs of operations, each applied with the probability that was found for it.
 
     Nearest pixel, black outside.
 

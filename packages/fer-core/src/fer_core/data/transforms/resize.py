@@ -51,7 +51,7 @@ class Resize(Transform):
         self.interpolation = check_filter("resize", interpolation)
 
     def image(self, image: Picture, rng: SampleRandom) -> Picture:
-        """Resize one picture; PIL's filter for PIL pictures."""
+        """Resize one image; PIL's filter for PIL images."""
         if isinstance(image, Tensor):
             return self.batch(image[None], rng)[0]
         return image.resize((self.size, self.size), METHODS[self.interpolation])

@@ -70,18 +70,18 @@ def brightness(images: Tensor, factor: Tensor) -> Tensor:
 
 
 def contrast(images: Tensor, factor: Tensor) -> Tensor:
-    """`ImageEnhance.Contrast`: blend with the grey of the picture's mean."""
+    """`ImageEnhance.Contrast`: blend with the grey of the image's mean."""
     mean = luma(images).flatten(1).float().mean(1).add_(0.5).floor_()
     return _blend(_spread(mean, images), images, factor)
 
 
 def color(images: Tensor, factor: Tensor) -> Tensor:
-    """`ImageEnhance.Color`: blend with the grey picture."""
+    """`ImageEnhance.Color`: blend with the grey image."""
     return images if images.shape[1] == 1 else _blend(luma(images).float(), images, factor)
 
 
 def sharpness(images: Tensor, factor: Tensor) -> Tensor:
-    """`ImageEnhance.Sharpness`: blend with the picture smoothed by a 3 x 3 filter, which leaves the border."""
+    """`ImageEnhance.Sharpness`: blend with the image smoothed by a 3 x 3 filter, which leaves the border."""
     smooth = images.float()
     if min(images.shape[-2:]) > 2:
         lines = smooth[..., :-2, :] + smooth[..., 1:-1, :] + smooth[..., 2:, :]
