@@ -249,7 +249,7 @@ def test_each_part_has_its_root_and_options(known, tmp_path, monkeypatch):
     assert calls_a[-1] == (tmp_path / "a", "x")
     for root, message in (
         ("/x", r"gives no folder for each part of a\+b: write --data a=DIR,b=DIR"),
-        ("c=/x", r"--data names c, which is no part of a\+b"),
+        ("c=/x", r"--data names c, which is not a part of a\+b"),
     ):
         with pytest.raises(FerError, match=message):
             open_dataset("a+b", Path(root), {})

@@ -185,7 +185,7 @@ def test_the_command_says_what_it_wrote(theirs) -> None:
 def test_unknown_or_wrong_classes_are_refused(theirs) -> None:
     assert "order of its 3 classes is unknown" in refused("theirs", theirs, *OUT)
     assert "the file has 3 classes, but --classes has 2" in refused("theirs", theirs, "--classes", "a,b", *OUT)
-    assert "names a class twice" in refused("theirs", theirs, "--classes", "a,a,b", *OUT)
+    assert "has a repeated or empty class name" in refused("theirs", theirs, "--classes", "a,a,b", *OUT)
     torch.save(file_of(network(classes=4)), "four.pth")
     line = refused("theirs", "four.pth", "--dataset", "bars", *OUT)
     assert "the authors' order for bars has 3 classes, but the file has 4: give --classes a,b,..." in line
@@ -199,7 +199,7 @@ def test_files_that_are_none_of_the_models_are_refused(theirs) -> None:
     assert "1 not part of it (extra.bias)" in refused("theirs", "extra.pth", "--dataset", "bars", *OUT)
     assert "is not a file" in refused("theirs", "absent.pth", "--dataset", "bars", *OUT)
     assert "tiny cannot import weights" in refused("tiny", theirs, "--dataset", "bars", *OUT)
-    assert "tiny takes no backbone weights" in refused("tiny", theirs, "--as", "backbone", *OUT)
+    assert "tiny does not accept backbone weights" in refused("tiny", theirs, "--as", "backbone", *OUT)
     assert "no dataset" not in refused("nothing", theirs, *OUT)
 
 
