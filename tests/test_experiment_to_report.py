@@ -123,7 +123,7 @@ def folder(tmp_path_factory) -> Path:
         process.send_signal(signal.SIGTERM)
         output = process.communicate(timeout=300)[0]
         assert process.returncode == 128 + signal.SIGTERM, output
-        assert "  goes on" in output
+        assert "  resumes" in output
         assert 3 <= count("result.json") < len(MODELS) * len(SEEDS)
 
         process = start(folder)

@@ -79,7 +79,7 @@ TABLE = {
     ),
     "corrupt weights": Mistake(
         "evaluate cut.safetensors",
-        r"cut.safetensors is not a whole safetensors file .* (copy it again)",
+        r"cut.safetensors is not a complete safetensors file .* (copy it again)",
         "evaluate copy.safetensors",
     ),
     "no weights to predict with": Mistake(

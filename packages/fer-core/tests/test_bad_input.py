@@ -144,7 +144,7 @@ def test_damaged_checkpoints(weights) -> None:
         path.write_bytes(content)
         Path("face.png").touch()
         for command in (("evaluate", path, "bars"), ("predict", "face.png", "-m", path)):
-            assert "not a whole safetensors file" in refused(*command), name
+            assert "not a complete safetensors file" in refused(*command), name
     assert "there are no weights absent.safetensors" in refused("evaluate", "absent.safetensors", "bars")
     save_file({"w": torch.zeros(1)}, "foreign.safetensors")
     assert "no fer header" in refused("evaluate", "foreign.safetensors", "bars")
@@ -233,7 +233,7 @@ def test_a_full_disk_keeps_the_previous_checkpoint(tiny, quick) -> None:
     limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
     try:
-        with pytest.raises(fer_core.FerError, match=r"cannot write r.*make room"):
+        with pytest.raises(fer_core.FerError, match=r"cannot write r.*free some space"):
             api.resume("r")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

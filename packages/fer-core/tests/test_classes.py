@@ -253,7 +253,7 @@ def test_each_part_has_its_root_and_options(known, tmp_path, monkeypatch):
     ):
         with pytest.raises(FerError, match=message):
             open_dataset("a+b", Path(root), {})
-    with pytest.raises(FerError, match=r"data\.options names mode, which is no part"):
+    with pytest.raises(FerError, match=r"data\.options names mode, which is not a part"):
         open_dataset("a+b", None, {"mode": "m"})
     with pytest.raises(
         FerError, match=r"data\.options: unknown option|data\.options\.colour: unknown option of a"

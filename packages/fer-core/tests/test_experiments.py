@@ -287,8 +287,8 @@ def test_failed_runs_are_listed_and_the_others_made(site, tmp_path) -> None:
     process = start(site, tmp_path, *COMMAND[:5], "--device", "cpu", "-o", "data.input_size=8", *grid, "--json")
     output = process.communicate(timeout=300)[0]
     assert process.returncode == 1, output
-    assert "1 of 2 runs failed; the same command tries them again" in output
-    assert "diverged" in output.split("tries them again")[1]
+    assert "1 of 2 runs failed; the same command retries them" in output
+    assert "diverged" in output.split("retries them")[1]
     (done,) = tmp_path.rglob("result.json")
     assert json.loads(done.read_text())["config_sha256"][:8] == done.parent.name[-8:]
     assert json.loads((done.parent / "experiment.json").read_text())["grid"] == ["optimizer.lr=0.001"]
@@ -426,7 +426,7 @@ def test_ray_gives_the_files_of_the_local_runner_whoever_is_killed(on_ray, wait_
         os.kill(victim, signal.SIGKILL)
     output = process.communicate(timeout=300)[0]
     assert process.returncode == 0, output
-    assert output.count("its worker died: another one resumes it") == 2
+    assert output.count("its worker died: another worker resumes it") == 2
     assert output.count("  finished: test accuracy") == 2
     assert len(output.splitlines()) == 7, output
     assert products(tmp_path / "there") == expected

@@ -66,7 +66,7 @@ def test_a_run_that_fills_the_disk_says_so_and_goes_on_when_there_is_room(tiny, 
         for path in run.glob("*"):
             path.unlink()
     assert len(failures) >= STEPS // 2
-    assert all("No space left" in line and ("make room" in line or "run.root" in line) for line in failures)
+    assert all("No space left" in line and ("free some space" in line or "run.root" in line) for line in failures)
 
 
 def test_a_line_that_the_log_has_no_room_for_is_shown_and_kept_later(tmp_path, lines) -> None:

@@ -259,7 +259,7 @@ def test_a_state_that_would_run_something_is_refused(tmp_path: Path) -> None:
 def test_a_header_that_claims_more_than_there_is_costs_no_memory(tmp_path: Path, size: int) -> None:
     path = tmp_path / "w.safetensors"
     path.write_bytes(size.to_bytes(8, "little") + WEIGHTS[8:])
-    with pytest.raises(FerError, match="not a whole safetensors file"):
+    with pytest.raises(FerError, match="not a complete safetensors file"):
         read_header(path)
 
 

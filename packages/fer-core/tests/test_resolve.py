@@ -162,7 +162,7 @@ def test_what_is_not_there(copy, tiny) -> None:
     line = refused("foo")
     assert "there are no weights foo: name others, " in line
     assert "(weights are a file, a run folder" in line
-    assert "tiny is a model without weights" in refused("tiny")
+    assert "tiny is a model, not weights" in refused("tiny")
     assert "runs holds 1 run: name one, or runs/latest or runs/best" in refused("runs")
     Path("empty").mkdir()
     assert "empty is not a run folder" in refused("empty")

@@ -187,7 +187,7 @@ def test_mistakes_are_named_before_data_are_read(based, quick, files, tmp_path) 
         train(quick, backbone_weights=str(tmp_path / "absent.pth"))
     with pytest.raises(FerError, match="no plugin fetches shelf://"):
         train(quick, backbone_weights="shelf://conv.pth")
-    with pytest.raises(FerError, match="tiny takes no backbone weights"):
+    with pytest.raises(FerError, match="tiny does not accept backbone weights"):
         fer_core.create_model("tiny", 3, backbone_weights=files[0])
     torch.save({"a": torch.ones(1)}, tmp_path / "a.pth")
     with pytest.raises(FerError, match="no conv and no norm"):

@@ -212,7 +212,7 @@ def test_early_stopping_ends_the_run_and_is_recorded(tiny, quick) -> None:
         train={"epochs": 60},
         optimizer={"name": "sgd", "lr": 1e-9},
     )
-    assert "no better accuracy for 2 evaluations" in done.result.protocol.stopped
+    assert "no improvement of accuracy for 2 evaluations" in done.result.protocol.stopped
     rows = [json.loads(line) for line in (done.folder / "metrics.jsonl").read_text().splitlines()]
     assert 3 <= len(rows) < 60
     assert list(pd.read_csv(done.folder / "metrics.csv")["step"]) == [row["step"] for row in rows]

@@ -28,9 +28,9 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         reason = _os_reason(error)
         if reason is None or isinstance(error, FerError):
             raise
-        advice = "make room or correct the permissions (an earlier file is untouched)"
+        advice = "free some space or correct the permissions (an earlier file is untouched)"
         if isinstance(error, FileNotFoundError):
-            advice = "make its folder first"
+            advice = "create its folder first"
         raise FerError(f"cannot write {path}: {reason}; {advice}") from error
 
 

@@ -107,5 +107,5 @@ def _read_predictions(folder: Path, part: Role, result: Result) -> tuple[NDArray
     """Probabilities [N, C] and labels [N] of `predictions-PART.csv`."""
     table = read_part(folder, part, result)
     if table is None:
-        raise FerError(f"{folder} has no {run_folder.PREDICTIONS}{part}.csv: copy it again, or train anew")
+        raise FerError(f"{folder} has no {run_folder.PREDICTIONS}{part}.csv: copy it again, or train again")
     return probabilities_of(table, result.classes), label_numbers(table, result.classes)

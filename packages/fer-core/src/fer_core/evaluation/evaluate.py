@@ -44,7 +44,7 @@ class Evaluation:
         labels: Indices into `classes` [N].
         probabilities: float32 [N, C].
         metrics: What `compute_metrics` gives.
-        label_space: Which rule brought different classes together; None where they were the same.
+        label_space: The rule that matched different classes; None if they were the same.
         groups: Whom each face belongs to (the table's `group`: subject, film), empty text where one face's is not
             known [N]; no item where the dataset knows none.
         about: Which weights on which data, for reports; None inside a run, whose `result.json` says it.

@@ -1,7 +1,7 @@
-"""One run as a process of its own: begun, or gone on with, under a lock that outlives whoever started it.
+"""One run as a separate process: started or resumed under a lock that outlives its parent.
 
 The lock is on the file that takes the process's output, and the process inherits it: a training whose runner was
-killed goes on alone and keeps its lock, so nobody trains in the same folder beside it.
+killed continues alone and keeps its lock, so no other process trains in the same folder.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def command(run: PlannedRun, device: str) -> list[str]:
 
 
 def mark(run: PlannedRun) -> None:
-    """Say in the run's folder which experiment it belongs to."""
+    """Record in the run's folder which experiment it belongs to."""
     write_text(run.folder / run_folder.EXPERIMENT, run.membership().text())
 
 
@@ -62,7 +62,7 @@ class Attempt:
 
     @property
     def log(self) -> Path:
-        """What the process prints, and the lock."""
+        """Output of the process; also the lock."""
         return self.run.folder.with_name(f".{self.run.folder.name}.log")
 
     def lock(self) -> bool:
@@ -79,7 +79,7 @@ class Attempt:
         return True
 
     def start(self) -> None:
-        """Start the process; what a killed one left without a beginning is removed first."""
+        """Start the process; an incomplete folder of a killed one is removed first."""
         assert self.output is not None
         folder = self.run.folder
         if folder.exists() and not is_begun(self.run) and not is_finished(self.run):
@@ -105,7 +105,7 @@ class Attempt:
         return self.process.poll()
 
     def close(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         if self.output is not None:
             self.output.close()
             self.output = None
@@ -124,13 +124,13 @@ class Attempt:
         status = self.process.returncode
         if status < 0:
             return f"killed by {signal.Signals(-status).name}; the same command resumes it"
-        return f"exit status {status}: {lines[-1] if lines else 'it said nothing'} (see {self.log})"
+        return f"exit status {status}: {lines[-1] if lines else 'no output'} (see {self.log})"
 
 
 def _try_lock(file: IO[bytes]) -> bool:
     try:
         import fcntl
-    except ImportError:  # Windows keeps others from a folder in use by itself
+    except ImportError:  # Windows itself protects a folder that is in use
         return True
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -138,6 +138,7 @@ def _try_lock(file: IO[bytes]) -> bool:
         return False
     except OSError as error:
         raise FerError(
-            f"cannot lock {file.name} ({error.strerror}): the file system must know locks; choose another --root"
+            f"cannot lock {file.name} ({error.strerror}): the file system must support locks; choose another "
+            "--root"
         ) from error
     return True

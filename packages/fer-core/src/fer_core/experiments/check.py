@@ -1,4 +1,4 @@
-"""What can be refused before anything is trained: backbone weights, data and splits of every run."""
+"""Checks before anything is trained: backbone weights, data and splits of every run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def check_runs(runs: Sequence[PlannedRun]) -> None:
     """Open every dataset and make every split.
 
     Raises:
-        FerError: The first run that cannot be made, and why.
+        FerError: The first run that cannot be executed, and why.
     """
     opened: dict[str, tuple[DatasetSpec, FERDataset]] = {}
     divided: set[str] = set()
@@ -38,4 +38,4 @@ def check_runs(runs: Sequence[PlannedRun]) -> None:
                 divide(run.config, *opened[source])
                 divided.add(split)
         except FerError as error:
-            raise FerError(f"{run.name} cannot be made: {error}", error.details) from None
+            raise FerError(f"{run.name} cannot be executed: {error}", error.details) from None

@@ -1,4 +1,4 @@
-"""Runs one after another or side by side on this machine; where one fails, the others go on."""
+"""Runs one after another or in parallel on this machine; if one fails, the others continue."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 Status = Literal["finished", "skipped", "failed", "interrupted"]
 HEEDED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 PAUSE = 0.05
-"""Seconds between two looks at the processes."""
+"""Seconds between two polls of the processes."""
 
 
 @dataclass(frozen=True)
@@ -110,13 +110,15 @@ class Runner:
         for attempt in self.working.values():
             attempt.stop(signal.SIGTERM if first else signal.SIGKILL)
         if first and self.working:
-            logger.info(f"{self.stop.received and self.stop.received.name} came: waiting for trainings to save")
+            logger.info(
+                f"{self.stop.received and self.stop.received.name} received: waiting for trainings to save"
+            )
         for run in self.waiting:
-            self.outcomes[run.folder] = Outcome(run, "interrupted", "not begun")
+            self.outcomes[run.folder] = Outcome(run, "interrupted", "not started")
         self.waiting.clear()
 
     def _fill(self) -> None:
-        """Give every free slot the first run that nobody else trains."""
+        """Give every free slot the first run that no other process trains."""
         for slot, environment in self.slots.items():
             if slot in self.working:
                 continue
@@ -136,7 +138,7 @@ class Runner:
                     attempt.close()
                     self._end(skip(run))
                     continue
-                resumed = "goes on" if run.folder.exists() else "begins"
+                resumed = "resumes" if run.folder.exists() else "begins"
                 attempt.start()
                 self.working[slot] = attempt
                 logger.info(f"{self.number[run.folder]} {run.name}  {resumed}")
@@ -193,7 +195,7 @@ def summary(run: PlannedRun) -> str:
 
 
 def run_local(runs: Sequence[PlannedRun], device: str, jobs: int) -> list[Outcome]:
-    """Make runs on this machine, `jobs` at a time.
+    """Execute runs on this machine, `jobs` at a time.
 
     Raises:
         InterruptedRunError: A signal came; trainings were asked to save, and have ended.
@@ -209,7 +211,7 @@ def interruption(received: signal.Signals, outcomes: Sequence[Outcome], total: i
     """The error of a runner that a signal stopped."""
     done = sum(outcome.status in ("finished", "skipped") for outcome in outcomes)
     return InterruptedRunError(
-        f"{received.name} came with {done} of {total} runs finished, the others kept: the same command resumes",
+        f"{received.name} received with {done} of {total} runs finished; the same command resumes the others",
         received,
     )
 
@@ -221,7 +223,7 @@ def deal_out(jobs: int, device: str) -> list[dict[str, str]]:
         FerError: Fewer than one job.
     """
     if jobs < 1:
-        raise FerError(f"--jobs is {jobs}: give the number of runs at a time, at least 1")
+        raise FerError(f"--jobs is {jobs}: give the number of parallel runs, at least 1")
     base = dict(os.environ)
     gpus = _visible_gpus() if device in ("auto", "cuda") else []
     if gpus:
@@ -248,6 +250,6 @@ def check_outcomes(outcomes: Sequence[Outcome]) -> None:
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     if failed:
         raise IncompleteError(
-            f"{len(failed)} of {len(outcomes)} runs failed; the same command tries them again",
+            f"{len(failed)} of {len(outcomes)} runs failed; the same command retries them",
             "\n".join(f"{outcome.run.name}: {outcome.line}" for outcome in failed),
         )

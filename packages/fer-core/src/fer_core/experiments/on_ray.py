@@ -1,4 +1,4 @@
-"""Runs on a Ray cluster: each is a task with its GPU need, and one whose worker died is handed out again.
+"""Runs on a Ray cluster: each is a task with its GPU requirement, and is resubmitted if its worker dies.
 
 A task does what the local runner does, with one slot, so its files are the same. The folder of the experiment must
 be one that all machines of the cluster share.
@@ -29,13 +29,13 @@ PATIENCE = 0.5
 SAVING = 60
 """Seconds that trainings get for saving when a signal came."""
 LOCAL = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
-"""Settings of a cluster that is started here: no report to Ray's makers, trainings as urgent as elsewhere."""
+"""Settings of a cluster that is started here: no usage statistics, and normal priority of trainings."""
 ANSWER = 10
-"""Seconds within which a cluster must take a connection; Ray itself tries for minutes."""
+"""Seconds within which a cluster must accept a connection; Ray itself tries for minutes."""
 
 
 def run_on_ray(runs: Sequence[PlannedRun], device: str, gpus: float | None, cpus: float) -> list[Outcome]:
-    """Make runs on the cluster that `RAY_ADDRESS` names or that is found here, else on one that is started here.
+    """Execute runs on the cluster that `RAY_ADDRESS` names or that is found here, else on one started here.
 
     Args:
         runs: In order.
@@ -56,7 +56,7 @@ def run_on_ray(runs: Sequence[PlannedRun], device: str, gpus: float | None, cpus
         need = _need(nodes, device, gpus, cpus)
         machines = f"{len(nodes)} {'machine' if len(nodes) == 1 else 'machines'}"
         logger.info(f"Ray: {machines}, {need['num_gpus']:g} GPUs and {need['num_cpus']:g} CPUs for each run")
-        # Ray would make good for a dead worker itself, but silently, and without a word on why it gave up.
+        # Ray would replace a dead worker itself, but silently, and without a reason when it gives up.
         task = ray.remote(max_retries=0, **need)(_make)
         with Stop() as stop:
             return _collect(ray, task, runs, device, stop)
@@ -77,9 +77,7 @@ def _cluster(ray: Any) -> Iterator[None]:
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         reason = str(error).strip().partition("\n")[0]
         where = f"reached at RAY_ADDRESS={address}" if address else "started on this machine"
-        raise FerError(
-            f"Ray cannot be {where} ({reason}): see ray status, or make the runs without --on"
-        ) from error
+        raise FerError(f"Ray cannot be {where} ({reason}): see ray status, or run without --on") from error
     try:
         yield
     finally:
@@ -100,7 +98,7 @@ def _check_answer(address: str) -> None:
 
 
 def _need(nodes: Sequence[dict[str, float]], device: str, gpus: float | None, cpus: float) -> dict[str, float]:
-    """What a run asks Ray for. Raises FerError where no machine has that much, for Ray would wait for ever."""
+    """The resources that a run requests. Raises FerError if no machine has them, since Ray would wait forever."""
     if gpus is None:
         gpus = 1.0 if device in ("auto", "cuda") and any(node.get("GPU") for node in nodes) else 0.0
     if not any(node.get("GPU", 0.0) >= gpus and node.get("CPU", 0.0) >= cpus for node in nodes):
@@ -125,7 +123,7 @@ def _make(run: PlannedRun, device: str, folder: str, settings: dict[str, str]) -
 
 
 def _collect(ray: Any, task: Any, runs: Sequence[PlannedRun], device: str, stop: Stop) -> list[Outcome]:
-    """Hand all runs out and wait for them, again where a worker died."""
+    """Submit all runs and wait for them; resubmit those whose worker died."""
     settings = {name: value for name, value in os.environ.items() if name.startswith("FER_")}
     outcomes: dict[Path, Outcome] = {}
     working: dict[Any, PlannedRun] = {}
@@ -153,11 +151,11 @@ def _collect(ray: Any, task: Any, runs: Sequence[PlannedRun], device: str, stop:
             except ray.exceptions.RayError as error:
                 deaths[run.folder] += 1
                 if deaths[run.folder] <= RETRIES:
-                    logger.warning(f"{run.name}  its worker died: another one resumes it")
+                    logger.warning(f"{run.name}  its worker died: another worker resumes it")
                     hand_out(run)
                     continue
                 reason = str(error).partition("\n")[0]
-                end(Outcome(run, "failed", f"{deaths[run.folder]} workers died of it, the last: {reason}"))
+                end(Outcome(run, "failed", f"{deaths[run.folder]} workers died on it, the last:  {reason}"))
             else:  # a training outlives its worker, so another worker may find its run finished
                 end(Outcome(run, "finished" if status == "skipped" else status, line))
     if stop.received is not None:

@@ -1,4 +1,4 @@
-"""From an experiment to its runs: what each is, where its folder is, and the command that makes it."""
+"""From an experiment to its runs: the configuration, the folder and the command of each."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def take_shard(runs: Sequence[PlannedRun], shard: str | None) -> list[PlannedRun
         return list(runs)
     first, slash, second = shard.partition("/")
     if not (slash and first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
-        raise FerError(f"--shard {shard} is no part of a whole: write i/n with i from 1 to n, such as 1/4")
+        raise FerError(f"--shard {shard} is not a valid part: write i/n with i from 1 to n, such as 1/4")
     drawn = sorted(runs, key=lambda run: hashlib.sha256(run.name.encode()).hexdigest())
     mine = {run.folder for run in drawn[int(first) - 1 :: int(second)]}
     return [run for run in runs if run.folder in mine]
@@ -177,7 +177,7 @@ def _find_all(experiment: Experiment) -> tuple[list[ModelSpec], list[DatasetSpec
 
 
 def _check_settings(experiment: Experiment) -> None:
-    """Names in exceptions must be known, also where this call leaves them out."""
+    """Names in exceptions must be known, even if this call leaves them out."""
     for index, when in enumerate(experiment.when):
         try:
             for name in when.models or ():
@@ -280,7 +280,7 @@ def _check_components(runs: Sequence[PlannedRun]) -> None:
             check_components(run.config)
             check_dataset_options(run.config.data.name, run.config.data.options)
         except FerError as error:
-            raise FerError(f"{run.name} cannot be made: {error}") from None
+            raise FerError(f"{run.name} cannot be executed: {error}") from None
         checked.add(key)
 
 

@@ -1,4 +1,4 @@
-"""An experiment file: what is trained on what, how often, and under which recipe."""
+"""An experiment file: models, datasets, splits, seeds and recipes."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Experiment(Section):
     config: dict[str, Any] = _key({}, "a mapping", "Sections of a configuration for all runs.")
     when: list[When] = _key([], "a list of {models, datasets, recipe, config}", "Exceptions, later ones win.")
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = _key(
-        {}, "a mapping from KEY to a list of values", "Values that are all tried, with each other."
+        {}, "a mapping from KEY to a list of values", "Values to try, in all combinations."
     )
     overrides: list[str] = _key([], "a list of KEY=VALUE", "As `-o`, for all runs.")
     gpus: Annotated[float, Field(ge=0)] | None = _key(
@@ -89,7 +89,7 @@ def number_range(text: str) -> list[int]:
         raise ValueError(f"{text} is neither a number nor a range such as 0-9")
     first, last = int(matched[1]), int(matched[2] or matched[1])
     if last < first or last - first > 9999:
-        raise ValueError(f"{text} is no range of ascending numbers")
+        raise ValueError(f"{text} is not a range of ascending numbers")
     return list(range(first, last + 1))
 
 

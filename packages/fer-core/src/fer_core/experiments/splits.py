@@ -1,4 +1,4 @@
-"""`kfold:10:*` and `seed-shuffle:0-4`: several splits in one word."""
+"""`kfold:10:*` and `seed-shuffle:0-4`: several splits in one text."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def expand_split(text: str) -> list[SplitChoice]:
         numbers = list(range(count)) if rest[place] == ALL else number_range(rest[place])
     except ValueError as error:
         raise FerError(
-            f"the split {text} cannot be read ({error}): write {name}:{'N:' * place}K, K a number, 0-4, or *"
+            f"the split {text} is not valid ({error}): write {name}:{'N:' * place}K, K a number, 0-4, or *"
         ) from None
     choices = []
     for number in numbers:

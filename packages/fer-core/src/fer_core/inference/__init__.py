@@ -1,4 +1,4 @@
-"""Putting a trained model to work on new images."""
+"""Inference of a trained model on new images."""
 
 from fer_core.inference.predictor import Face, Faces, Failed, Predictor
 from fer_core.inference.trained import TrainedModel, load_trained

@@ -1,4 +1,4 @@
-"""The form of a model that predicts: the same logits, without what only training needs."""
+"""The inference form of a model: the same logits, without the parts that only training needs."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 VIEWS_AT_ONCE = 32
-"""Views of few faces that are predicted together."""
+"""Views that are predicted in one batch."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def logits_of(model: nn.Module, images: Tensor) -> Tensor:
     """Logits float32 [N, C] of images [N, C, H, W]; several views [N, V, C, H, W] are averaged."""
     if images.dim() == 5:
         faces, views = images.shape[:2]
-        # in parts, so that views take no more of the device's memory than as many faces would
+        # in parts, so that views take no more device memory than the same number of faces
         parts = torch.split(images.flatten(0, 1), max(faces, VIEWS_AT_ONCE))
         return torch.cat([logits_of(model, part) for part in parts]).view(faces, views, -1).mean(1)
     logits: Tensor = model(images)["logits"]

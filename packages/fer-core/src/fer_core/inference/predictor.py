@@ -90,7 +90,7 @@ class Predictor:
         return Faces(self.stream(sources))
 
     def stream(self, sources: Iterable[Source]) -> Iterator[Face]:
-        """As calling, but one face after the other, so that a large folder needs little memory."""
+        """As calling, but one face at a time, so that a large folder needs little memory."""
         for result in self.attempt(sources):
             if isinstance(result, Failed):
                 raise result.error

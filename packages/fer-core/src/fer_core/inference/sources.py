@@ -1,4 +1,4 @@
-"""What is predicted on: image files, folders of them, and images in memory."""
+"""Sources of prediction: image files, folders of them, and images in memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def find_images(place: str | Path) -> list[Path]:
     """The image files that a path means: the file itself, or those in a folder and below it, sorted.
 
     Raises:
-        FerError: There is nothing, no image in the folder, or weights in place of images.
+        FerError: The path does not exist, the folder has no image, or the path holds weights instead of images.
     """
     path = Path(place)
     if not os.path.lexists(path):

@@ -27,7 +27,7 @@ class Elsewhere(RunRecord):
 
     Attributes:
         trained: What the weights were trained on, by name and fingerprint.
-        label_space: Which rule brought different classes together, in words; empty where they were the same.
+        label_space: The rule that matched different classes, in words; empty if they were the same.
         notes: What the rule did to the classes.
         crosses: Whether the data differ from those of the training; else this is the same data, evaluated again.
     """

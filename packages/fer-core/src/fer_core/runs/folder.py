@@ -1,4 +1,4 @@
-"""The folder of a run: one place, made once, never overwritten."""
+"""The folder of a run: created once, never overwritten."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ LOG = "log.txt"
 NONFINITE = "nonfinite.json"
 """The step whose loss ended a training, since it was not finite."""
 SAVED = (STATE, BEST, LAST, METRICS, NONFINITE)
-"""What a training that fails is still worth its folder for."""
+"""Files for which the folder of a failed training is kept."""
 EXPERIMENT = "experiment.json"
 """Which experiment the run belongs to."""
 CALIBRATION = "calibration.json"
 PREDICTIONS = "predictions-"
-"""Begins the names of the tables of predictions, which `PART.csv` ends."""
+"""Prefix of the names of the tables of predictions; `PART.csv` follows."""
 EVALUATION = "evaluation-"
-"""Begins the names of the records of evaluations on other data, which `PART.json` ends."""
+"""Prefix of the names of the records of evaluations on other data; `PART.json` follows."""
 
 
 def check(config: Config) -> None:
-    """Refuse early, before data are read, what `create` would refuse. Raises FerError."""
+    """Reject early, before data are read, what `create` would reject. Raises FerError."""
     target = Path(config.run.dir or config.run.root)
     if config.run.dir is not None and target.exists():
         raise _exists(target)
@@ -51,7 +51,7 @@ def check(config: Config) -> None:
 def create(config: Config, now: datetime, fill: Callable[[Path], None]) -> Path:
     """Make the run's folder: `run.dir` exactly, else `ROOT/MODEL-DATASET/TIME-sSEED`.
 
-    It appears with all that `fill` puts into it, so that a run killed at any moment can be resumed or begun anew.
+    It appears with all that `fill` puts into it, so that a run killed at any moment can be resumed or restarted.
 
     Raises:
         FerError: `run.dir` exists, or the folder cannot be made.

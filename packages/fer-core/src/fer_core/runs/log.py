@@ -30,7 +30,7 @@ class RunLog(logging.Handler):
         self._others = logging.Logger(CORE.name)
 
     def __enter__(self) -> RunLog:
-        """Take the place of the other handlers, which hear of records from here."""
+        """Replace the other handlers, which receive records from here."""
         self._level = CORE.level
         self._others.setLevel(CORE.getEffectiveLevel())
         self._others.parent, self._others.propagate = CORE.parent, CORE.propagate

@@ -22,7 +22,7 @@ GROUP = "group"
 """Column of tables and of stored predictions: faces of one subject, or film, which are alike."""
 ADVICE = "evaluate the run again"
 ROUNDING = 1e-3
-"""By how much the probabilities of a face may miss 1."""
+"""Tolerance of the sum of the probabilities of a face."""
 
 
 def write_predictions(
@@ -47,7 +47,7 @@ def write_predictions(
     best = probabilities.argmax(axis=1)
     ends = [[group] for group in groups] or [[]] * len(ids)
     for sample, label, predicted, row, end in zip(ids, labels, best, probabilities, ends, strict=True):
-        # Nine digits bring every float32 back exactly.
+        # Nine digits represent every float32 exactly.
         scores = [f"{p:.9g}" for p in row]
         writer.writerow([sample, classes[label], classes[predicted], *scores, *end])
     return text.getvalue()
@@ -58,7 +58,7 @@ def read_predictions(path: Path, classes: Sequence[str]) -> pd.DataFrame:
 
     Args:
         path: The file.
-        classes: Which its columns must be about, in this order.
+        classes: The classes that its columns must have, in this order.
 
     Raises:
         FerError: The file is unreadable, or it is not a table of predictions of these classes.

@@ -1,4 +1,4 @@
-"""What stands in run folders, read without a model and without torch."""
+"""Reading run folders without a model and without torch."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Protocol:
         metric: What the epoch was chosen by; empty for `last`.
         recipe: Name of the recipe that all models of an experiment share; empty where each has its own.
         trained: What the weights were trained on, where the figures are about other data; else empty.
-        classes: Which rule brought different classes together then.
+        classes: The rule that matched different classes in that case.
     """
 
     split: str
@@ -157,8 +157,8 @@ class Collection:
 
     Attributes:
         runs: Finished ones.
-        problems: One line for each folder that holds none that is readable.
-        places: Where was searched.
+        problems: One line for each folder without a readable run.
+        places: The folders that were searched.
     """
 
     runs: tuple[RunRecord, ...]
@@ -186,7 +186,9 @@ def read_run(folder: Path) -> RunRecord:
         FerError: `folder` is not a run folder, the run is not finished, or one of its files is damaged.
     """
     if not (folder / CONFIG).exists() and not (folder / RESULT).exists():
-        raise FerError(f"{folder} is not a run folder (it has no {CONFIG}): name one that fer-run train made")
+        raise FerError(
+            f"{folder} is not a run folder (it has no {CONFIG}): give the folder of a run of fer-run train"
+        )
     if not (folder / RESULT).exists():
         raise FerError(f"{folder} is not finished: resume it with fer-run train --resume {folder}")
     result = read_result(folder)
@@ -288,7 +290,7 @@ def collect(places: list[Path]) -> Collection:
 
 
 def find_files(place: Path, *names: str) -> Iterator[Path]:
-    """Files of these names below a folder. Others may be at work there; what begins with a dot is half made."""
+    """Files of these names below a folder. Names with a leading dot are still being written by other processes."""
     for folder, below, files in os.walk(place):
         below[:] = [name for name in below if not name.startswith(".")]
         yield from (Path(folder, name) for name in names if name in files)

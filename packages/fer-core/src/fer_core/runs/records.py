@@ -1,4 +1,4 @@
-"""What the files of a run hold."""
+"""Records of the files of a run."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ class Membership(Record):
 
 
 class Training(Record):
-    """How long was trained and how the weights were chosen.
+    """How long the training was and how the weights were chosen.
 
     Attributes:
         select: Which weights are the result.
         metric: What the epoch was chosen by.
         selected_on_test: Whether the epoch was chosen on the part that is reported.
-        seed: Of everything random.
+        seed: Of all randomness.
         epochs: Passes over the training samples that were planned.
         steps: Optimizer steps that were planned.
         stopped: Why the training ended early; None where it did not.
@@ -110,7 +110,7 @@ class Training(Record):
 
 
 class ScoredWeights(Record):
-    """Weights of a run: after which epoch and step, and their metrics on every part that has faces."""
+    """Weights of a run: their epoch and step, and their metrics on every part that has faces."""
 
     epoch: Number
     step: Count
@@ -118,7 +118,7 @@ class ScoredWeights(Record):
 
 
 class Result(Record):
-    """`result.json`: what a run was and what it gave; equal runs give equal bytes.
+    """`result.json`: what a run was and its results; equal runs give equal bytes.
 
     Attributes:
         model: Name and options.
@@ -127,7 +127,7 @@ class Result(Record):
         split: How it was divided.
         start: What the weights were before.
         preprocessing: How images reach the model.
-        protocol: How long was trained, and how the weights were chosen.
+        protocol: How long the training was, and how the weights were chosen.
         config_sha256: Of the configuration.
         extended: The run that this one was extended from; None where it was not.
         best: The chosen weights.
@@ -173,7 +173,7 @@ class Renamed(Record):
 
 
 class LabelSpace(Record):
-    """Which rule brought different classes together, and what it changed.
+    """The rule that matched different classes, and what it changed.
 
     Attributes:
         names: The table of names that the rule applies first; empty where it is `shared`.
@@ -221,7 +221,7 @@ class EvaluationRecord(Evaluated):
     Attributes:
         classes: What was measured.
         metrics: What it gave.
-        label_space: Which rule brought different classes together; None where they were the same.
+        label_space: The rule that matched different classes; None if they were the same.
     """
 
     format: Literal[2]

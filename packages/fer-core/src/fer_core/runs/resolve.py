@@ -1,4 +1,4 @@
-"""Which weights? Everything that takes trained weights asks here, so that all of it understands the same words."""
+"""Resolves names of weights, the same way for everything that takes trained weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fer_core.weights.address import is_address, local_file
 logger = logging.getLogger(__name__)
 LATEST, BEST = "latest", "best"
 FORMS = f"weights are a file, a run folder, FOLDER/{LATEST}, FOLDER/{BEST} or an address"
-"""What is understood."""
+"""The forms that are understood."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,10 @@ def resolve_weights(place: str | Path) -> Found:
               metric that chooses the epoch; the runs must agree in data, split, selection and metric;
             - an address whose scheme a plugin knows, which is fetched.
 
-            A file or folder that is really called `latest` or `best` is meant itself.
+            A file or folder that is actually called `latest` or `best` has precedence.
 
     Raises:
-        FerError: There is nothing of that name, or not one run that could be meant.
+        FerError: Nothing has that name, or no single run matches it.
     """
     if is_address(place):
         return Found(local_file(place))
@@ -106,7 +106,7 @@ def _weights_of(folder: Path) -> Path:
         so_far = f", or name {best} for the best weights so far" if best.is_file() else ""
         raise FerError(f"{folder} is not finished: resume it with fer-run train --resume {folder}{so_far}")
     if not best.is_file():
-        raise FerError(f"{folder} has no {run_folder.BEST}: copy it again, or train anew")
+        raise FerError(f"{folder} has no {run_folder.BEST}: copy it again, or train again")
     return best
 
 
@@ -181,7 +181,7 @@ def _best(folder: Path) -> Found:
     if not results:
         raise FerError(f"no run below {folder} is finished{_first(left_out)}: train one, or name another folder")
     _check_comparable(folder, results)
-    best = max(results, key=lambda run: _score(results[run]))  # of equals the first
+    best = max(results, key=lambda run: _score(results[run]))  # the first of equals
     metric = results[best].protocol.metric.replace("_", " ")
     path = best / run_folder.BEST
     why = f"of the best of {_count(len(results))} below {folder}, validation {metric} {_score(results[best]):.2%}"
@@ -194,7 +194,7 @@ def _score(result: Result) -> float:
 
 
 def _check_comparable(folder: Path, results: Mapping[Path, Result]) -> None:
-    """Raises FerError where scores of runs do not mean the same."""
+    """Raises FerError if the scores of the runs are not comparable."""
     kinds = {_terms(result): run for run, result in results.items()}
     if len(kinds) > 1:
         named = "; ".join(f"{run}: {terms}" for terms, run in list(kinds.items())[:3])
@@ -207,7 +207,7 @@ def _check_comparable(folder: Path, results: Mapping[Path, Result]) -> None:
 
 
 def _terms(result: Result) -> str:
-    """What runs must agree in, in words."""
+    """What runs must have in common, in words."""
     data, split, chosen = result.dataset, result.split, result.protocol
     held = "" if "val" in result.metrics else ", no validation part"
     return (
@@ -221,7 +221,7 @@ def _first(left_out: Sequence[str]) -> str:
 
 
 def _such_as() -> str:
-    """Weights that would do: of the latest run in the usual place, or how to make some."""
+    """A suggestion of weights: those of the latest run in the usual place, or how to get some."""
     runs = Path("runs")
     if runs.is_dir() and any((run / run_folder.RESULT).is_file() for run in _runs_below(runs)):
         return f"such as {runs / LATEST}"
@@ -233,7 +233,8 @@ def _unknown(path: Path) -> FerError:
     name = str(path)
     if name in registry.names("models"):
         return FerError(
-            f"{name} is a model without weights: make some with fer-run train or fer-run import, and name the file"
+            f"{name} is a model, not weights: create weights with fer-run train or fer-run import, and name "
+            "the file"
         )
     missing = path
     while not missing.parent.is_dir():

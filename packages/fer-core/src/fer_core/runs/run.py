@@ -1,4 +1,4 @@
-"""A finished run, as Python programs get it."""
+"""A finished run, as the Python interface returns it."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ MAX_ENTRIES = 1_000_000
 
 
 class DataIdentity(Record):
-    """What was trained on, a digest of its division, and how its faces were cut."""
+    """The training dataset, a digest of its split, and the alignment of its faces."""
 
     fingerprint: Sha256
     split: Sha256
@@ -46,7 +46,7 @@ class DataIdentity(Record):
 
 
 class Identity(Record):
-    """What must be equal for a run to be resumed to the same bytes.
+    """What must be equal for a bit-identical resume.
 
     Attributes:
         config: The configuration that the run began with, in YAML.
@@ -69,7 +69,7 @@ class Identity(Record):
             )
 
     def check_data(self, now: DataIdentity) -> None:
-        """Raise FerError where the data are not those that the run began with."""
+        """Raise FerError if the data are not those that the run began with."""
         if now != self.data:
             raise FerError(
                 "the data or their split are not those that this run began with: restore them, or start a new run"
@@ -93,10 +93,10 @@ class Envelope(Record):
 
     Attributes:
         format: Of the state.
-        identity: What must be equal for the run to be resumed to the same bytes.
+        identity: What must be equal for a bit-identical resume.
         extended: The run that this one was extended from; None where it was not.
         start: What its weights were before.
-        position: Where training stands.
+        position: Where training is.
         history: Evaluations so far.
         best: The best of them.
         stop: Why the training ends here; None where it does not.
@@ -157,7 +157,7 @@ class State:
 
 
 def save_state(path: Path, state: State) -> None:
-    """Write a state. Raises FerError when the disk refuses."""
+    """Write a state. Raises FerError if it cannot be written."""
     entries = state.entries()
     try:
         layout = dict(describe(entries))
@@ -175,7 +175,9 @@ def read_state(path: Path) -> State:
         FerError: No such file, unreadable, or something in it is not what its envelope says.
     """
     if not path.exists():
-        raise FerError(f"{path.parent} has no {path.name}, so it was never saved: start it again without --resume")
+        raise FerError(
+            f"{path.parent} has no {path.name}, so nothing was saved: start the run again without --resume"
+        )
     content = _load(path)
     text = content.pop(ENVELOPE, None) if isinstance(content, dict) else None
     if not isinstance(text, str):
@@ -190,7 +192,7 @@ def read_state(path: Path) -> State:
 
 
 def _check_moments(path: Path, optimizer: StateDict) -> None:
-    """Reject moments that are not finite: no training saves them, and the next step would spoil the weights."""
+    """Reject moments that are not finite: no training saves them, and the next step would corrupt the weights."""
     state = optimizer.get("state") if isinstance(optimizer, dict) else None
     for number, moments in state.items() if isinstance(state, dict) else ():
         for name, value in moments.items() if isinstance(moments, dict) else ():

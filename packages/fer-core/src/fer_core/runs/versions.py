@@ -1,4 +1,4 @@
-"""Versions of what computes, on which the last bits of a result depend."""
+"""Versions of the numerical packages, on which the last bits of a result depend."""
 
 from __future__ import annotations
 

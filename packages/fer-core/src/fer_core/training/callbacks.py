@@ -1,4 +1,4 @@
-"""What may watch a run, and stop it."""
+"""Callbacks, which may watch a run and stop it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Callback:
         return {}
 
     def load_state_dict(self, state: PlainState) -> None:
-        """Take back what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
 
 
 def scalars(row: MetricsRow) -> dict[str, float]:
@@ -87,13 +87,13 @@ class EarlyStopping(Callback):
         """Count evaluations without improvement."""
         score = training.score(row)
         if score is None:
-            raise FerError("early_stopping needs a metric, but train.select is last: use train.select=best:val")
+            raise FerError("early_stopping needs a metric, but train.select is last: set train.select=best:val")
         if self.best is None or score > self.best + self.min_delta:
             self.best, self.waited = score, 0
             return
         self.waited += 1
         if self.waited >= self.patience:
-            training.stop = f"no better {training.config.train.metric} for {self.waited} evaluations"
+            training.stop = f"no improvement of {training.config.train.metric} for {self.waited} evaluations"
 
     def state_dict(self) -> PlainState:
         """Best score and evaluations since."""
@@ -117,7 +117,9 @@ class CSVLog(Callback):
 
     def __init__(self, *, file: str = "metrics.csv") -> None:
         if not re.fullmatch(r"[\w.-]+\.csv", file) or file.startswith("predictions-"):
-            raise FerError(f"csv_log.file is {file}: give a name such as metrics.csv, which no other file has")
+            raise FerError(
+                f"csv_log.file is {file}: give a name such as metrics.csv, which no other file of the run has"
+            )
         self.file = file
 
     def on_evaluation(self, training: TrainingView, row: MetricsRow) -> None:

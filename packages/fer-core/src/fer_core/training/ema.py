@@ -39,7 +39,7 @@ class EMA:
             FerError: `decay` is out of range.
         """
         if not 0 <= decay < 1:
-            raise FerError(f"train.ema is {decay!r}, which lies outside 0 to 1: give a decay such as 0.999")
+            raise FerError(f"train.ema is {decay!r}, which is outside [0, 1): give a decay such as 0.999")
         values = _tensors(module)
         floating = [name for name, value in values.items() if value.is_floating_point()]
         warm = min(decay, (1 + self.updates) / (10 + self.updates))
@@ -66,7 +66,7 @@ class EMA:
         return {"updates": self.updates, "average": dict(self.average)}
 
     def load_state_dict(self, state: StateDict) -> None:
-        """Go on from a saved state.
+        """Restore a saved state.
 
         Raises:
             FerError: The state belongs to another model.

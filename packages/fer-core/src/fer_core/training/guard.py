@@ -1,4 +1,4 @@
-"""A loss that is not finite: the run ends, or the step is skipped."""
+"""Non-finite losses: the run ends, or the step is skipped."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from fer_core.types import Batch, Losses
 
 BEHIND = 8
-"""Steps after which an accelerator's loss is looked at: by then it is known, and nobody has to wait for it."""
+"""Steps after which an accelerator's loss is checked: by then it is known without waiting for the device."""
 
 
 class LossGuard:
-    """Watches the loss of every pass: the first that is not finite ends the run, or its step is skipped.
+    """Watches the loss of every pass: the first non-finite one ends the run, or its step is skipped.
 
     Args:
         training: The training to watch.
@@ -39,7 +39,7 @@ class LossGuard:
         self.pending: deque[tuple[int, Tensor, Tensor]] = deque()
 
     def rejects(self, noted: Losses, batch: Batch) -> bool:
-        """Whether the update is to be left out.
+        """Whether to skip the update.
 
         Args:
             noted: Sums of the pass, of which `loss` is looked at.
@@ -56,7 +56,7 @@ class LossGuard:
         return False
 
     def check_all(self) -> None:
-        """Look at what has not been looked at, before anything is saved. Raises FerError as `rejects`."""
+        """Check pending losses before anything is saved. Raises FerError as `rejects`."""
         while self.pending:
             self._check(*self.pending.popleft())
 
@@ -71,6 +71,6 @@ class LossGuard:
         write_text(place, found.text())
         raise FerError(
             f"the loss is {value} at step {step}, so training diverged: lower optimizer.lr, set train.clip_norm, "
-            f"or leave such steps out with train.on_nonfinite=skip (its {len(ids)} faces are listed in {place}; "
+            f"or skip such steps with train.on_nonfinite=skip (its {len(ids)} faces are listed in {place}; "
             "what was saved before is intact)"
         )

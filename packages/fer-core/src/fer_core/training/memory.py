@@ -1,4 +1,4 @@
-"""Out of memory: which batch fits, found by trying smaller ones."""
+"""Out of memory: the batch size that fits, found by trying smaller ones."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ SMALLER = "use train.recompute=true, a smaller data.input_size, another model or
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an accelerator, or the computer itself, refused memory."""
+    """Whether an accelerator, or the host, ran out of memory."""
     refused = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     return refused or isinstance(error, torch.OutOfMemoryError)
 
 
 def smaller_batch(setup: Setup, progress: Progress) -> FerError:
-    """The error that names the setting with which the pass that ran out of memory fits.
+    """The error that names a setting with which the pass fits in memory.
 
     Args:
         setup: Of the training. Its model's mode says whether training or predicting ran out of memory.

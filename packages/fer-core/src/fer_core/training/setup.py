@@ -1,4 +1,4 @@
-"""From a resolved configuration to everything a trainer needs."""
+"""Building everything that a trainer needs from a resolved configuration."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Setup:
         callbacks: By number and name.
         epochs: Length in epochs, the last of which may be a part.
         total_steps: Length in optimizer steps.
-        header: Of the weights, but which ones they are.
+        header: Of the weights, without their selection.
         identity: What a state must agree with to be resumed.
         start: What the weights are before the first step.
     """
@@ -91,7 +91,7 @@ def build_setup(
     start: Start | None = None,
     components: Sequence[Component] = (),
 ) -> Setup:
-    """Make every part that the configuration names.
+    """Build every part that the configuration names.
 
     Args:
         config: The configuration.
@@ -101,7 +101,7 @@ def build_setup(
         components: What the run is made of, for its records.
 
     Raises:
-        FerError: A part cannot be made.
+        FerError: A part cannot be built.
     """
     info = TaskInfo(
         classes=data.dataset.classes,
@@ -161,7 +161,7 @@ def build_setup(
 def _recompute(model: torch.nn.Module, config: Config) -> None:
     if config.train.compile:
         raise FerError(
-            "train.recompute and train.compile exclude each other, since what is computed twice cannot be "
+            "train.recompute and train.compile exclude each other, since activation checkpointing cannot be "
             "compiled: leave one of them out"
         )
     recompute_blocks(model)
@@ -175,7 +175,7 @@ def _scheduler(config: Config, optimizer: Optimizer, epochs: int, steps: int, pe
 
 
 def _watched(config: Config, data: PreparedData) -> tuple[Role, ...]:
-    """The roles evaluated while training: the validation part where there is one, the test part only if asked."""
+    """The roles evaluated while training: the validation part if there is one, the test part only on request."""
     role = config.train.select.removeprefix("best:")
     if any(name == role and len(data.rows(name)) == 0 for name in EVALUATED):
         raise FerError(f"train.select is best:{role}, but the split has no {role} part: use train.select=last")

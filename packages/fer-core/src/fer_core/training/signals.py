@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, by which schedulers pre-empt: a run ends where it can be resumed, and says how."""
+"""Ctrl-C and SIGTERM (sent by schedulers on preemption): a run ends where it can be resumed, and says how."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Signals:
         self._saved = False
 
     def __enter__(self) -> Signals:
-        # Python hands signals to the main thread only; elsewhere they stay the caller's affair.
+        # Python delivers signals to the main thread only; in other threads the caller handles them.
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._note) for number in HEEDED}
         return self
@@ -41,13 +41,13 @@ class Signals:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in self._before.items():
-            # torchrun ends all by SIGTERM as soon as one has ended: first this one tells what it has met.
+            # torchrun sends SIGTERM to all processes once one has ended: this one reports its own error first.
             waits = error is not None and number == signal.SIGTERM and distributed.launched() > 1
             signal.signal(number, signal.SIG_IGN if waits else handler)
 
     @contextmanager
     def all_saved(self) -> Iterator[None]:
-        """Within, nothing is lost by leaving at once. Raises InterruptedRunError when a signal came, or comes."""
+        """Within, the run may end at any time without loss. Raises InterruptedRunError on any signal so far."""
         self._saved = True
         try:
             if self.received is not None:
@@ -67,7 +67,7 @@ class Signals:
         """End the run, whose state was saved. Raises InterruptedRunError."""
         received = self.received or signal.SIGTERM  # without one of its own, another process was asked
         raise InterruptedRunError(
-            f"{received.name} came, so the run ends here; everything is saved: resume with "
+            f"{received.name} received, so the run ends here; everything is saved: resume with "
             f"fer-run train --resume {self.folder}",
             received,
         )

@@ -1,4 +1,4 @@
-"""Where a training stands, and what callbacks and the guard see of it."""
+"""The state of a training as callbacks and the guard see it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Position:
 
 
 class TrainingView(Protocol):
-    """A training as those see it who watch it.
+    """A training as its callbacks and the guard see it.
 
     Attributes:
         position: Where it stands.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Task(nn.Module):
-    """The one module that is optimised: a loss that owns parameters (centres) brings them in here."""
+    """The module that is optimised: model and loss, since a loss may have parameters of its own (centres)."""
 
     def __init__(self, model: nn.Module, loss: Loss) -> None:
         super().__init__()

@@ -32,7 +32,7 @@ class TensorBoard(Callback):
         self.writer: Any = None
 
     def on_start(self, training: TrainingView) -> None:
-        """Open a file; points of an earlier one that come after the state that training goes on from are void."""
+        """Open a file; points of an earlier file after the state that training resumes from are purged."""
         folder = training.folder / FOLDER
         with _told(folder):
             self.writer = self.make_writer(str(folder), purge_step=training.position.step + 1)
@@ -56,5 +56,5 @@ def _told(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise FerError(
-            f"cannot write {folder}: {error.strerror or error}; make room or correct the permissions"
+            f"cannot write {folder}: {error.strerror or error}; free some space or correct the permissions"
         ) from error

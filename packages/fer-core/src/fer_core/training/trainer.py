@@ -1,4 +1,4 @@
-"""The training loop. It knows no paper: a method is a loss plus an optimizer."""
+"""The training loop. It has no paper-specific code: a method is a loss plus an optimizer."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ class Trainer:
     """The `standard` trainer, built from a `Setup`; what it writes goes into `folder`.
 
     Attributes:
-        setup: What is trained, on what and how.
-        position: Where training stands.
+        setup: Model, data and method of the training.
+        position: Where training is.
         history: The rows of `metrics.jsonl`.
         stop: Set to a reason, it ends the run after the current evaluation.
         extended: The run that this one was extended from.
-        versions: Of what computes, at the run's beginning.
+        versions: Of the numerical packages, at the start of the run.
     """
 
     def __init__(self, setup: Setup, folder: Path) -> None:
         self.setup = setup
         self.folder = folder
-        # What watches a run prints and writes, so it lives in the main process alone.
+        # Callbacks print and write, so they exist in the main process only.
         self.callbacks = setup.callbacks if distributed.is_main() else {}
         self.signals = Signals(folder)
         self.position = Position()
@@ -92,7 +92,7 @@ class Trainer:
         """Train to the end, from wherever `load_state` left off, and write `last` and `best` weights.
 
         Raises:
-            FerError: The loss is not finite any more, or the disk refuses; the state saved last is intact.
+            FerError: The loss is not finite, or the disk cannot be written; the last saved state is intact.
         """
         for callback in self.callbacks.values():
             callback.on_start(self)
@@ -144,7 +144,7 @@ class Trainer:
     def train_step(self, batch: Batch) -> None:
         """One optimizer step over a placed batch, in parts where the batch is to be accumulated."""
         setup = self.setup
-        if not (setup.task.training and setup.task.model.training):  # asking every module takes milliseconds
+        if not (setup.task.training and setup.task.model.training):  # visiting every module takes milliseconds
             setup.task.train()
         config, progress = self.config.train, self.progress()
         micro_batches = _split(batch, config.accumulate)
@@ -165,7 +165,7 @@ class Trainer:
             # A non-finite loss is not caused by loss scaling, so the guard looks at it in either case.
             kept = setup.engine.unscale(setup.optimizer)
             if self.guard.rejects(noted, batch) or not kept:
-                # Optimizers leave alone what has no gradient, so this update does not happen.
+                # Optimizers skip parameters without a gradient, so this update does not happen.
                 setup.optimizer.zero_grad(set_to_none=True)
                 return noted | {"skipped": torch.tensor(1.0)}
             if config.clip_norm is not None:
@@ -201,7 +201,7 @@ class Trainer:
             self.sums[name] = self.sums[name] + value if name in self.sums else value
 
     def _heed_signals(self) -> None:
-        """Save and leave when someone asks the run to end; all processes at the same step."""
+        """Save and stop if a signal asked for it; all processes at the same step."""
         if distributed.any_of(self.signals.received is not None):
             self._save_state()
             self.signals.leave()
@@ -257,7 +257,7 @@ class Trainer:
         seen, skipped = sums.pop("samples"), sums.pop("skipped", 0.0)
         means = {name: total / max(seen, 1) for name, total in sums.items()}
         if unknown := [name for name, mean in means.items() if not abs(mean) <= LARGEST]:
-            logger.warning(f"{', '.join(unknown)}: not finite at step {self.position.step}, so left out")
+            logger.warning(f"{', '.join(unknown)}: not finite at step {self.position.step}, so omitted")
         means = {name: mean for name, mean in means.items() if abs(mean) <= LARGEST}
         return means | ({"skipped_steps": skipped / distributed.size()} if skipped else {})
 
@@ -286,7 +286,7 @@ class Trainer:
 
     def _save_state(self) -> None:
         self.guard.check_all()
-        # The sums of the epoch so far are those of all processes, whatever their number on going on.
+        # The sums of the epoch so far are those of all processes, whatever their number after resuming.
         sums = {name: distributed.all_sum(value) for name, value in sorted(self.sums.items())}
         if not distributed.is_main():
             return
@@ -314,7 +314,7 @@ class Trainer:
         logger.debug(f"saved    {run_folder.STATE} after step {self.position.step}")
 
     def load_state(self, state: State) -> None:
-        """Take back what was saved; the next `fit` resumes from there.
+        """Restore a saved state; the next `fit` resumes from there.
 
         Raises:
             FerError: The data are not those of the run, or the state is not one of this training.
@@ -336,7 +336,7 @@ class Trainer:
                 self.ema.load_state_dict(state.ema)
             for name, callback in self.callbacks.items():
                 callback.load_state_dict(state.callbacks[name])
-        except Exception as error:  # each object refuses in its own way what is not its own
+        except Exception as error:  # each object rejects a foreign state with an exception of its own
             if isinstance(error, FerError):
                 raise
             raise self._misfit(f"{type(error).__name__}: {error}") from error

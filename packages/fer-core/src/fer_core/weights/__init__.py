@@ -1,4 +1,4 @@
-"""Weights that others wrote: reading their files, checking their names and shapes."""
+"""Weight files: reading them, and checking names and shapes of tensors."""
 
 from __future__ import annotations
 

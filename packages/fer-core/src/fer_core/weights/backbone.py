@@ -1,4 +1,4 @@
-"""What a training starts from: random weights, or backbone weights that the user gives."""
+"""Initial weights of a training: random, or backbone weights that the user gives."""
 
 from __future__ import annotations
 
@@ -27,18 +27,16 @@ logger = logging.getLogger(__name__)
 
 
 def check_backbones(model: str, places: Sequence[str]) -> None:
-    """Refuse early, before data are read, what `load_backbones` would refuse at once. Raises FerError."""
+    """Reject early, before data are read, what `load_backbones` would reject. Raises FerError."""
     spec = registry.find("models", model)
     if places and spec.backbone is None:
-        raise FerError(
-            f"{spec.name} takes no backbone weights, since its plugin reads none: leave model.backbone_weights out"
-        )
+        raise FerError(f"{spec.name} does not accept backbone weights: leave model.backbone_weights out")
     for place in places:
         _local(place)
 
 
 def load_backbones(model: nn.Module, name: str, places: Sequence[str]) -> Start:
-    """Fill the parts of `model` that the files of backbone weights hold, and say what stays random.
+    """Fill the parts of `model` that the files of backbone weights hold, and log what stays random.
 
     Args:
         model: A model of the family `name`; changed in place.
@@ -50,7 +48,7 @@ def load_backbones(model: nn.Module, name: str, places: Sequence[str]) -> Start:
         What it started from, for the record of the run.
 
     Raises:
-        FerError: A file is missing, unreadable or none of the family's, or two files fill the same tensors.
+        FerError: A file is missing, unreadable or of another family, or two files fill the same tensors.
     """
     spec = registry.find("models", name)
     check_backbones(name, places)
@@ -83,7 +81,7 @@ def read_backbone(spec: ModelSpec, path: Path) -> dict[str, Tensor]:
     """The part of the family's state dict that a backbone file fills.
 
     Raises:
-        FerError: The file is unreadable, or no backbone of this family.
+        FerError: The file is unreadable, or not a backbone of this family.
     """
     header = read_part_header(path)
     if header is None:
@@ -92,7 +90,7 @@ def read_backbone(spec: ModelSpec, path: Path) -> dict[str, Tensor]:
         return converted
     if not _reads_alike(spec, header.model):
         raise FerError(
-            f"{path} holds the {header.part} of {header.model}, not of {spec.name}: give one of its own"
+            f"{path} holds the {header.part} of {header.model}, not of {spec.name}: give a file for this model"
         )
     return {key: value for key, value in read_upstream(path).items() if isinstance(value, torch.Tensor)}
 

@@ -1,4 +1,4 @@
-"""Weights that predict anywhere: safetensors with one metadata key, `fer`, whose JSON is a `Header`."""
+"""Weight files for inference: safetensors with one metadata key, `fer`, whose JSON is a `Header`."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from fer_core.weights.state import check_state
 KEY = "fer"
 """Metadata key of the header."""
 MAX_HEADER = 1 << 20
-ADVICE = "use a checkpoint that fer-run train or fer-run import wrote"
+ADVICE = "use a checkpoint written by fer-run train or fer-run import"
 
 State = dict[str, Tensor]
 
 
 def save_weights(path: Path, state: Mapping[str, Tensor], header: Header | PartHeader) -> None:
-    """Write `state` with `header` as safetensors. Raises FerError when the disk refuses."""
+    """Write `state` with `header` as safetensors. Raises FerError if it cannot be written."""
     tensors = {name: tensor.detach().to("cpu").contiguous() for name, tensor in state.items()}
     metadata = {KEY: header.line().strip()}
     write_atomically(path, lambda partial: save_file(tensors, partial, metadata=metadata))
@@ -41,16 +41,16 @@ def read_header(path: Path) -> Header:
     """The header of a weight file.
 
     Raises:
-        FerError: No such file, not safetensors, truncated, or without a header of ours.
+        FerError: No such file, not safetensors, truncated, or without a fer header.
     """
     if not path.is_file():
-        raise FerError(f"there is no checkpoint {path}: name a .safetensors file that fer-run train wrote")
+        raise FerError(f"there is no checkpoint {path}: give a .safetensors file written by fer-run train")
     try:
         text = _header_text(path)
     except (SafetensorError, OSError) as error:
         raise FerError(
-            f"{path} is not a whole safetensors file ({error}): it is truncated or of another kind; "
-            "copy it again, or bring a file of the model's authors in with fer-run import"
+            f"{path} is not a complete safetensors file ({error}): it is truncated or of another kind; "
+            "copy it again, or convert a file of the model's authors with fer-run import"
         ) from error
     if not text or len(text) > MAX_HEADER:
         raise FerError(f"{path} carries no fer header, so its model and classes are unknown: {ADVICE}")
@@ -105,7 +105,7 @@ def _header_text(path: Path) -> str:
 def _is_part(text: str) -> bool:
     try:
         content = from_json(text)
-    except ValueError:  # whoever reads it as a header says what is wrong with it
+    except ValueError:  # reading it as a header reports what is wrong with it
         return False
     return isinstance(content, dict) and "part" in content
 

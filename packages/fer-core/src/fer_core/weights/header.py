@@ -1,4 +1,4 @@
-"""What a weight file says of itself: everything that prediction needs, and where the weights come from.
+"""The header of a weight file: everything that prediction needs, and where the weights come from.
 
 It holds no path, no time and no host, so that equal trainings give equal bytes.
 """
@@ -35,7 +35,7 @@ class Selection(Record):
 
 
 class Imported(Record):
-    """The file of others that weights were imported from, and the recipe that their preprocessing is of."""
+    """The authors' file that weights were imported from, and the recipe of their preprocessing."""
 
     sha256: Sha256
     recipe: Text = ""
@@ -45,7 +45,7 @@ class Head(Record):
     """An output of a model that has several.
 
     Attributes:
-        kind: Whether it tells classes apart or predicts numbers.
+        kind: Whether it classifies or predicts numbers.
         names: Of its classes, or of its numbers.
         target: Column of the dataset's table that it was trained on.
     """
@@ -73,15 +73,15 @@ class Figure(Record):
 
 
 class ModelCard(Record):
-    """What somebody who is handed the weights has to know.
+    """What a recipient of the weights has to know.
 
     Attributes:
         intended_use: What they are for.
         limits: What they are not for, and where they are known to fail.
         licence: Of the weights.
         training_data: What they were trained on.
-        figures: What they were measured to give.
-        command: What makes them again.
+        figures: Their measured results.
+        command: Reproduces them.
     """
 
     intended_use: Text = ""

@@ -1,4 +1,4 @@
-"""What the weight files of a training say of themselves."""
+"""The header of the weight files of a training."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def component_of(kind: str, name: str) -> Component:
 
 
 def make_header(config: Config, data: PreparedData, start: Start, components: Sequence[Component] = ()) -> Header:
-    """What the weight files of a training say of themselves, but which weights they are."""
+    """The header of the weight files of a training, without the selection of the weights."""
     section, table, dataset = config.data, config.data.classes, data.dataset
     return Header(
         format=FORMAT,

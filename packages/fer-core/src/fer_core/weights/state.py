@@ -1,4 +1,4 @@
-"""State dicts that others wrote."""
+"""State dicts from other sources."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def unwrap(state: Mapping[str, Any]) -> dict[str, Tensor]:
 
     Args:
         state: A state dict, or a training checkpoint that holds one under `model_state_dict`, `state_dict` or
-            `model`. What is no tensor is left out.
+            `model`. Entries that are not tensors are left out.
     """
     from torch import Tensor
 
@@ -47,7 +47,7 @@ def check_state(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], wha
     found = (("missing", missing), ("not part of it", unexpected), ("of another shape", reshaped))
     faults = [f"{len(names)} {fault} ({_some(names)})" for fault, names in found if names]
     if faults:
-        raise FerError(f"{what}: of {len(expected)} tensors {'; '.join(faults)}; give a file of that very network")
+        raise FerError(f"{what}: of {len(expected)} tensors {'; '.join(faults)}; give a file of the same network")
 
 
 def _some(names: list[str]) -> str:

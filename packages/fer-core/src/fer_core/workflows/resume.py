@@ -185,7 +185,8 @@ def _read(folder: Path) -> _Stored:
     path = folder / run_folder.CONFIG
     if not path.exists():
         raise FerError(
-            f"{folder} is not a run folder (it has no {run_folder.CONFIG}): name one that fer-run train made"
+            f"{folder} is not a run folder (it has no {run_folder.CONFIG}): give the folder of a run of "
+            "fer-run train"
         )
     return _Stored(folder, load_config(path), Environment.read(folder / run_folder.ENVIRONMENT, ADVICE))
 

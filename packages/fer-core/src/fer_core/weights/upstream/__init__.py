@@ -1,1 +1,1 @@
-"""Files of weights that the authors of a model published: read without running anything in them."""
+"""Weight files published by the authors of a model, read without executing code in them."""

@@ -1,4 +1,4 @@
-"""Files of weights that others wrote, read without running anything in them."""
+"""Weight files from other sources, read without executing code in them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read_upstream(path: str | Path) -> dict[str, Any]:
     classes are left out: nothing that the file names is imported, called or built.
 
     Raises:
-        FerError: No such file, damaged, not a checkpoint, or made to do harm. One line.
+        FerError: No such file, damaged, not a checkpoint, or malicious. One line.
     """
     path = Path(path)
     if not path.is_file():
@@ -64,7 +64,7 @@ def _refusal(path: Path, reason: str) -> FerError:
     line = "".join(letter if letter.isprintable() else " " for letter in reason.strip().partition("\n")[0])
     return FerError(
         f"{path} cannot be used as weights ({line[:SHOWN]}): give a whole .safetensors, .pth, .pt, .pth.tar or "
-        ".pkl of weights; nothing in it was run"
+        ".pkl of weights; no code in it was executed"
     )
 
 
@@ -84,7 +84,7 @@ def _has_tensor(tree: Any) -> bool:
 
 
 class _Left:
-    """Stands for what is left out."""
+    """Marks what is left out."""
 
 
 _LEFT = _Left()
@@ -113,7 +113,7 @@ class _Plain:
         return _LEFT
 
     def _once(self, value: Any, make: Any) -> Any:
-        """What is shared is converted once; what holds itself is left out there."""
+        """Shared objects are converted once; an object that contains itself is left out at that place."""
         if id(value) not in self.done:
             self.done[id(value)] = _LEFT
             self.done[id(value)] = make()
@@ -138,7 +138,7 @@ class _Plain:
         """Parameters, buffers, then children, each in the order of registration, as `state_dict()` does it."""
         self.modules += 1
         if depth > MAX_DEPTH or self.modules > MAX_MODULES:
-            raise ValueError("its modules are nested without end")
+            raise ValueError("its modules are nested infinitely")
         hidden = module.state.get("_non_persistent_buffers_set", [])
         for name, value in (_entries(module, "_parameters") | _entries(module, "_buffers")).items():
             if isinstance(value, TensorClaim) and name not in hidden:

@@ -49,13 +49,15 @@ def call(function: Any, arguments: Any) -> Any:
     if isinstance(function, Inert):
         return Inert(function.kind)
     if not isinstance(function, Global) or not isinstance(arguments, tuple):
-        raise ValueError("it calls what is no function")
+        raise ValueError("it calls something that is not a function")
     build = _BUILDERS.get((function.module, function.name))
     if build is not None:
         return build(*arguments)
     command = function.module in BUILTINS and function.name in BUILTIN_COMMANDS
     if command or function.module.partition(".")[0] in COMMANDS:
-        raise ValueError(f"it would call {function} when opened as usual, which is an attack: do not trust it")
+        raise ValueError(
+            f"it would call {function} when opened as usual, which is an attack: do not trust the file"
+        )
     return Inert(function)
 
 

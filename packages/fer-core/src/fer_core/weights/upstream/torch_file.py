@@ -15,7 +15,7 @@ LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 """The number that begins a file in the older format."""
 LEGACY_PROTOCOL = 1001
 MAX_EXPANSION = 8
-"""How often larger than the file its content may be; torch does not compress, and weights hardly shrink."""
+"""Largest ratio of content to file size; torch does not compress, and weights hardly compress."""
 
 Open = Callable[[str, int], Callable[[], bytearray]]
 
@@ -49,7 +49,7 @@ def read_zip(path: Path) -> Any:
     """The pickled object of a torch archive. Its tensors are claims that read from `path`.
 
     Raises:
-        ValueError, zipfile.BadZipFile: Not torch's archive, truncated, or it would expand beyond reason.
+        ValueError, zipfile.BadZipFile: Not torch's archive, truncated, or it would expand too much.
     """
     with zipfile.ZipFile(path) as archive:
         entries = {info.filename: info for info in archive.infolist()}

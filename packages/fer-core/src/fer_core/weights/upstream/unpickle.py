@@ -35,7 +35,7 @@ class Bounded:
         return self.file.read(count)
 
     def readline(self) -> bytes:
-        """Up to and with the next line feed."""
+        """Up to and including the next line feed."""
         return self.file.readline()
 
 
@@ -122,12 +122,12 @@ class _Machine:
         if isinstance(target, list):
             target.extend(items)
         elif not isinstance(target, Inert):
-            raise ValueError("it appends to what is no list")
+            raise ValueError("it appends to something that is not a list")
 
     def set_items(self, items: list[Any]) -> None:
         target = self.stack[-1]
         if not isinstance(target, dict | Inert):
-            raise ValueError("it sets an entry of what is no mapping")
+            raise ValueError("it sets an entry of something that is not a mapping")
         _fill(target.entries if isinstance(target, Inert) else target, items)
 
     def set_item(self, _: Any) -> None:
@@ -141,7 +141,7 @@ class _Machine:
     def named_on_stack(self, _: Any) -> None:
         name, module = self.pop(), self.pop()
         if not isinstance(name, str) or not isinstance(module, str):
-            raise ValueError("it names a class by what is no text")
+            raise ValueError("it names a class by something that is not text")
         self.stack.append(Global(module, name))
 
     def reduce(self, _: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a pickle of others becomes: inert stand-ins, and tensors that are claims until they are read."""
+"""Objects of a foreign pickle: inert stand-ins, and tensors that are claims until they are read."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class Array:
         """A tensor of the same numbers."""
         kind = self.dtype.resolve()
         if any(type(n) is not int or n < 0 for n in self.shape) or len(self.shape) > MAX_DIMENSIONS:
-            raise ValueError("an array's shape is no list of whole numbers")
+            raise ValueError("an array's shape is not a list of whole numbers")
         if math.prod(self.shape) * kind.itemsize != len(self.data):
             raise ValueError(f"an array of shape {list(self.shape)} claims more or less than its stored numbers")
         numbers = np.frombuffer(self.data, dtype=kind).reshape(self.shape, order="F" if self.fortran else "C")
