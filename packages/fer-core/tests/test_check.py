@@ -196,7 +196,7 @@ def test_sheet_shows_what_is_flagged(tmp_path, monkeypatch):
     assert not (tmp_path / "none.png").exists()
     result = run(monkeypatch, tmp_path, spec(flawed), "--sheet", str(tmp_path / "absent" / "sheet.png"))
     assert result.exit_code == 2
-    assert "No such file or directory; make its folder first" in result.stderr
+    assert "No such file or directory; create its folder first" in result.stderr
 
 
 def run(monkeypatch, tmp_path, made, *arguments):
