@@ -86,7 +86,7 @@ def test_the_script_and_the_module_are_the_same(site):
     assert site.fer_run("--version").stdout == f"fer-run, version {__version__}\n"
     text = site.fer_run("--help").stdout
     assert text.startswith("Usage: fer-run ")
-    assert "evaluate Measure a checkpoint on a dataset" in " ".join(text.split())
+    assert "evaluate Evaluate a checkpoint on a dataset" in " ".join(text.split())
 
 
 def test_an_unknown_command_offers_the_near_one(site):

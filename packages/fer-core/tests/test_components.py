@@ -135,31 +135,34 @@ def test_objects_can_be_given_in_python():
     [
         ({"lrr": 1}, "optimizer.lrr: unknown option of typed, did you mean lr?"),
         ({"params": []}, "optimizer.params: set by the framework, not an option of typed: remove it"),
-        ({"lr": "fast"}, "optimizer.lr is fast, which typed does not take: expected a number"),
-        ({"lr": True}, "optimizer.lr is true, which typed does not take: expected a number"),
-        ({"lr": None}, "optimizer.lr is null, which typed does not take: expected a number"),
-        ({"lr": float("inf")}, "optimizer.lr is .inf, which typed does not take: expected a number"),
-        ({"steps": 1.5}, "optimizer.steps is 1.5, which typed does not take: expected a whole number or null"),
-        ({"steps": True}, "optimizer.steps is true, which typed does not take: expected a whole number or null"),
-        ({"fused": 1}, "optimizer.fused is 1, which typed does not take: expected true or false"),
-        ({"text": 1}, "optimizer.text is 1, which typed does not take: expected text"),
-        ({"mode": "c"}, "optimizer.mode is c, which typed does not take: expected a or b"),
-        ({"betas": 0.9}, "optimizer.betas is 0.9, which typed does not take: expected a list of 2 numbers"),
-        ({"betas": [0.9]}, "optimizer.betas is [0.9], which typed does not take: expected a list of 2 numbers"),
+        ({"lr": "fast"}, "optimizer.lr is fast, which typed does not accept: expected a number"),
+        ({"lr": True}, "optimizer.lr is true, which typed does not accept: expected a number"),
+        ({"lr": None}, "optimizer.lr is null, which typed does not accept: expected a number"),
+        ({"lr": float("inf")}, "optimizer.lr is .inf, which typed does not accept: expected a number"),
+        ({"steps": 1.5}, "optimizer.steps is 1.5, which typed does not accept: expected a whole number or null"),
+        ({"steps": True}, "optimizer.steps is true, which typed does not accept: expected a whole number or null"),
+        ({"fused": 1}, "optimizer.fused is 1, which typed does not accept: expected true or false"),
+        ({"text": 1}, "optimizer.text is 1, which typed does not accept: expected text"),
+        ({"mode": "c"}, "optimizer.mode is c, which typed does not accept: expected a or b"),
+        ({"betas": 0.9}, "optimizer.betas is 0.9, which typed does not accept: expected a list of 2 numbers"),
+        ({"betas": [0.9]}, "optimizer.betas is [0.9], which typed does not accept: expected a list of 2 numbers"),
         (
             {"layers": ["x"]},
-            "optimizer.layers is [x], which typed does not take: expected a list of whole numbers",
+            "optimizer.layers is [x], which typed does not accept: expected a list of whole numbers",
         ),
-        ({"layers": "ab"}, "optimizer.layers is ab, which typed does not take: expected a list of whole numbers"),
-        ({"extra": [1]}, "optimizer.extra is [1], which typed does not take: expected a mapping or null"),
+        (
+            {"layers": "ab"},
+            "optimizer.layers is ab, which typed does not accept: expected a list of whole numbers",
+        ),
+        ({"extra": [1]}, "optimizer.extra is [1], which typed does not accept: expected a mapping or null"),
         (
             {"share": 1},
-            "optimizer.share is 1, which typed does not take: expected a number of at least 0 and below 1",
+            "optimizer.share is 1, which typed does not accept: expected a number of at least 0 and below 1",
         ),
-        ({"kind": "slow"}, "optimizer.kind is slow, which typed does not take: expected fast or exact"),
-        ({"stages": [{}]}, "optimizer.stages is [{}], which typed does not take: expected a list"),
-        ({"block": 3}, "optimizer.block is 3, which typed does not take: expected a mapping or null"),
-        ({"weights": 3}, "optimizer.weights is 3, which typed does not take: expected a Tensor or null"),
+        ({"kind": "slow"}, "optimizer.kind is slow, which typed does not accept: expected fast or exact"),
+        ({"stages": [{}]}, "optimizer.stages is [{}], which typed does not accept: expected a list"),
+        ({"block": 3}, "optimizer.block is 3, which typed does not accept: expected a mapping or null"),
+        ({"weights": 3}, "optimizer.weights is 3, which typed does not accept: expected a Tensor or null"),
     ],
 )
 def test_mistakes_are_one_line(options, message):
@@ -181,7 +184,7 @@ def test_the_layer_is_named_where_it_is_known():
 def test_classes_are_checked_by_their_constructor(factory):
     assert made(factory, {"width": 3}, "losses", "net").width == 3
     assert rejected(factory, {"width": "x"}, "losses", "net").startswith(
-        "loss.width is x, which net does not take"
+        "loss.width is x, which net does not accept"
     )
     assert rejected(factory, {"with": 3, "width": 1}, "losses", "net").endswith("did you mean width?")
 
@@ -366,5 +369,5 @@ def test_weights_whose_options_do_not_fit_name_the_file(tiny, tmp_path):
     header = Header(format=2, hook_api=1, model=model, classes=("a", "b", "c"), preprocessing=preprocessing)
     checkpoint.save_weights(tmp_path / "a.safetensors", fer_core.create_model("tiny", 3).state_dict(), header)
     assert checkpoint.load_weights(tmp_path / "a.safetensors")
-    with pytest.raises(FerError, match=r"a\.safetensors: header: model\.width is x, which tiny does not take"):
+    with pytest.raises(FerError, match=r"a\.safetensors: header: model\.width is x, which tiny does not accept"):
         checkpoint.build_from_checkpoint(tmp_path / "a.safetensors")

@@ -362,7 +362,7 @@ def test_what_is_not_possible_is_one_line(tiny, quick, monkeypatch):
         refused = fer_run("diagnose", "some", "bars", "--only", f"mistakes,{name}")
         assert refused.exit_code == 2
         assert refused.output.strip().count("\n") == 0
-        assert f"{name} cannot be made of stored predictions" in refused.output
+        assert f"{name} cannot be computed from the stored predictions" in refused.output
     done = fer_run("diagnose", "some", "bars")
     assert done.exit_code == 0, done.output
     assert "robustness, attention, embedding  left out: they need a network" in done.output

@@ -102,7 +102,7 @@ def test_early_stopping_counts_evaluations_without_improvement_and_remembers_the
     resumed.load_state_dict(stopping.state_dict())
     resumed.on_evaluation(training, row(24, 0.51))
     assert training.stop == "no improvement of accuracy for 2 evaluations"
-    with pytest.raises(FerError, match=r"use train\.select=best:val"):
+    with pytest.raises(FerError, match=r"set train\.select=best:val"):
         EarlyStopping().on_evaluation(view(tmp_path, select="last"), row(8, 0.5))
     with pytest.raises(FerError, match="waited is"):
         resumed.load_state_dict({"best": 0.5, "waited": -1})

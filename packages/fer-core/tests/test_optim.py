@@ -243,25 +243,25 @@ def test_decay_can_spare_vectors_within_each_group() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
-        ("sgd", {"lr": 0}, "optimizer.lr is 0, which sgd does not take: expected a number above 0"),
+        ("sgd", {"lr": 0}, "optimizer.lr is 0, which sgd does not accept: expected a number above 0"),
         ("adam", {"lr": float("nan")}, "optimizer.lr is .nan"),
         ("adamw", {"lr": "fast"}, "optimizer.lr is fast"),
-        ("sam", {"lr": -1.0}, "optimizer.lr is -1.0, which adam does not take"),
-        ("sam", {"rho": 0.0}, "optimizer.rho is 0.0, which sam does not take"),
+        ("sam", {"lr": -1.0}, "optimizer.lr is -1.0, which adam does not accept"),
+        ("sam", {"rho": 0.0}, "optimizer.rho is 0.0, which sam does not accept"),
         ("sam", {"base": "adm"}, "adam"),
-        ("sam", {"base": "sam"}, "cannot step for itself"),
+        ("sam", {"base": "sam"}, "cannot be its own base"),
         ("sam", {"momentun": 0.9, "base": "sgd"}, "did you mean momentum"),
         (
             "adam",
             {"betas": [0.9]},
-            "betas is [0.9], which adam does not take: expected a list of 2 numbers",
+            "betas is [0.9], which adam does not accept: expected a list of 2 numbers",
         ),
         ("adam", {"betas": [0.9, 1.0]}, "adam refuses"),
         ("sgd", {"nesterov": True}, "sgd refuses"),
         (
             "sgd",
             {"momentum": -0.5},
-            "optimizer.momentum is -0.5, which sgd does not take",
+            "optimizer.momentum is -0.5, which sgd does not accept",
         ),
     ],
 )

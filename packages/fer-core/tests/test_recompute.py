@@ -98,7 +98,7 @@ def test_less_is_kept_for_the_backward_pass() -> None:
 
 def test_what_cannot_be_done_is_told_before_training(tiny, blocky) -> None:
     options = {"device": "cpu", **blocky}
-    with pytest.raises(FerError, match=r"no block to compute twice in \w+, since"):
+    with pytest.raises(FerError, match=r"no block for activation checkpointing in \w+, since"):
         fer_core.train("tiny", "bars", **options | {"train": {"recompute": True}})
     with pytest.raises(FerError, match="exclude each other"):
         fer_core.train("blocky", "bars", **options | {"train": {"recompute": True, "compile": True}})

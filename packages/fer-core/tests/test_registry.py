@@ -128,7 +128,7 @@ def test_a_plugin_cannot_replace_a_name_of_the_core(site, monkeypatch, lines):
     assert registry.names("losses") == ("cross_entropy", "focal")
     assert lines == [
         "warning  plugin a_plugin of a-plugin 1.0 failed at fer_losses, name 'Cross-Entropy': "
-        "fer-core has that name, and keeps it: give yours another; run `fer-run doctor`"
+        "fer-core has that name, and keeps it: choose another name; run `fer-run doctor`"
     ]
     assert "a-plugin" not in error("losses", "zzz")
     done = site.fer_run("doctor", "--json")
@@ -161,7 +161,7 @@ def test_a_factory_that_cannot_be_imported_names_its_distribution(site, monkeypa
     )
     text = error("losses", "lost")
     assert text.startswith("loss 'lost' of a-plugin 1.0 cannot be imported (AttributeError: ")
-    assert "no import reference" in error("losses", "no")
+    assert "not an import reference" in error("losses", "no")
     monkeypatch.setenv("FER_STRICT", "1")
     with pytest.raises(AttributeError):
         registry.find("losses", "lost")

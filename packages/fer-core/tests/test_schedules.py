@@ -103,7 +103,7 @@ def test_the_state_is_plain() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
-        ("step", {"every": 0}, "scheduler.every is 0, which step does not take: expected a number above 0"),
+        ("step", {"every": 0}, "scheduler.every is 0, which step does not accept: expected a number above 0"),
         ("step", {"every": 0.2}, "per=step"),
         ("step", {"every": 1, "gamma": 0}, "scheduler.gamma"),
         ("exponential", {"gamma": -0.9}, "scheduler.gamma is -0.9"),

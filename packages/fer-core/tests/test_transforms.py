@@ -319,7 +319,7 @@ def test_float_transforms_get_floats_in_any_place():
         ([{"resize": {"size": 0}}], "size is 0"),
         ([{"resize": {"interpolation": "biliner"}}], "bilinear"),
         (["resize", {"horizontal_flip": {"p": 1.5}}], "from 0 to 1"),
-        (["resize", {"horizontal_flip": {"p": "often"}}], "p is often, which horizontal_flip does not take"),
+        (["resize", {"horizontal_flip": {"p": "often"}}], "p is often, which horizontal_flip does not accept"),
         (["resize", {"affine": {"degrees": 5, "translate": 0.2}}], "expected a list of numbers or null"),
         (["resize", {"affine": {"degrees": 5, "scale": [1.0, 0.8]}}], "swap"),
         (["resize", {"random_erasing": {"scale": [0.1]}}], "smallest and the largest"),

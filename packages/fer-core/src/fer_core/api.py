@@ -1,6 +1,6 @@
-"""The Python interface: what `fer-run` does and the pieces of it, one call each.
+"""The Python interface: what `fer-run` does, and its building blocks, one call each.
 
-Signatures and documentation; what happens is in `fer_core.workflows`, which is imported when it is called.
+Signatures and documentation; the implementation is in `fer_core.workflows`, which is imported on use.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def create_model(
     backbone_weights: str | Path | Sequence[str | Path] = (),
     **options: Any,
 ) -> nn.Module:
-    """A model with fresh weights.
+    """Create a model with initial weights.
 
     Args:
         name: Name or alias of an installed model.
@@ -116,7 +116,7 @@ def create_transform(
             with ImageNet's mean and standard deviation.
 
     Raises:
-        FerError: Unknown transform or option, or an order that makes no sense.
+        FerError: Unknown transform or option, or an invalid order.
     """
     from fer_core.workflows.pieces import make_transform
 
@@ -125,13 +125,13 @@ def create_transform(
 
 @checked
 def list_models(pattern: str = "*") -> list[str]:
-    """Sorted names of the installed models that a pattern fits, by name or alias: `list_models("*net*")`."""
+    """Sorted names of the installed models that match a pattern, by name or alias: `list_models("*net*")`."""
     return registry.matching("models", pattern)
 
 
 @checked
 def list_datasets(pattern: str = "*") -> list[str]:
-    """Sorted names of the installed datasets that a pattern fits, as `list_models`."""
+    """Sorted names of the installed datasets that match a pattern, as `list_models`."""
     return registry.matching("datasets", pattern)
 
 
@@ -252,7 +252,7 @@ def train(
 
 @checked
 def resume(folder: str | Path, *, device: str = "auto") -> Run:
-    """Resume an interrupted run, to the same bytes as if it had not been interrupted.
+    """Resume an interrupted run; the result is byte for byte that of an uninterrupted run.
 
     Args:
         folder: The run's folder, or `FOLDER/latest`.
@@ -316,7 +316,7 @@ def evaluate(
     """Evaluate a checkpoint on one part of a dataset, classes matched by name.
 
     On the dataset it was trained on, the part is that of the training's own split, and folder, options and
-    classes are those of its run where they are not given; elsewhere the part is the official one.
+    classes default to those of its run; on other datasets, the part is the official one.
 
     Args:
         checkpoint: A `.safetensors` file, a run folder, `FOLDER/latest`, `FOLDER/best` or an address.
@@ -326,10 +326,10 @@ def evaluate(
         options: Options of the dataset.
         device: `auto`, or the name of a device.
         precision: `auto` (what the device computes natively), `fp32`, `bf16` or `fp16`.
-        batch_size: Faces at once.
+        batch_size: Batch size.
         classes: What to do where dataset and checkpoint have different classes: `shared` evaluates the faces of
             those that both have; a mapping, or a YAML file with one, renames, merges or leaves out (null) first.
-        restrict: Choose only among classes that the dataset has.
+        restrict: Restrict predictions to classes that the dataset has.
 
     Raises:
         FerError: Unusable checkpoint, other classes and no rule for them, an empty part.
@@ -354,7 +354,7 @@ def evaluate(
 def calibrate(run: str | Path) -> Calibration:
     """Fit a temperature on the validation predictions of a run and store it with its weights.
 
-    As `fer-run calibrate` does. Which class is predicted stays; `evaluate` and `Predictor` apply the temperature
+    As `fer-run calibrate` does. Predicted classes stay the same; `evaluate` and `Predictor` apply the temperature
     from then on. `calibration.json` and `reliability-PART.png` in the run's folder say what changed.
 
     Args:
@@ -366,7 +366,7 @@ def calibrate(run: str | Path) -> Calibration:
         after it.
 
     Raises:
-        FerError: No finished run, no validation part, weights chosen on test, or nothing that fits.
+        FerError: No finished run, no validation part, weights chosen on test, or no temperature fits.
     """
     from fer_core.evaluation.calibrate import calibrate_run
     from fer_core.runs.resolve import find_weights
@@ -386,11 +386,11 @@ def diagnose(
     out: str | Path | None = None,
     device: str = "auto",
 ) -> Diagnosis:
-    """Look into what a network does wrong, and write it into a folder that `fer-run report` shows.
+    """Analyse the errors of a network, and write the results to a folder that `fer-run report` shows.
 
     Args:
         place: A `.safetensors` file, a run folder, `FOLDER/latest`, `FOLDER/best` or an address; or a folder with
-            several runs: then their stored predictions on the test parts are put together, and no network runs.
+            several runs: then their stored predictions on the test parts are pooled, and no network runs.
         dataset: Name of a dataset; None for the one that was trained on.
         data: The dataset's folder.
         split: `train`, `val`, `test` (where None) or `all`; not for several runs.
@@ -401,7 +401,7 @@ def diagnose(
         device: `auto`, or the name of a device.
 
     Raises:
-        FerError: Nothing there to diagnose, an unknown or impossible part, or what `evaluate` refuses.
+        FerError: Nothing to diagnose, an unknown or impossible part, or what `evaluate` rejects.
     """
     from fer_core.workflows.diagnose import diagnose_weights
 
@@ -431,9 +431,9 @@ def import_weights(
 
     Args:
         model: Name of an installed model.
-        file: Path or URI of the authors' file; nothing in it is run.
+        file: Path or URI of the authors' file; no code in it is executed.
         out: The `.safetensors` file to write; it must not exist.
-        dataset: The dataset it was trained on: gives the recipe's preprocessing, and the classes in the authors'
+        dataset: The training dataset: gives the recipe's preprocessing, and the classes in the authors'
             order, where that is known (`ModelSpec.class_orders`).
         classes: Class names in the file's order, in place of the authors'.
         part: `model`, or `backbone` for a file to start training from (`model.backbone_weights`).
@@ -452,7 +452,7 @@ def import_weights(
 
 @checked
 def inference_form(model: nn.Module, name: str) -> nn.Module:
-    """A model in eval mode that returns the `logits` of `model`, as fast as its family knows how.
+    """The fastest form of `model` that its family has: a model in eval mode that returns the same `logits`.
 
     Families that have a form of their own (`ModelSpec.inference`) fold batch normalisations and parallel
     convolutions and leave out branches; its logits agree within 1e-4 of the largest in float32. Others are

@@ -1,4 +1,4 @@
-"""What the core itself brings, through the same hooks as any plugin."""
+"""The components of the core, registered through the same hooks as any plugin."""
 
 from __future__ import annotations
 
@@ -94,17 +94,17 @@ def fer_commands() -> list[CommandSpec]:
             help="Train models on datasets over splits and seeds",
         ),
         CommandSpec(
-            name="evaluate", ref="fer_core.cli.evaluate:evaluate", help="Measure a checkpoint on a dataset"
+            name="evaluate", ref="fer_core.cli.evaluate:evaluate", help="Evaluate a checkpoint on a dataset"
         ),
         CommandSpec(
             name="calibrate",
             ref="fer_core.cli.calibrate:calibrate",
-            help="Make the probabilities of a run mean what they say",
+            help="Calibrate the probabilities of a run",
         ),
         CommandSpec(
             name="diagnose",
             ref="fer_core.cli.diagnose:diagnose",
-            help="Look into what a network does wrong, where it looks, and at suspected labels",
+            help="Analyse errors, attention, robustness and label issues",
         ),
         CommandSpec(
             name="report", ref="fer_core.cli.report:report", help="Show and compare runs in one HTML file"
@@ -112,9 +112,11 @@ def fer_commands() -> list[CommandSpec]:
         CommandSpec(
             name="leaderboard",
             ref="fer_core.cli.leaderboard:leaderboard",
-            help="Tables of every run below a folder, for papers and pages",
+            help="Tabulate every run below a folder, for papers and web pages",
         ),
-        CommandSpec(name="predict", ref="fer_core.cli.predict:predict", help="Name the expressions in photos"),
+        CommandSpec(
+            name="predict", ref="fer_core.cli.predict:predict", help="Predict the expressions in images of faces"
+        ),
         CommandSpec(
             name="import", ref="fer_core.cli.import_:import_", help="Convert weights of a model's authors"
         ),
@@ -124,9 +126,9 @@ def fer_commands() -> list[CommandSpec]:
         CommandSpec(
             name="benchmark",
             ref="fer_core.cli.benchmark:benchmark",
-            help="Measure how fast models are evaluated and trained here",
+            help="Measure evaluation and training speed of models",
         ),
         CommandSpec(
-            name="doctor", ref="fer_core.cli.doctor:doctor", help="Examine the installation and its plugins"
+            name="doctor", ref="fer_core.cli.doctor:doctor", help="Check the installation and its plugins"
         ),
     ]

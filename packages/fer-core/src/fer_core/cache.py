@@ -1,4 +1,4 @@
-"""Where fer keeps what it can make or fetch again."""
+"""The folder of files that fer can create or download again."""
 
 from __future__ import annotations
 

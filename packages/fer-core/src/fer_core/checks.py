@@ -1,4 +1,4 @@
-"""What a configuration names, checked before data are read: reading them can take hours."""
+"""Checks the components of a configuration before data are read, which can take hours."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def check_components(config: Config, origin: Origin | None = None) -> None:
-    """Every component of a configuration but its dataset exists and takes its options, nested ones included.
+    """Check that every component but the dataset exists and accepts its options, nested ones included.
 
     Args:
         config: The configuration.
         origin: Where its values came from, for messages.
 
     Raises:
-        FerError: The first that does not.
+        FerError: The first component that does not.
     """
     data = config.data
     chosen: list[tuple[str, Component | CallbackItem]] = [

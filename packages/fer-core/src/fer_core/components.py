@@ -139,7 +139,7 @@ def _prepare(
         except (ValueError, TypeError, RecursionError):
             expected = in_words(annotations[key])
             raise FerError(
-                f"{dotted} is {show(value)}{layer}, which {name} does not take: expected {expected}"
+                f"{dotted} is {show(value)}{layer}, which {name} does not accept: expected {expected}"
             ) from None
     for key, parameter in known.items():
         if parameter.default is parameter.empty and key not in options:

@@ -1,4 +1,4 @@
-"""The processes of one run, as `torchrun` starts them. In a run of one process every function does nothing."""
+"""The processes of one run, as started by `torchrun`. In a run of one process every function is a no-op."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def launched() -> int:
-    """How many processes torchrun started, 1 without it."""
+    """Number of processes that torchrun started, 1 without it."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -43,7 +43,7 @@ def start(backend: str) -> None:
 
 
 def stop() -> None:
-    """Leave the other processes, as the last thing done with them, when nothing holds what `Engine.wrap` made.
+    """Leave the other processes, at the very end, when nothing refers to a module that `Engine.wrap` returned.
 
     It ends gloo's threads. One that still has a tensor to give back while Python shuts down aborts the process.
     """
@@ -118,7 +118,7 @@ def share_buffers(module: nn.Module) -> None:
         return
     with torch.no_grad():
         for buffer in module.buffers():
-            whole = buffer.contiguous()  # torch sends nothing else
+            whole = buffer.contiguous()  # torch broadcasts nothing else
             dist.broadcast(whole, src=0)
             buffer.copy_(whole)
 
@@ -132,7 +132,7 @@ def any_of(flag: bool) -> bool:
 
 @contextmanager
 def main_first() -> Iterator[None]:
-    """The main process goes through the block before the others do, who find what it left."""
+    """The main process executes the block before the others, which find its results."""
     if not is_main():
         share(None)
     yield

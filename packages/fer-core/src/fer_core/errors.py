@@ -1,4 +1,4 @@
-"""The one error that users are meant to see, and what `fer-run` ends with."""
+"""The error that users see, and the exit statuses of `fer-run`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class FerError(Exception):
     exit_status: int = ExitStatus.USER_ERROR
 
     def __init__(self, message: str, details: str = "") -> None:
-        # What a file holds may be quoted in it, line ends and control characters included.
+        # It may quote the content of a file, line breaks and control characters included.
         super().__init__(_short(one_line(" ".join(message.splitlines()))))
         self.details = details
 
@@ -80,7 +80,7 @@ def one_line(text: str) -> str:
 
 
 def _short(text: str) -> str:
-    """`text` without the middle of what nobody would read; its end says what to do."""
+    """Long text without its middle; the end says what to do."""
     return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH // 2]} ... {text[-MAX_LENGTH // 2 :]}"
 
 

@@ -35,7 +35,7 @@ class Detection(Record):
 
     Attributes:
         box: Left, top, right and bottom edge. It may reach beyond the image.
-        score: How sure the detector is, 0..1.
+        score: Confidence of the detector, 0..1.
         points: The five points, None where the detector has none.
     """
 
@@ -92,7 +92,7 @@ class Alignment(Record):
         return self
 
     def cuts_like(self, other: Alignment) -> bool:
-        """Whether both show the same part of a face, whatever their sizes."""
+        """Whether both show the same part of a face, regardless of size."""
         mine, others = ((each.kind, each.template, each.margin) for each in (self, other))
         return mine == others
 

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written beside their name, flushed, then renamed over it."""
+"""Atomic writing of files: to a temporary name, flushed, then renamed."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def as_stored(text: str) -> str:
 
 
 def _os_reason(error: BaseException) -> str | None:
-    """What the operating system said, also where a library wrapped it in an exception of its own."""
+    """The operating system's message, even if a library wrapped it in an exception of its own."""
     if isinstance(error, OSError):
         return error.strerror or str(error)
     text = str(error)
-    # What torch's writer says, by the place where the disk refused.
+    # Messages of torch's writer, by the place where writing failed.
     if any(mark in text for mark in ("file write failed", "unexpected pos", "iostream error")):
         return "No space left on device"
     return text if any(mark in text for mark in ("No space left", "os error", "Permission denied")) else None

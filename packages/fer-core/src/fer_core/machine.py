@@ -1,4 +1,4 @@
-"""The machine that something was computed on, and in which arithmetic."""
+"""The machine and the precision of a computation."""
 
 from __future__ import annotations
 

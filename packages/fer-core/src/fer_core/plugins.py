@@ -1,7 +1,7 @@
 """Finding and loading plugins, each inside its own boundary.
 
 pluggy's own loader stops everything at the first bad plugin. Here each entry point is loaded, registered and
-checked on its own, and each hook implementation is called on its own; what fails becomes a `Failure`, one
+checked on its own, and each hook implementation is called on its own; each error becomes a `Failure`, one
 warning, and everything else works on.
 """
 
@@ -46,7 +46,7 @@ KINDS = (
     "experiments",
     "commands",
 )
-"""What plugins can bring; the hook of each kind is `fer_KIND`."""
+"""What plugins can provide; the hook of each kind is `fer_KIND`."""
 
 SPECS: Mapping[str, type] = {
     "models": ModelSpec,
@@ -59,11 +59,11 @@ SPECS: Mapping[str, type] = {
 
 CORE = "fer-core"
 _LEGAL = re.compile(r"\w[\w.+-]*")
-"""What a name may be: it becomes a part of names of files, and stands before `@DISTRIBUTION`."""
+"""Valid names: they become part of file names, and precede `@DISTRIBUTION`."""
 
 
 def normalize(name: str) -> str:
-    """`name` as it is compared: case, `-` and `_` do not count."""
+    """`name` as it is compared: case is ignored, and `-` equals `_`."""
     return name.casefold().replace("-", "").replace("_", "")
 
 
@@ -79,7 +79,7 @@ def describe(error: BaseException) -> str:
 
 @dataclass(frozen=True)
 class Failure:
-    """One thing that a plugin failed at; `str()` is its report in one line."""
+    """One failure of a plugin; `str()` is its report in one line."""
 
     plugin: str
     distribution: str
@@ -224,7 +224,7 @@ class Plugins:
         return found
 
     def fetch(self, uri: str, cache: Path) -> Path | None:
-        """Local copy of `uri` from the first plugin that knows its scheme; None where none does.
+        """Local copy of `uri` from the first plugin that knows its scheme; None if no plugin does.
 
         Raises:
             FerError: The plugin that knows the scheme says what the user can correct.
@@ -276,7 +276,7 @@ class Plugins:
         stage = f"{hook}, name {entry.name!r}"
         with self._boundary(entry.plugin, stage):
             if not entry.keys.isdisjoint(reserved):
-                raise FerError(f"{CORE} has that name, and keeps it: give yours another")
+                raise FerError(f"{CORE} has that name, and keeps it: choose another name")
             for name in entry.names:
                 if not _LEGAL.fullmatch(name):
                     raise FerError(f"{name!r} cannot be a name: use letters, digits, '_', '-', '+' and '.'")

@@ -35,7 +35,7 @@ class Preprocessing(Record):
         color: Order of the channels that the model reads.
         eval_transforms: Transforms of evaluated faces: names, or `{name: {options}}`.
         pipeline: Whether whole batches are transformed on the device, or images one by one.
-        alignment: How the faces of the training were cut out of photographs; None where nobody wrote it down.
+        alignment: How the training faces were cut out of photographs; None if it was not recorded.
     """
 
     input_size: int = Field(ge=1, le=MAX_SIDE)

@@ -1,4 +1,4 @@
-"""What a training was of, in the words that weight files, results and states share."""
+"""The provenance of a training, as weight files, results and states record it."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Dataset(Record):
 
 
 class CalibrationFigures(Record):
-    """What a temperature does on one part: pairs are before and after it; accuracy stays."""
+    """The effect of a temperature on one part: pairs are before and after it; accuracy does not change."""
 
     count: Annotated[Count, Field(ge=1)]
     accuracy: Fraction
@@ -99,7 +99,7 @@ class CalibrationFigures(Record):
 
 
 class Calibration(Record):
-    """Numbers that logits are divided by, so that probabilities are as right as they say.
+    """Temperatures that logits are divided by, so that probabilities match the observed accuracy.
 
     Attributes:
         method: How they were found: one temperature by the cross-entropy.

@@ -1,6 +1,6 @@
-"""The door for every file that fer writes and reads back: a typed record, or one line that says what does not fit.
+"""Typed records of every file that fer writes and reads back; a misfit is an error of one line.
 
-A record is a frozen pydantic model. What reads one checks all of it at once, and hands on an object that the rest
+A record is a frozen pydantic model. Reading one checks all of it at once, and returns an object that the rest
 of the code can trust.
 """
 
@@ -24,7 +24,7 @@ _EXPECTED = {
     "extra_forbidden": "no such field",
     "int_type": "a whole number",
     "invalid-json-value": "a plain value",
-    "recursion_loop": "a value that does not hold itself",
+    "recursion_loop": "a value that does not contain itself",
     "int_from_float": "a whole number",
     "float_type": "a number",
     "finite_number": "a finite number",
@@ -130,7 +130,7 @@ class Record(BaseModel):
         """The record in a JSON file.
 
         Raises:
-            FerError: The file is missing, unreadable, too large, or `parse` rejects it.
+            FerError: The file is missing, unreadable, too large, or rejected by `parse`.
         """
         return cls.parse(read_bytes(path, advice), str(path), advice)
 

@@ -14,7 +14,7 @@ def resolve(ref: Ref) -> Any:
     """The object a reference names, or `ref` itself when it is an object already.
 
     Raises:
-        ImportError: The module does not exist, fails to import, or `ref` is no reference.
+        ImportError: The module does not exist, fails to import, or `ref` is not a reference.
         AttributeError: The module has no such attribute.
     """
     if not isinstance(ref, str):
@@ -27,7 +27,7 @@ def read_resource(ref: str) -> str:
     """Text of a file that lies inside a package.
 
     Raises:
-        ImportError: The package does not exist, or `ref` is no reference.
+        ImportError: The package does not exist, or `ref` is not a reference.
         FileNotFoundError: The package has no such file.
     """
     from importlib import resources  # a tenth of the start-up of `fer-run --help`, which reads no file
@@ -39,5 +39,5 @@ def read_resource(ref: str) -> str:
 def _parts(ref: str) -> tuple[str, str]:
     module, _, name = ref.partition(":")
     if not module or not name:
-        raise ImportError(f"{ref!r} is no import reference: write it as package.module:name")
+        raise ImportError(f"{ref!r} is not an import reference: write it as package.module:name")
     return module, name

@@ -1,4 +1,4 @@
-"""Looking names up, and saying what to do where a name is not there."""
+"""Looking up names, with suggestions for unknown ones."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def names(kind: str) -> tuple[str, ...]:
 
 
 def matching(kind: str, pattern: str) -> list[str]:
-    """Sorted names of one kind that `pattern` fits, by name or alias: `*`, `?` and `[...]` as in a shell.
+    """Sorted names of one kind that match `pattern`, by name or alias: `*`, `?` and `[...]` as in a shell.
 
-    Case, `-` and `_` do not count.
+    Case is ignored, and `-` equals `_`.
     """
     pieces = re.split(r"(\[[^]]*\])", pattern.casefold())  # in brackets `-` is a range
     wanted = "".join(piece if piece.startswith("[") else normalize(piece) for piece in pieces)
@@ -123,7 +123,7 @@ def known() -> Mapping[str, Mapping[str, str]]:
 
 
 def suspects(*kinds: str) -> str:
-    """Which plugins, failed or switched off, may be the home of an unknown name; empty where there is none."""
+    """Failed or disabled plugins that may provide an unknown name; empty if there are none."""
     text = ""
     if broken := _broken(*kinds):
         text += f" (or it belongs to what failed to load, {_homes(broken)}: run `fer-run doctor`)"

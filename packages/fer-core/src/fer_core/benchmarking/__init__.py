@@ -1,4 +1,4 @@
-"""How fast models are here: evaluation, training and data path, against what the device reaches."""
+"""Benchmarks on this machine: evaluation, training and data path, relative to the device's peak."""
 
 from fer_core.benchmarking.ceiling import Ceiling, measure_ceiling
 from fer_core.benchmarking.model import Bench, Phase, measure_model

@@ -1,4 +1,4 @@
-"""What the device reaches at best, measured in the same run as the models."""
+"""The peak rate of the device, measured in the same run as the models."""
 
 from __future__ import annotations
 

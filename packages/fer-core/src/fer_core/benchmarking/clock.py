@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 WARM_UP = 2
-"""Calls that are not counted: allocators, caches and choices of algorithms settle in them."""
+"""Warm-up calls that are not counted: allocators, caches and algorithm choices settle in them."""
 LEAST = 3
-"""Calls that are counted at least, however long they take."""
+"""Minimum number of counted calls, however long they take."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Timing:
 
 
 def repeat(call: Callable[[], Any], device: torch.device, seconds: float) -> Timing:
-    """Call again and again for about `seconds`, waiting for the device each time."""
+    """Call repeatedly for about `seconds`, synchronizing with the device each time."""
     for _ in range(WARM_UP):
         call()
     _wait(device)

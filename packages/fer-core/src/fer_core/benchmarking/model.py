@@ -1,4 +1,4 @@
-"""One model: what it computes, and how fast it is evaluated and trained."""
+"""One model: its cost, and its evaluation and training speed."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ class Bench:
     Attributes:
         model: Registered name.
         input_size: Pixels of the recipe.
-        batch: Images of a call.
+        batch: Batch size.
         parameters: Of the network.
-        macs: Multiplications with addition for one image, full network.
+        macs: Multiply-accumulate operations for one image, full network.
         loss: Name of the recipe's loss.
         optimizer: Name of the recipe's optimizer.
         phases: By name: `evaluation` (full network), `inference form`, `training step` (loss, gradients, optimizer
@@ -104,7 +104,7 @@ def measure_model(model: str, engine: Engine, *, batch: int, seconds: float) -> 
     Args:
         model: Registered name; its default recipe says the input, the loss and the optimizer.
         engine: Where and how it runs.
-        batch: Images of a call.
+        batch: Batch size.
         seconds: For each phase.
 
     Raises:

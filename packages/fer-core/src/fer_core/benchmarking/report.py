@@ -28,7 +28,7 @@ IDLE = 0.9
 
 
 class Hardware(Machine):
-    """What the figures hold for: also the names of the processor, the system and the version of torch."""
+    """The conditions of the figures: also the names of the processor, the system and the version of torch."""
 
     hardware: str
     torch: str
@@ -36,7 +36,7 @@ class Hardware(Machine):
 
 
 def describe_hardware(engine: Engine) -> Hardware:
-    """What figures that this engine gives hold for."""
+    """The hardware and software that the figures of this engine are valid for."""
     device = engine.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     return Hardware(
@@ -55,7 +55,7 @@ def as_json(benches: Sequence[Bench], ceiling: Ceiling, hardware: Hardware) -> s
 
 
 def peak_rate(benches: Sequence[Bench], ceiling: Ceiling) -> float:
-    """The highest rate that was reached here, FLOP/s: of the two kernels or of a model, so no share exceeds 1."""
+    """The highest rate in this run, FLOP/s: of the two kernels or of a model, so no share exceeds 1."""
     rates = [phase.flop_rate or 0.0 for bench in benches for phase in bench.phases.values()]
     return max(ceiling.matmul, ceiling.convolution, *rates)
 
@@ -76,7 +76,7 @@ HEADINGS = ("model", "phase", "images/s", "GFLOP/s", "of peak", "peak MB")
 
 
 def share_of_processor(benches: Sequence[Bench], hardware: Hardware) -> float | None:
-    """Least share of the CPU that a phase of the networks had; None elsewhere than on a CPU."""
+    """Smallest CPU share of a network phase; None on other devices than a CPU."""
     if hardware.device != "cpu":
         return None
     phases = [phase for bench in benches for phase in bench.phases.values() if phase.flops is not None]

@@ -1,1 +1,1 @@
-"""Where a network errs and why: mistakes, suspected labels, slices, robustness, attention, embedding."""
+"""Analysis of a network's errors: mistakes, label issues, slices, robustness, attention, embedding."""

@@ -43,7 +43,7 @@ PLACES = (
 
 
 def grad_cam(model: nn.Module, images: Tensor, classes: Tensor, site: Site) -> Tensor:
-    """Which places of a map speak for a class: its channels, weighed by the mean gradient of the logit.
+    """Evidence for a class by position: the channels of a map, weighted by the mean gradient of the logit.
 
     Selvaraju et al.: Grad-CAM, Visual Explanations from Deep Networks via Gradient-based Localization, ICCV 2017,
     https://arxiv.org/abs/1610.02391.
@@ -55,7 +55,7 @@ def grad_cam(model: nn.Module, images: Tensor, classes: Tensor, site: Site) -> T
         site: The map, from `find_map`.
 
     Returns:
-        Float32 [N, h, w], 0 or more: what speaks against the class is cut off.
+        Float32 [N, h, w], 0 or more: evidence against the class is clipped.
     """
     with torch.enable_grad():
         maps, logits = run_to(model, images.detach().clone().requires_grad_(), site)
@@ -85,7 +85,9 @@ def look(network: Network, faces: Sequence[NDArray[np.uint8]], classes: Sequence
         NotPossibleError: There is neither, or the evaluation cuts a face into views.
     """
     if network.pipeline.views is not None:
-        raise NotPossibleError("this network judges several views of a face, so no map is of a whole one")
+        raise NotPossibleError(
+            "this network averages several views of a face, so there is no map of the whole face"
+        )
     images = network.prepare(faces)
     spec = registry.find("models", network.header.model_name)
     own: Callable[[nn.Module, Tensor], Mapping[str, Tensor]] | None = (

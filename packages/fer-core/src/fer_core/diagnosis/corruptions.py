@@ -1,8 +1,8 @@
-"""Faces as bad cameras and circumstances give them: five corruptions, each at five strengths.
+"""Corrupted faces, as from bad cameras or conditions: five corruptions at five severities each.
 
 The kinds are those that surveys of robustness use (Hendrycks, Dietterich: Benchmarking Neural Network Robustness
 to Common Corruptions and Perturbations, ICLR 2019, https://arxiv.org/abs/1903.12261), and occlusion. Their
-parameters differ: they are relative to the face's side, the shorter one of the picture, so that a strength takes
+parameters differ: they are relative to the face's side, the shorter one of the image, so that a severity takes
 as much from a face of 48 pixels as from one of 224.
 """
 
@@ -87,11 +87,11 @@ CORRUPTIONS: dict[str, Callable[[Pixels, int, SampleRandom], Pixels]] = {
     "brightness": brightness,
     "low_resolution": low_resolution,
 }
-"""Name -> function of a face uint8 [H, W, C], a strength of `STRENGTHS`, and the face's random numbers."""
+"""Name -> function of a face uint8 [H, W, C], its parameter for a severity, and the face's random numbers."""
 
 
 def corrupt(pixels: Pixels, name: str, strength: int, *, seed: int, row: int) -> Pixels:
-    """One face with one corruption, the same whenever it is asked for.
+    """One face with one corruption; equal arguments give equal results.
 
     Args:
         pixels: uint8 [H, W, C], grey or RGB; it is not changed.
@@ -111,7 +111,7 @@ def corrupt(pixels: Pixels, name: str, strength: int, *, seed: int, row: int) ->
 
 @dataclass(frozen=True)
 class CorruptedPack(Pack):
-    """Faces of another pack, with one corruption at one strength; see `corrupt`."""
+    """Faces of another pack, with one corruption at one severity; see `corrupt`."""
 
     pack: Pack
     corruption: str

@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 POOLED = "pooled"
-"""What stands for the part of the data where the test parts of several runs are put together."""
+"""Name of the part of the data if the test parts of several runs are pooled."""
 UNKNOWN = (
-    "What the network was trained on is not recorded: these are suspects only if it has never seen these faces."
+    "The training data was not recorded: these are label issues only if the network has never seen these faces."
 )
 BATCH = 128
 NEED_NETWORK = ("robustness", "attention", "embedding")
-"""Parts that stored predictions are not enough for."""
+"""Parts that need a network, not only stored predictions."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Diagnosis:
 
 
 def choose_parts(only: Sequence[str]) -> tuple[str, ...]:
-    """The parts that are asked for, all where none is.
+    """The requested parts; all if none is requested.
 
     Raises:
         FerError: An unknown part.
@@ -94,7 +94,7 @@ def diagnose_checkpoint(
     parts = choose_parts(only)
     if trained_on and "suspects" in only:
         raise FerError(
-            f"the network was trained on faces of '{split}', so it believes their labels: look for suspects in "
+            f"the network was trained on faces of '{split}', so it has fitted their labels: look for suspects in "
             "test or val, or in a folder of kfold runs, whose test parts hold every face once"
         )
     network = Network.load(checkpoint, engine)
@@ -111,7 +111,7 @@ def diagnose_checkpoint(
         parts = tuple(name for name in parts if name != "suspects")
         if not only:
             logger.info(
-                "suspects    left out: the network was trained on these faces, so it believes their labels"
+                "suspects    left out: the network was trained on these faces, so it has fitted their labels"
             )
     note = UNKNOWN if trained_on is None else f"No face of '{split}' was trained on."
     for name in parts:
@@ -156,7 +156,8 @@ def diagnose_runs(
     asked = [name for name in NEED_NETWORK if name in only]
     if asked:
         raise FerError(
-            f"{', '.join(asked)} cannot be made of stored predictions, which is all that several runs give: name "
+            f"{', '.join(asked)} cannot be computed from the stored predictions, which is all that several "
+            "runs give: name "
             f"one of them, such as {runs[0].folder}"
         )
     parts = tuple(name for name in choose_parts(only) if name not in NEED_NETWORK)
@@ -185,7 +186,7 @@ def diagnose_runs(
 
 
 def _network_part(name: str, network: Network, faces: Faces, folder: Folder) -> None:
-    # These load libraries that stored predictions do without.
+    # These load libraries that are not needed for stored predictions.
     from fer_core.diagnosis.attention import diagnose_attention
     from fer_core.diagnosis.embedding import diagnose_embedding
     from fer_core.diagnosis.robustness import diagnose_robustness

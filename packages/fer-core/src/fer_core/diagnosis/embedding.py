@@ -1,4 +1,4 @@
-"""A map of faces by what the network takes them for: its features in two dimensions."""
+"""An embedding of faces: the network's features in two dimensions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 FEWEST = 30
-"""Faces below which neighbourhoods mean nothing to t-SNE: their principal components are drawn."""
+"""Number of faces below which t-SNE is meaningless: their principal components are drawn."""
 COMPONENTS = 50
 """Principal components that t-SNE sees."""
 PERPLEXITY = 30.0
@@ -38,7 +38,7 @@ def read_features(network: Network, faces: Faces, rows: NDArray[np.int64], *, ba
         network: What is diagnosed.
         faces: Of the dataset.
         rows: Rows of the dataset's table, [N].
-        batch_size: Faces at once.
+        batch_size: Batch size.
 
     Returns:
         float32 [N, D].
@@ -81,7 +81,7 @@ def embed(features: Floats, seed: int = 0) -> tuple[Floats, str]:
     """
     count = len(features)
     components = principal_components(features, min(COMPONENTS, count))
-    # Where a network takes all faces for the same, t-SNE would divide by 0.
+    # If all features are equal, t-SNE would divide by 0.
     if count < FEWEST or not components.any():
         return components[:, :2], "the first two principal components"
     from sklearn.manifold import TSNE
@@ -124,7 +124,7 @@ def diagnose_embedding(
     import pandas as pd
 
     if len(places) < 3:
-        raise NotPossibleError("a map of fewer than three faces says nothing")
+        raise NotPossibleError("a map needs at least three faces")
     chosen = faces.table.iloc[places]
     features = read_features(network, faces, faces.rows(chosen["id"]), batch_size=batch_size)
     mapped, how = embed(features)

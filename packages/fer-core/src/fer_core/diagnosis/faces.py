@@ -1,4 +1,4 @@
-"""What is diagnosed: faces of a dataset, with what was predicted for them."""
+"""The faces of a diagnosis, with their predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder of a diagnosis: tables, pictures, and one record that says what they are."""
+"""The folder of a diagnosis: tables, figures, and one record that describes them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class NotPossibleError(FerError):
-    """Why a part is left out: it is not possible for this network or these faces."""
+    """A part is left out because it is not possible for this network or these faces."""
 
 
 class Folder:
-    """Where a diagnosis is written. Each file is whole or absent, and the record comes last.
+    """Writes a diagnosis. Each file is written atomically, and the record last.
 
     Args:
         path: Made where it is missing.
@@ -48,7 +48,7 @@ class Folder:
         """The record of an earlier diagnosis of the same weights and faces, else one without parts."""
         try:
             stored = DiagnosisRecord.read(self.path / RECORD, "")
-        except FerError:  # there is none, or it is written anew
+        except FerError:  # there is none, or it is replaced
             return identity
         return stored if stored.model_copy(update={"parts": Parts()}) == identity else identity
 

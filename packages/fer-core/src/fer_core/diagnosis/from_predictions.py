@@ -33,7 +33,7 @@ def diagnose_mistakes(faces: Faces, folder: Folder) -> None:
     mistakes = find_mistakes(faces.table, faces.classes)
     pairs = confused_pairs(faces.table, faces.classes)
     folder.table("mistakes", mistakes, "Wrong predictions, the most confident first")
-    folder.table("confused", pairs, "Which class is taken for which other")
+    folder.table("confused", pairs, "Pairs of confused classes")
     worst = mistakes.head(SHOWN)
     if len(worst):
         lines = [
@@ -51,7 +51,7 @@ def diagnose_mistakes(faces: Faces, folder: Folder) -> None:
 def diagnose_suspects(faces: Faces, folder: Folder, note: str) -> None:
     """`suspects.csv` and the gallery of the first ones; `note` says why the faces are out of sample."""
     suspects = find_suspects(faces.table, faces.classes)
-    folder.table("suspects", suspects, "Labels that are probably wrong, the most suspicious first")
+    folder.table("suspects", suspects, "Label issues, the most suspicious first")
     agrees = float((faces.table["label"] == faces.table["predicted"]).mean())
     caution = (
         f"{agrees:.1%} of the labels are predicted. The lower that is, the more of the suspects are right labels "
@@ -63,8 +63,8 @@ def diagnose_suspects(faces: Faces, folder: Folder, note: str) -> None:
             (f"{of.label}: {of.likely}?", f"{of.p_label:.1%} against {of.p_likely:.1%}")
             for of in first.itertuples()
         ]
-        title = "Suspected labels"
-        below = "given class: likely class? The probabilities of both. A suspicion, for a human to look at."
+        title = "Label issues"
+        below = "given class: likely class? The probabilities of both. Candidates for human review."
         path = folder.picture("suspects", title, _describe(first, lines, "given: likely class"))
         save_gallery(path, _tiles(faces, first, lines), columns=COLUMNS, title=_heading(title, faces), note=below)
     figures = SuspectFigures(count=len(suspects), share=len(suspects) / len(faces.table))

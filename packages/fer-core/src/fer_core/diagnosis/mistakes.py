@@ -1,4 +1,4 @@
-"""What stored predictions tell: the worst mistakes, classes taken for each other, slices, suspected labels.
+"""Analysis of stored predictions: most confident errors, confused classes, slices, label issues.
 
 Every function takes a table of predictions as runs store it: `id`, `label` and `predicted` (class names), one
 column `p_<class>` for each class, and `group` where subjects or films are known.
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SMALL = 30
-"""Faces below which a slice is marked: its interval is wider than what one would act upon."""
+"""Number of faces below which a slice is marked as small: its interval is too wide to act upon."""
 FEWEST_GROUPS = 5
-"""Groups below which they cannot be resampled with any use: the faces are."""
+"""Number of groups below which faces are resampled instead."""
 MOST_VALUES = 500
-"""Different values above which a column names faces rather than kinds of them."""
+"""Number of distinct values above which a column identifies faces rather than kinds of faces."""
 CLASS = "class"
 """Name of the slices by true class."""
 
@@ -54,7 +54,7 @@ def find_mistakes(table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
 
 
 def confused_pairs(table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
-    """Which class is taken for which other, the most frequent first.
+    """Pairs of confused classes, the most frequent first.
 
     Returns:
         `label`, `predicted`, `count`, `share` (of the faces with that label), its 95 % interval `low` and `high`

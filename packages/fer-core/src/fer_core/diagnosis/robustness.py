@@ -1,4 +1,4 @@
-"""How accuracy falls when faces get worse."""
+"""Robustness: how accuracy falls on corrupted faces."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fer_core.inference.network import Network
 
 CLEAN = "clean"
-"""Name of the row of faces as they are, strength 0."""
+"""Name of the row of uncorrupted faces, severity 0."""
 METRICS = ("accuracy", "mean_class_accuracy")
 PARAMETERS = {
     "blur": (BLUR, "sigma of {:.1%} of the side"),
@@ -45,13 +45,13 @@ PARAMETERS = {
 def measure_robustness(
     network: Network, faces: Faces, rows: NDArray[np.int64], *, batch_size: int, seed: int = 0
 ) -> pd.DataFrame:
-    """Evaluate faces as they are, and with every corruption at every strength.
+    """Evaluate uncorrupted faces, and every corruption at every severity.
 
     Args:
         network: What is diagnosed.
         faces: Of the dataset, as its predictions have them.
         rows: Which of them, as rows of the dataset's table.
-        batch_size: Faces at once.
+        batch_size: Batch size.
         seed: Of what is random in a corruption.
 
     Returns:
@@ -77,7 +77,7 @@ def diagnose_robustness(
     """`robustness.csv` and a line for each corruption; `places` are lines of the predictions."""
     rows = faces.rows(faces.table["id"].iloc[places])
     found = measure_robustness(network, faces, rows, batch_size=batch_size)
-    folder.table("robustness", found, "Accuracy on corrupted faces; strength 0 is the faces as they are")
+    folder.table("robustness", found, "Accuracy on corrupted faces; severity 0 is the original faces")
     means = found[found["corruption"] != CLEAN].groupby("corruption", sort=False)["accuracy"].mean()
     figures = RobustnessFigures(
         faces=len(rows),
@@ -95,12 +95,12 @@ def diagnose_robustness(
 
 
 def _parameters() -> str:
-    """What the strengths 1 and 5 of every corruption are, in words."""
+    """Severities 1 and 5 of every corruption, in words."""
     ends = (
         f"{_spoken(name)} {words.format(values[0])} to {words.format(values[-1])}"
         for name, (values, words) in PARAMETERS.items()
     )
-    return "Strengths 1 to 5, relative to the face's side: " + "; ".join(ends) + "."
+    return "Severities 1 to 5, relative to the face's side: " + "; ".join(ends) + "."
 
 
 def _spoken(name: str) -> str:

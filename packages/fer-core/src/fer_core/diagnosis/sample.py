@@ -1,4 +1,4 @@
-"""Which faces stand for all where every one would take too long."""
+"""Sampling faces if processing all of them would take too long."""
 
 from __future__ import annotations
 

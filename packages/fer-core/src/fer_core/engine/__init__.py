@@ -1,4 +1,4 @@
-"""Devices, precision and the few operations that depend on them."""
+"""Devices, precision and the operations that depend on them."""
 
 from fer_core.engine.devices import Device
 from fer_core.engine.engine import Engine

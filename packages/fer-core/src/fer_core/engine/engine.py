@@ -1,4 +1,4 @@
-"""One place that knows the device, the precision and how a model is made ready for them."""
+"""The engine: device, precision, and the preparation of a model for them."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Engine:
         # Filling fresh memory guards against code that reads it unwritten, which no operation here does.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark = not exact
-        # TF32 keeps 10 of float32's 23 bits of mantissa: `fp32` means fp32, and who wants speed has bf16.
+        # TF32 keeps 10 of float32's 23 bits of mantissa: `fp32` means fp32, and bf16 is there for speed.
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         scaler = torch.amp.GradScaler(where.type, enabled=precision == "fp16")
         return cls(where, precision, compile, exact, kind.channels_last, scaler)
@@ -144,7 +144,7 @@ class Engine:
         """Divide the gradients by fp16's scale again, and adapt it.
 
         Returns:
-            False where a gradient overflowed: this pass is worthless, and the scale is halved.
+            False if a gradient overflowed: this pass is discarded, and the scale is halved.
         """
         if not self.scaler.is_enabled():
             return True
@@ -154,7 +154,7 @@ class Engine:
         return self.scaler.get_scale() >= scale
 
     def describe(self) -> Machine:
-        """What results and their speed depend on."""
+        """The conditions that results and speed depend on."""
         return Machine(
             device=str(self.device),
             precision=self.precision,

@@ -1,4 +1,4 @@
-"""Activations that the backward pass computes again instead of keeping them: less memory for more time."""
+"""Activation checkpointing: the backward pass recomputes activations, trading time for memory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def recompute_blocks(model: nn.Module) -> int:
     blocks = find_blocks(model)
     if not blocks:
         raise FerError(
-            f"train.recompute found no block to compute twice in {type(model).__name__}, since it has no sequence "
+            f"train.recompute found no block for activation checkpointing in {type(model).__name__}, since "
+            "it has no sequence "
             "of modules that consist of others: leave it out, and use train.accumulate to save memory"
         )
     for block in blocks:
@@ -41,11 +42,11 @@ def recompute_blocks(model: nn.Module) -> int:
 
 
 def find_blocks(model: nn.Module) -> list[nn.Module]:
-    """The parts of `model` that are worth computing twice, none within another.
+    """The parts of `model` that are worth checkpointing, none nested in another.
 
     These are the members of an `nn.Sequential` or `nn.ModuleList` that consist of further modules, such as the
     residual blocks of a stage, and sequences that are a class of their own. What holds a run of such members, like
-    a stage of blocks, is no block itself.
+    a stage of blocks, is not a block itself.
     """
     return list(_blocks(model, member=False))
 

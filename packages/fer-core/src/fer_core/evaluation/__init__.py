@@ -1,1 +1,1 @@
-"""What a trained model is worth: predictions, metrics, pictures, and the result that explains itself."""
+"""Evaluation of trained models: predictions, metrics and figures."""

@@ -41,7 +41,7 @@ def calibrate_run(weights: Path) -> Calibration:
         weights: The `best.safetensors` of a finished run.
 
     Raises:
-        FerError: No finished run, no validation part, weights chosen on test, or nothing that fits.
+        FerError: No finished run, no validation part, weights chosen on test, or no temperature fits.
     """
     folder = _folder(weights)
     result = read_result(folder)
@@ -97,7 +97,8 @@ def _folder(weights: Path) -> Path:
         )
     if not (folder / run_folder.RESULT).is_file():
         raise FerError(
-            f"{folder} is no finished run, since it has no {run_folder.RESULT}, and a temperature is fitted on a "
+            f"{folder} is not a finished run, since it has no {run_folder.RESULT}, and a temperature is "
+            "fitted on a "
             "run's stored predictions: name a run, or finish it with fer-run train --resume"
         )
     return folder

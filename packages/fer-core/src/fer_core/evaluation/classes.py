@@ -27,7 +27,7 @@ TINY = 1e-30
 
 @dataclass(frozen=True)
 class Match:
-    """How the labels of a dataset and the probabilities of a checkpoint meet.
+    """The match of a dataset's labels and a checkpoint's probabilities.
 
     Attributes:
         classes: What is measured.
@@ -76,14 +76,14 @@ class Match:
 def match_classes(
     dataset: FERDataset, classes: Sequence[str], checkpoint: Path, rule: Rule = None, *, restrict: bool = False
 ) -> Match:
-    """Bring labels and predictions to the same classes.
+    """Map labels and predictions to the same classes.
 
     Args:
         dataset: Opened.
         classes: The checkpoint's.
         checkpoint: Its path, for messages.
         rule: See `Rule`.
-        restrict: Choose only among classes that the dataset has.
+        restrict: Restrict predictions to classes that the dataset has.
 
     Raises:
         FerError: Different classes without a rule, or a rule that leaves fewer than two shared ones.

@@ -133,10 +133,10 @@ def evaluate_checkpoint(
         pack: Its images.
         rows: Rows of its table.
         engine: Where it runs.
-        batch_size: Faces at once.
+        batch_size: Batch size.
         workers: Processes that read images, where the checkpoint was trained with the per-image pipeline.
         rule: What to do where the classes differ (`fer_core.evaluation.classes`).
-        restrict: Choose only among classes that the dataset has.
+        restrict: Restrict predictions to classes that the dataset has.
 
     Raises:
         FerError: The checkpoint is unusable, the classes differ and no rule is given, or no face is left.
@@ -153,7 +153,7 @@ def evaluate_checkpoint(
 
 
 def warn_of_cut(network: Network, dataset: FERDataset) -> None:
-    """Log a warning where the faces of a dataset are known to be cut otherwise than those of the training."""
+    """Log a warning if the faces of a dataset are known to be aligned differently from the training faces."""
     trained, here = network.pipeline.preprocessing.alignment, dataset.alignment
     if trained is None or here is None or trained.cuts_like(here):
         return

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fer_core.types import Batch, Losses, Output, Progress
 
     Scan = Callable[[], Iterator[tuple[Batch, Output]]]
-    """Runs the model lazily, in eval mode and without gradients, once more over the augmented training data."""
+    """Runs the model lazily, in eval mode and without gradients, over the augmented training data again."""
 
 
 class Loss(nn.Module):

@@ -1,4 +1,4 @@
-"""What a classification scored, as files hold it."""
+"""The record of a classification's metrics in files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pieces of networks and losses that more than one family needs."""
+"""Parts of networks and losses shared by several families."""
 
 from __future__ import annotations
 

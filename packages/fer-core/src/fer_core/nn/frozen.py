@@ -19,7 +19,7 @@ class Frozen(Generic[Output]):
     mode BatchNorm moves its running statistics at each pass, also in a frozen part; the batch being the same, the
     second move is (1 - momentum) times the first, so it is made without computing the batch again.
 
-    It is no module and leaves the names of the state dict alone: keep it beside the part as a plain attribute.
+    It is not a module and leaves the names of the state dict alone: keep it beside the part as a plain attribute.
 
     Args:
         part: The module whose parameters take no gradient. Where some do, nothing is remembered. Its batch

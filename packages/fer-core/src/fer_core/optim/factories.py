@@ -42,7 +42,7 @@ def sgd(
         decay_vectors: False spares biases and the scales of norms (fewer than two dimensions) the decay.
 
     Raises:
-        FerError: torch does not take the options, or nothing is to be trained.
+        FerError: torch rejects the options, or there is nothing to train.
     """
     return _build(
         "sgd",
@@ -73,7 +73,7 @@ def adam(
         decay_vectors: False spares biases and the scales of norms (fewer than two dimensions) the decay.
 
     Raises:
-        FerError: torch does not take the options, or nothing is to be trained.
+        FerError: torch rejects the options, or there is nothing to train.
     """
     options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
     return _build("adam", torch.optim.Adam, params, decay_vectors, options)
@@ -99,7 +99,7 @@ def adamw(
         decay_vectors: False spares biases and the scales of norms (fewer than two dimensions) the decay.
 
     Raises:
-        FerError: torch does not take the options, or nothing is to be trained.
+        FerError: torch rejects the options, or there is nothing to train.
     """
     options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
     return _build("adamw", torch.optim.AdamW, params, decay_vectors, options)
@@ -127,7 +127,7 @@ def sam(
     """
     optimizer: Optimizer = build("optimizers", base, options, params)
     if isinstance(optimizer, SAM):
-        raise FerError("optimizer.base is sam, which cannot step for itself: take one such as adam or sgd")
+        raise FerError("optimizer.base is sam, which cannot be its own base: use another one, such as adam or sgd")
     return SAM(optimizer, rho=rho, adaptive=adaptive)
 
 
@@ -150,7 +150,7 @@ def _build(
     try:
         return optimizer(groups, fused=fused or None, **options)
     except ValueError as error:
-        raise FerError(f"optimizer {name} refuses its options ({error}): correct them under optimizer") from error
+        raise FerError(f"optimizer {name} rejects its options ({error}): correct them under optimizer") from error
 
 
 def _groups(params: Params) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Accuracy against what a network costs."""
+"""Accuracy against the cost of a network."""
 
 from __future__ import annotations
 

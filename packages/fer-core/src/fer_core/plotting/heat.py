@@ -1,4 +1,4 @@
-"""Cells whose colour says how large a fraction is."""
+"""Cells coloured by fraction."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _COLOUR = re.compile("#[0-9a-f]{6}")
 
 
 def compact_svg(drawn: bytes, name: str, title: str, description: str, *, style: str = "") -> str:
-    """Name a drawing for screen readers, take its colours from CSS variables, and drop what nothing needs.
+    """Name a drawing for screen readers, take its colours from CSS variables, and drop unused elements.
 
     Args:
         drawn: As matplotlib wrote it.

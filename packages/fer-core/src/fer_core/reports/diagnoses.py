@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ADVICE = "diagnose again"
 TITLES = {
     "mistakes": "Mistakes",
-    "suspects": "Suspected labels",
+    "suspects": "Label issues",
     "slices": "Slices",
     "robustness": "Robustness",
     "attention": "Attention",

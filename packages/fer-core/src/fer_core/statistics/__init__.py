@@ -1,4 +1,4 @@
-"""How sure a number is: intervals, tests, ranks and calibration, from stored predictions alone."""
+"""Statistics of stored predictions: intervals, tests, ranks and calibration."""
 
 from fer_core.statistics.calibration import (
     Reliability,

@@ -1,4 +1,4 @@
-"""Whether a probability of 90 per cent is right nine times in ten, and what makes it so."""
+"""Calibration: whether predictions of 90 % are right nine times in ten, and a temperature that makes them so."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def apply_temperature(probabilities: ArrayLike, temperature: float) -> NDArray[n
 def fit_temperature(probabilities: ArrayLike, labels: ArrayLike) -> float:
     """The temperature that makes cross-entropy least (Guo et al. 2017, section 4.2).
 
-    Above 1 the model was too sure of itself, below 1 not sure enough. Fit it on faces that the model was not
+    Above 1 the model was overconfident, below 1 underconfident. Fit it on faces that the model was not
     trained on, and never on those it is reported on.
 
     Args:

@@ -1,4 +1,4 @@
-"""Whether two models differ, and what many such questions at once do to the answer."""
+"""Comparison of models: paired tests, and their correction for multiple comparisons."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def holm(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]
         Adjusted p values [m], in the order given.
 
     Raises:
-        ValueError: A p value is not one.
+        ValueError: A p value lies outside [0, 1].
     """
     values = np.asarray(p_values, dtype=np.float64)
     if values.ndim != 1 or not ((values >= 0) & (values <= 1)).all():

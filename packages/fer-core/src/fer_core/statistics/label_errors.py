@@ -1,4 +1,4 @@
-"""Which given labels are probably wrong, from out-of-sample probabilities (confident learning)."""
+"""Label issues, found from out-of-sample probabilities (confident learning)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fer_core.errors import FerError
 
 @dataclass(frozen=True)
 class LabelErrors:
-    """Suspected wrong labels among N faces of K classes.
+    """Label issues among N faces of K classes.
 
     Attributes:
         places: Positions of the suspects among the N, the most suspicious first, [S].
@@ -33,7 +33,7 @@ class LabelErrors:
 
 
 def find_label_errors(probabilities: ArrayLike, labels: ArrayLike) -> LabelErrors:
-    """Suspects by confident learning (Northcutt, Jiang, Chuang 2021, "Confident learning").
+    """Label issues by confident learning (Northcutt, Jiang, Chuang 2021, "Confident learning").
 
     The confident joint (their equation 1) counts faces of given label i whose probability of class j reaches the
     mean probability of j over the faces labelled j, and is the largest that does. Scaled to the number of faces
@@ -88,14 +88,16 @@ def _joint(
 ) -> NDArray[np.float64]:
     """The calibrated confident joint as shares, [given, true]."""
     number = scores.shape[1]
-    # Probabilities are float32 in origin: a class of which all faces are equally sure must reach its own mean.
+    # Probabilities come from float32: a class with equal confidence for all faces must reach its own mean.
     confident = np.where(scores >= thresholds - 1e-6, scores, -1.0)
     sure = confident.max(axis=1) >= 0
     pairs = given[sure] * number + confident[sure].argmax(axis=1)
     counts = np.bincount(pairs, minlength=number * number).reshape(number, number).astype(np.float64)
     rows, faces = counts.sum(axis=1), np.bincount(given, minlength=number)
     nobody = (rows == 0) & (faces > 0)
-    counts[nobody, nobody] = 1.0  # no face of the label is sure of anything: nothing speaks against it
+    counts[nobody, nobody] = (
+        1.0  # no face of the label is confident of any class: there is no evidence against the label
+    )
     counts *= (faces / np.maximum(counts.sum(axis=1), 1.0))[:, None]
     shares: NDArray[np.float64] = counts / counts.sum()
     return shares

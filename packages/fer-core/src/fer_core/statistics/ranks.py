@@ -13,7 +13,7 @@ from fer_core.errors import FerError
 
 @dataclass(frozen=True)
 class Ranking:
-    """What Friedman's test and Nemenyi's say.
+    """The results of Friedman's and Nemenyi's tests.
 
     Attributes:
         ranks: Mean rank of each model, 1 is best; equal scores share their ranks [M].
@@ -53,7 +53,7 @@ def friedman_nemenyi(scores: ArrayLike, level: float = 0.95) -> Ranking:
         level: Confidence level of the critical difference.
 
     Raises:
-        FerError: Less than three models or two datasets, or a score is missing.
+        FerError: Fewer than three models or two datasets, or a score is missing.
     """
     table = np.asarray(scores, dtype=np.float64)
     if table.ndim != 2 or table.shape[0] < 3 or table.shape[1] < 2:

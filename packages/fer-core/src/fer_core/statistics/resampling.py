@@ -34,7 +34,7 @@ def draw_counts(
         how often each cell was drawn.
 
     Raises:
-        FerError: There are less than two units, or faces without a group.
+        FerError: There are fewer than two units, or faces without a group.
     """
     rng = np.random.default_rng(seed)
     present, place, counts = np.unique(cells, return_inverse=True, return_counts=True)
