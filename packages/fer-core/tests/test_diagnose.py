@@ -15,8 +15,8 @@ from fer_core.diagnosis.faces import Faces, predictions_of
 from fer_core.diagnosis.mistakes import (
     SMALL,
     confused_pairs,
+    find_label_issues,
     find_mistakes,
-    find_suspects,
     measure_slices,
     slice_columns,
 )
@@ -171,14 +171,14 @@ def test_columns_that_divide_faces_are_the_slices():
     assert list(slice_columns(table[table["split"] == "test"], "subject")) == ["subject", "gender"]
 
 
-def test_suspects_carry_their_probabilities():
+def test_label_issues_carry_their_probabilities():
     labels = ["happiness"] * 10 + ["sadness"] * 10 + ["neutral"] * 10
     found = labels.copy()
     found[3] = "neutral"
-    suspects = find_suspects(predictions(labels, found, [0.9] * 30), CLASSES)
-    assert suspects["id"].tolist() == ["f3"]
-    assert suspects.loc[0, ["label", "likely"]].tolist() == ["happiness", "neutral"]
-    assert suspects.loc[0, ["p_label", "p_likely", "margin"]].tolist() == pytest.approx([0.05, 0.9, -0.85])
+    issues = find_label_issues(predictions(labels, found, [0.9] * 30), CLASSES)
+    assert issues["id"].tolist() == ["f3"]
+    assert issues.loc[0, ["label", "likely"]].tolist() == ["happiness", "neutral"]
+    assert issues.loc[0, ["p_label", "p_likely", "margin"]].tolist() == pytest.approx([0.05, 0.9, -0.85])
 
 
 def test_a_run_stores_groups_and_its_intervals_are_drawn_over_them(hard, quick):
@@ -259,9 +259,9 @@ def test_diagnose_writes_a_folder_that_the_report_shows(hard):
     assert "diagnosis.json: format is missing" in render_report(collect([run.folder])).html
 
 
-def test_suspects_of_the_training_faces_are_refused_or_left_out(hard):
+def test_label_issues_of_the_training_faces_are_refused_or_left_out(hard):
     run = hard
-    refused = fer_run("diagnose", run.folder, "people", "--split", "train", "--only", "suspects")
+    refused = fer_run("diagnose", run.folder, "people", "--split", "train", "--only", "label_issues")
     assert refused.exit_code == 2
     assert "trained on faces of 'train'" in refused.output
     some = "mistakes,slices"
@@ -283,7 +283,7 @@ def test_a_damaged_run_of_several_is_left_out_with_a_warning_and_status_1(hard):
 
 
 @pytest.mark.slow
-def test_suspects_over_the_folds_of_kfold_hold_the_wrong_labels(people, quick):
+def test_label_issues_over_the_folds_of_kfold_hold_the_wrong_labels(people, quick):
     for fold in range(3):
         data = {**quick["data"], "split": f"kfold:3:{fold}"}
         settings = {**quick, "data": data, "train": {"epochs": 5}, "run": {"dir": f"folds/{fold}"}}
@@ -292,11 +292,11 @@ def test_suspects_over_the_folds_of_kfold_hold_the_wrong_labels(people, quick):
     assert done.exit_code == 0, done.output
     assert "180 of 180 faces" in done.output
     folder = Path("folds/diagnosis-people-pooled")
-    suspects = pd.read_csv(folder / "suspects.csv")
-    assert set(suspects["id"].head(3)) == {f"face-{number:04d}" for number in WRONG}
+    issues = pd.read_csv(folder / "label_issues.csv")
+    assert set(issues["id"].head(3)) == {f"face-{number:04d}" for number in WRONG}
     record = json.loads((folder / "diagnosis.json").read_text())
-    assert set(record["parts"]) == {"mistakes", "suspects", "slices"}
-    assert "no network was trained on a face" in record["parts"]["suspects"]["notes"][0]
+    assert set(record["parts"]) == {"mistakes", "label_issues", "slices"}
+    assert "no network was trained on a face" in record["parts"]["label_issues"]["notes"][0]
     page = render_report(collect([Path("folds")])).html
     assert "3 runs of tiny on people pooled" in page
     again = Path("twice/0")

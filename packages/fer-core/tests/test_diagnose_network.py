@@ -378,7 +378,7 @@ def test_what_is_not_possible_is_one_line(tiny, quick, monkeypatch):
     assert "no spatial feature map" in refused.output
     done = fer_run("diagnose", "tokens", "bars", "--device", "cpu")
     assert done.exit_code == 0, done.output
-    assert "attention   left out: this network has no spatial feature map" in done.output
+    assert "attention     left out: this network has no spatial feature map" in done.output
     parts = json.loads((Path("tokens") / "diagnosis-bars-test" / "diagnosis.json").read_text())["parts"]
     assert "attention" not in parts
     assert {"robustness", "embedding"} <= set(parts)

@@ -256,8 +256,8 @@ def test_decay_can_spare_vectors_within_each_group() -> None:
             {"betas": [0.9]},
             "betas is [0.9], which adam does not accept: expected a list of 2 numbers",
         ),
-        ("adam", {"betas": [0.9, 1.0]}, "adam refuses"),
-        ("sgd", {"nesterov": True}, "sgd refuses"),
+        ("adam", {"betas": [0.9, 1.0]}, "adam rejects"),
+        ("sgd", {"nesterov": True}, "sgd rejects"),
         (
             "sgd",
             {"momentum": -0.5},

@@ -115,7 +115,7 @@ def test_numbers_in_npy(tmp_path, value, number):
 )
 def test_other_npy_files_are_refused_and_never_unpickled(tmp_path, value):
     np.save(tmp_path / "a.npy", value, allow_pickle=True)
-    with pytest.raises(FerError, match=r"a\.npy is no \.npy file with one whole number"):
+    with pytest.raises(FerError, match=r"a\.npy is not a \.npy file with one whole number"):
         read_npy_labels(tmp_path, ["a.npy"])
 
 

@@ -106,13 +106,13 @@ def test_aligned_pictures_show_one_face_each(tmp_path):
     dataset = load(tmp_path)
     assert dataset.table["id"].tolist() == ["happy_baby_1.jpg#0"]
     assert dataset.layout.startswith("aligned (1 faces")
-    assert "1 faces without a picture left out; 2 faces that share a picture left out" in dataset.layout
+    assert "1 faces without an image left out; 2 faces that share an image left out" in dataset.layout
     assert dataset.read(0).shape == (60, 100, 3)
     assert dataset.expected_counts == {}
     kept = load(tmp_path, shared="keep")
     assert len(kept.table) == 3
-    assert "2 faces that share a picture kept" in kept.layout
-    with pytest.raises(FerError, match=r"crop 1\.3 needs whole pictures"):
+    assert "2 faces that share an image kept" in kept.layout
+    with pytest.raises(FerError, match=r"crop 1\.3 needs whole photographs"):
         load(tmp_path, crop=1.3)
     with pytest.raises(FerError, match="shared cannot be 'leave'"):
         load(tmp_path, shared="leave")
@@ -151,7 +151,7 @@ def test_damaged_label_file(tmp_path, line, message):
 
 def test_a_box_outside_its_picture_is_named_when_read(tmp_path):
     dataset = load(build(tmp_path, ["happy_baby_1.jpg 0 0 200 220 20 1 3"]))
-    with pytest.raises(FerError, match=r"happy_baby_1.jpg#0 .*outside its picture of 100 x 60"):
+    with pytest.raises(FerError, match=r"happy_baby_1.jpg#0 .*outside its image of 100 x 60"):
         dataset.read(0)
 
 

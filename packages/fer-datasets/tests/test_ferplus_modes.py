@@ -123,11 +123,11 @@ def test_the_votes_of_the_other_file_join_the_images_by_name(tmp_path):
 
 def test_a_label_file_that_is_asked_for_must_be_there(tmp_path):
     write_folders(tmp_path / "folders", [HAPPY])
-    with pytest.raises(FerError, match=r"fer2013new\.csv, which was asked for, is missing"):
+    with pytest.raises(FerError, match=r"fer2013new\.csv, which is requested, is missing"):
         load(tmp_path / "folders", labels="fer2013new.csv")
     (tmp_path / "csv").mkdir()
     (tmp_path / "csv" / "fer2013new.csv").write_text(HEADER)
-    with pytest.raises(FerError, match=r"label\.csv was asked for"):
+    with pytest.raises(FerError, match=r"label\.csv is requested"):
         load(tmp_path / "csv", labels="label.csv")
     with pytest.raises(FerError, match=r"no label file 'lable\.csv': did you mean label\.csv"):
         load(tmp_path / "csv", labels="lable.csv")

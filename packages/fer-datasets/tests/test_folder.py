@@ -101,7 +101,7 @@ def test_classes_as_a_mapping_name_numbers(tmp_path):
         (["anger", "sadness"], "label 'happy' is not among the classes"),
         ({"angry": "anger"}, "label 'happy' is not among the classes"),
         (["happy", "happiness", "anger"], "names a class twice"),
-        ("anger", "no list or mapping"),
+        ("anger", "not a list or mapping"),
         ([], "label 'angry' is not among the classes"),
     ],
 )

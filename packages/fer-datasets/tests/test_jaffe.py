@@ -68,7 +68,7 @@ def test_counts():
 
 
 def test_wrong_names(tmp_path):
-    with pytest.raises(FerError, match=r"no pictures with names such as KA\.AN1\.39\.tiff"):
+    with pytest.raises(FerError, match=r"no images with names such as KA\.AN1\.39\.tiff"):
         load(tmp_path)
     build(tmp_path)
     Image.new("L", (8, 8)).save(tmp_path / "KA.XX1.99.tiff")

@@ -143,8 +143,8 @@ def test_copy_with_a_label_file(tmp_path, mark):
     ("text", "message"),
     [
         (HEADER, "lists no images"),
-        (HEADER + "a.png,0,Bored,Train\n", "row 1: the emotion 'Bored' is none of"),
-        (HEADER + "a.png,0,Contempt,Train\n", "row 1: the emotion 'Contempt' is none of"),
+        (HEADER + "a.png,0,Bored,Train\n", "row 1: the emotion 'Bored' is not one of"),
+        (HEADER + "a.png,0,Contempt,Train\n", "row 1: the emotion 'Contempt' is not one of"),
         (
             HEADER + "a.png,0,Sad,Train\nb.png,0,Happy,Train\n",
             "row 2: the label 0 stands for sadness and happiness",

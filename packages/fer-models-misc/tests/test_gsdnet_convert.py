@@ -57,7 +57,7 @@ def test_what_does_not_fit_is_named_and_counted(state):
     state["extra.weight"] = torch.zeros(1)
     state["resnet.fc_2.bias"] = torch.zeros(9)
     message = refusal(convert, state)
-    assert "no GSDNet with auxiliary exits" in message
+    assert "not a state dict of GSDNet with auxiliary exits" in message
     assert "2 missing (resnet.bn1.bias, resnet.cm1.1.bias)" in message
     assert "1 not part of it (extra.weight)" in message
     assert "1 of another shape (resnet.fc_2.bias [9] instead of [128])" in message

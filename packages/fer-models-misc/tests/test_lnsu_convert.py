@@ -64,8 +64,10 @@ def test_what_does_not_fit_is_named_and_counted(theirs):
 
 
 def test_another_network_is_recognised_as_such(theirs):
-    assert "is no LNSU-Net" in refusal({"conv1.weight": torch.zeros(3), "head.weight": torch.zeros(7, 768)})
-    assert "is no LNSU-Net" in refusal({})
+    assert "is not one of LNSU-Net" in refusal(
+        {"conv1.weight": torch.zeros(3), "head.weight": torch.zeros(7, 768)}
+    )
+    assert "is not one of LNSU-Net" in refusal({})
     assert "start_0.pt go into model.backbone_weights" in refusal({"state_dict_backbone": theirs})
 
 

@@ -60,8 +60,8 @@ def test_files_that_cannot_classify_are_refused(state, meta_file):
     alone = {name: tensor for name, tensor in state.items() if not name.startswith("msc.")}
     for upstream in ({"model_state_dict": alone}, meta_file):
         assert "give it as model.backbone_weights" in refusal(convert, upstream)
-    assert "it is no MFER" in refusal(convert, {"features.0.weight": torch.zeros(1)})
-    assert "it is no MFER" in refusal(convert, {})
+    assert "it is not a state dict of MFER" in refusal(convert, {"features.0.weight": torch.zeros(1)})
+    assert "it is not a state dict of MFER" in refusal(convert, {})
 
 
 def test_metas_file_fills_all_but_attention_and_heads(state, meta_file):

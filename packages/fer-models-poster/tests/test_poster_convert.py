@@ -79,17 +79,19 @@ def test_what_does_not_fit_is_named(states):
     state["extra.weight"] = empty([1])
     state["head.linear.bias"] = empty([9])
     message = refusal(convert_upstream, "poster", state)
-    assert "no POSTER of 8 blocks with token mixing" in message
+    assert "not a state dict of POSTER of 8 blocks with token mixing" in message
     assert "1 missing (ir_layer.bias)" in message
     assert "1 not part of it (extra.weight)" in message
     assert "1 of another shape (head.linear.bias [9] instead of [7])" in message
 
 
 def test_another_family_is_recognised_as_such(states):
-    assert "no VIT.head.linear.weight, so it is no POSTER++" in refusal(
+    assert "no VIT.head.linear.weight, so it is not a state dict of POSTER++" in refusal(
         convert_upstream, "poster_pp", states["poster"]
     )
-    assert "no head.linear.weight, so it is no POSTER:" in refusal(convert_upstream, "poster", states["poster_pp"])
+    assert "no head.linear.weight, so it is not a state dict of POSTER:" in refusal(
+        convert_upstream, "poster", states["poster_pp"]
+    )
     cut = {n: t for n, t in states["poster"].items() if not n.startswith("pyramid_fuse.blocks.7.")}
     assert "7 pyramid blocks" in refusal(convert_upstream, "poster", cut)
 

@@ -395,7 +395,7 @@ def diagnose(
         data: The dataset's folder.
         split: `train`, `val`, `test` (where None) or `all`; not for several runs.
         options: Options of the dataset.
-        only: Some of `mistakes`, `suspects`, `slices`, and, where `place` is one network, `robustness`,
+        only: Some of `mistakes`, `label_issues`, `slices`, and, where `place` is one network, `robustness`,
             `attention`, `embedding`.
         out: The folder; else `diagnosis-DATASET-SPLIT` beside the checkpoint.
         device: `auto`, or the name of a device.

@@ -61,13 +61,13 @@ def load(root: Path, *, images: str | None = None, crop: float = 1.0, shared: st
     table = _table(_read_labels(labels), folders[wanted].relative_to(root).as_posix(), float(crop))
     if wanted == "origin":
         pictures = table["source"].nunique()
-        layout = f"official ({len(table):,} faces in {pictures:,} pictures, crop {crop:g}, no official split)"
+        layout = f"official ({len(table):,} faces in {pictures:,} photographs, crop {crop:g}, no official split)"
         dataset = FaceBoxes(SPEC.name, CLASSES, root, table, layout)
         # At 1 the crop is the box itself, which is not square.
         dataset.alignment = None if crop == 1 else Alignment(kind="box", margin=round(crop - 1, 6))
         return dataset
     if crop != 1:
-        raise FerError(f"expw: crop {crop:g} needs whole pictures: leave it at 1 for aligned images")
+        raise FerError(f"expw: crop {crop:g} needs whole photographs: leave it at 1 for aligned images")
     return _aligned(root, table, folders[wanted], shared)
 
 
@@ -97,7 +97,7 @@ def _missing(base: Path, wanted: str | None) -> str:
         archives = [path.name for path in visible(place) if ".7z" in path.name.lower() and path.is_file()]
         if archives and wanted != "aligned":
             how = "unpack the first part with 7z, which joins the others"
-            return f"the pictures are still packed ({archives[0]}...): {how}"
+            return f"the photographs are still packed ({archives[0]}...): {how}"
     folder = {"origin": "image/origin", "aligned": "aligned_image"}.get(
         wanted or "", "image/origin or aligned_image"
     )
@@ -158,12 +158,12 @@ def _aligned(root: Path, table: pd.DataFrame, folder: Path, shared: str) -> FERD
     several = table["group"].duplicated(keep=False)
     kept = there & ~several if shared == "drop" else there
     if not kept.any():
-        raise layout_error(SPEC, root, f"no picture in {folder.name} has a name of the label file")
-    notes = [f"{int((~there).sum()):,} faces without a picture left out"] if not there.all() else []
+        raise layout_error(SPEC, root, f"no image in {folder.name} has a name of the label file")
+    notes = [f"{int((~there).sum()):,} faces without an image left out"] if not there.all() else []
     ambiguous = int((there & several).sum())
     if ambiguous:
         done = "left out" if shared == "drop" else "kept, though it shows one of them"
-        notes.append(f"{ambiguous:,} faces that share a picture {done}")
+        notes.append(f"{ambiguous:,} faces that share an image {done}")
     chosen = table[kept].drop(columns=list(BOX)).reset_index(drop=True)
     layout = "; ".join([f"aligned ({len(chosen):,} faces, no official split)", *notes])
     dataset = ImageFiles(SPEC.name, CLASSES, root, chosen, layout)

@@ -56,7 +56,7 @@ class FaceBoxes(FERDataset):
         if not face.size:
             raise FerError(
                 f"{self.name}: the box of {self.table['id'].iloc[row]} (left {left}, top {top}, right {right}, "
-                f"bottom {bottom}) lies outside its picture of {width} x {height}: correct or remove its row"
+                f"bottom {bottom}) lies outside its image of {width} x {height}: correct or remove its row"
             )
         return np.ascontiguousarray(face)
 

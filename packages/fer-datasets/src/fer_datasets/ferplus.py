@@ -75,10 +75,10 @@ def _find_votes(root: Path, labels: str | None) -> Voted | None:
     if base is not None and labels != LABELS[1]:
         return from_folders(root, base)
     if labels == LABELS[0]:
-        raise layout_error(SPEC, root, "label.csv was asked for, but FER2013Train, FER2013Valid, FER2013Test miss")
+        raise layout_error(SPEC, root, "label.csv is requested, but FER2013Train, FER2013Valid, FER2013Test miss")
     if not (root / LABELS[1]).is_file():
         if labels:
-            raise layout_error(SPEC, root, "fer2013new.csv, which was asked for, is missing")
+            raise layout_error(SPEC, root, "fer2013new.csv, which is requested, is missing")
         return None
     files = (root / "fer2013.csv", root / "fer2013" / "fer2013.csv")
     pixels = next((path for path in files if path.is_file()), None)

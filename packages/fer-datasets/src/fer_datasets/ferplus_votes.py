@@ -130,7 +130,7 @@ def _read_new(root: Path) -> tuple[Path, dict[str, list[str]]]:
     require_columns(cells, ("Usage", "Image name", *VOTE_COLUMNS), path)
     unknown = set(cells["Usage"]) - set(USAGES)
     if unknown:
-        raise FerError(f"{path}: Usage {min(unknown)!r} is none of {', '.join(USAGES)}: restore the file")
+        raise FerError(f"{path}: Usage {min(unknown)!r} is not one of {', '.join(USAGES)}: restore the file")
     return path, cells
 
 

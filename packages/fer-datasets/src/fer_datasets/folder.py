@@ -158,7 +158,9 @@ def number_classes(
     elif isinstance(classes, Sequence) and not isinstance(classes, str):
         names = canonical([str(name) for name in classes])
     else:
-        raise FerError("folder: the option classes is no list or mapping: give [anger, ...] or {'1': anger, ...}")
+        raise FerError(
+            "folder: the option classes is not a list or mapping: give [anger, ...] or {'1': anger, ...}"
+        )
     if len(set(names)) < len(names):
         raise FerError(f"folder: the option classes names a class twice ({', '.join(names)}): name each once")
     missing = [label for label in found if wanted[label] not in names]

@@ -33,7 +33,7 @@ def load(root: Path) -> FERDataset:
     paths = _images(root, DEPTH)
     matches = [_NAME.fullmatch(path.stem) for path in paths]
     if not any(matches):
-        raise layout_error(SPEC, root, "there are no pictures with names such as KA.AN1.39.tiff")
+        raise layout_error(SPEC, root, "there are no images with names such as KA.AN1.39.tiff")
     ids, labels, groups = [], [], []
     for path, match in zip(paths, matches, strict=True):
         if match is None or match[2].upper() not in CODES:

@@ -45,7 +45,9 @@ def read_named_csv(
         name = SYNONYMS.get(emotion.lower())
         if name not in classes:
             known = ", ".join(classes)
-            raise FerError(f"{path}, row {row + 1}: the emotion {emotion!r} is none of {known}: correct the row")
+            raise FerError(
+                f"{path}, row {row + 1}: the emotion {emotion!r} is not one of {known}: correct the row"
+            )
         labels[row] = classes.index(name)
         number = cells["label"][row] if "label" in cells else str(labels[row])
         if meaning.setdefault(number, labels[row]) != labels[row]:

@@ -53,7 +53,7 @@ def _read(folder: Path, name: str) -> int:
     try:
         return _number(content)
     except (ValueError, SyntaxError, TypeError, KeyError, IndexError, OverflowError) as error:
-        raise FerError(f"{path} is no .npy file with one whole number ({error}): restore the file") from error
+        raise FerError(f"{path} is not a .npy file with one whole number ({error}): restore the file") from error
 
 
 def _number(content: bytes) -> int:

@@ -32,12 +32,13 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
     if "fc.weight" not in tensors or not heads:
         lacking = "fc.weight" if "fc.weight" not in tensors else "cat_head0"
         raise FerError(
-            f"this state dict has {len(tensors)} tensors but no {lacking}, so it is no DAN: give a checkpoint of "
+            f"this state dict has {len(tensors)} tensors but no {lacking}, so it is not a state dict of DAN: "
+            "give a checkpoint of "
             "https://github.com/yaoing/DAN"
         )
     with torch.device("meta"):  # only names and shapes
         expected = DAN(tensors["fc.weight"].shape[0], len(heads)).state_dict()
-    check_state(tensors, expected, f"this state dict is no DAN with {len(heads)} heads")
+    check_state(tensors, expected, f"this is not a state dict of DAN with {len(heads)} heads")
     return {name: tensors[name] for name in expected}
 
 

@@ -42,11 +42,12 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
     if "fc.weight" not in tensors or not heads:
         lacking = "fc.weight" if "fc.weight" not in tensors else "cat_head0"
         raise FerError(
-            f"this state dict has {len(tensors)} tensors but no {lacking}, so it is no DDAMFN: give a checkpoint "
+            f"this state dict has {len(tensors)} tensors but no {lacking}, so it is not a state dict of "
+            "DDAMFN: give a checkpoint "
             "of https://github.com/SainingZhang/DDAMFN"
         )
     expected = _expected(tensors["fc.weight"].shape[0], heads)
-    check_state(tensors, expected, f"this state dict is no DDAMFN with {heads} heads")
+    check_state(tensors, expected, f"this is not a state dict of DDAMFN with {heads} heads")
     return {name: tensors[name] for name in expected}
 
 
@@ -76,7 +77,9 @@ def backbone(state: Mapping[str, Any]) -> dict[str, Tensor]:
     used = [name for name in expected if not name.endswith("num_batches_tracked")]
     fit = sum(name in found and found[name].shape == expected[name].shape for name in used)
     check_state(
-        found, expected, f"this is no backbone of DDAMFN (MFN_msceleb.pth), {fit} of its {len(used)} tensors fit"
+        found,
+        expected,
+        f"this is not a backbone of DDAMFN (MFN_msceleb.pth), {fit} of its {len(used)} tensors fit",
     )
     return {name: found[name] for name in expected}
 

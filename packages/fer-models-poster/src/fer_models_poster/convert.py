@@ -38,7 +38,7 @@ def convert_poster(state: Mapping[str, Any]) -> dict[str, Tensor]:
     tensors = {name: tensor for name, tensor in unwrap(state).items() if not UNUSED.match(name)}
     classes, options = describe_poster(tensors)
     depth, mixing = DEPTHS[options["type"]], options["token_mixing"]
-    what = f"this state dict is no POSTER of {depth} blocks {'with' if mixing else 'without'} token mixing"
+    what = f"this is not a state dict of POSTER of {depth} blocks {'with' if mixing else 'without'} token mixing"
     return _checked(tensors, lambda: POSTER(classes, depth, token_mixing=mixing), what)
 
 
@@ -76,7 +76,7 @@ def convert_poster_pp(state: Mapping[str, Any]) -> dict[str, Tensor]:
     """
     tensors = {name: tensor for name, tensor in unwrap(state).items() if not UNUSED_PP.match(name)}
     classes, _ = describe_poster_pp(tensors)
-    return _checked(tensors, lambda: POSTERPP(classes), "this state dict is no POSTER++")
+    return _checked(tensors, lambda: POSTERPP(classes), "this is not a state dict of POSTER++")
 
 
 def describe_poster_pp(state: Mapping[str, Tensor]) -> tuple[int, dict[str, Any]]:
@@ -96,7 +96,7 @@ def backbone_poster_pp(state: Mapping[str, Any]) -> dict[str, Tensor]:
 def _classes(state: Mapping[str, Tensor], name: str, family: str, home: str) -> int:
     if name not in state:
         raise FerError(
-            f"this state dict has {len(state)} tensors but no {name}, so it is no {family}: "
+            f"this state dict has {len(state)} tensors but no {name}, so it is not a state dict of {family}: "
             f"give a checkpoint of {home}"
         )
     return state[name].shape[0]

@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 @click.option(
     "--only",
     metavar="PART,...",
-    help="Of mistakes, suspects, slices, robustness, attention, embedding; else all.",
+    help="Any of mistakes, label_issues, slices, robustness, attention, embedding; default: all.",
 )
 @data_option
 @override_option
@@ -53,7 +53,7 @@ def diagnose(
 
     Without DATASET, the training dataset is used, with the folder, options and classes of the run.
 
-    Mistakes, suspected labels, accuracy in slices and on corrupted faces (robustness), Grad-CAM and attention
+    Mistakes, label issues, accuracy in slices and on corrupted faces (robustness), Grad-CAM and attention
     maps, an embedding of the faces. The last three run the network; robustness and embedding take at most 2,000
     faces.
 
@@ -64,7 +64,7 @@ def diagnose(
     \b
     fer-run diagnose runs/latest
     fer-run diagnose runs/latest rafdb --only robustness,attention
-    fer-run diagnose runs/my-kfold rafdb --only suspects
+    fer-run diagnose runs/my-kfold rafdb --only label_issues
     """  # noqa: D301  # click reads \b
     options = dataset_options(overrides)
     from fer_core.api import diagnose as run

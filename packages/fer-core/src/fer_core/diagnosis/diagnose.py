@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fer_core.diagnosis.faces import Faces, pool_predictions, predictions_of
 from fer_core.diagnosis.folder import Folder, NotPossibleError
-from fer_core.diagnosis.from_predictions import diagnose_mistakes, diagnose_slices, diagnose_suspects
+from fer_core.diagnosis.from_predictions import diagnose_label_issues, diagnose_mistakes, diagnose_slices
 from fer_core.diagnosis.sample import sample_faces
 from fer_core.errors import FerError, nearest
 from fer_core.evaluation.classes import match_classes
@@ -84,17 +84,18 @@ def diagnose_checkpoint(
         rows: Rows of its table.
         engine: Where it runs.
         split: What the rows are, for the record.
-        trained_on: Whether the network was trained on some of them; suspects are left out then. None: not known.
+        trained_on: Whether the network was trained on some of them; label issues are left out then. None: unknown.
         only: Names of parts; all where empty.
         out: The folder; else `diagnosis-DATASET-SPLIT` beside the checkpoint.
 
     Raises:
-        FerError: Unknown parts, suspects among faces of the training, or what an evaluation refuses.
+        FerError: Unknown parts, label issues among training faces, or what an evaluation refuses.
     """
     parts = choose_parts(only)
-    if trained_on and "suspects" in only:
+    if trained_on and "label_issues" in only:
         raise FerError(
-            f"the network was trained on faces of '{split}', so it has fitted their labels: look for suspects in "
+            f"the network was trained on faces of '{split}', so it has fitted their labels: look for label "
+            "issues in "
             "test or val, or in a folder of kfold runs, whose test parts hold every face once"
         )
     network = Network.load(checkpoint, engine)
@@ -107,11 +108,11 @@ def diagnose_checkpoint(
     )
     folder = Folder(out or checkpoint.parent / f"diagnosis-{dataset.name}-{split}", identity)
     if trained_on:
-        folder.drop(["suspects"])
-        parts = tuple(name for name in parts if name != "suspects")
+        folder.drop(["label_issues"])
+        parts = tuple(name for name in parts if name != "label_issues")
         if not only:
             logger.info(
-                "suspects    left out: the network was trained on these faces, so it has fitted their labels"
+                "label_issues  left out: the network was trained on these faces, so it has fitted their labels"
             )
     note = UNKNOWN if trained_on is None else f"No face of '{split}' was trained on."
     for name in parts:
@@ -123,7 +124,7 @@ def diagnose_checkpoint(
         except NotPossibleError as error:
             if name in only:
                 raise FerError(f"there is no part '{name}' here: {error}; leave it out of --only") from error
-            logger.info(f"{name:<12}left out: {error}")
+            logger.info(f"{name:<14}left out: {error}")
             continue
         _tell(name, folder)
     return Diagnosis(folder.path, folder.record)
@@ -139,7 +140,7 @@ def diagnose_runs(
     only: Sequence[str] = (),
     out: Path | None = None,
 ) -> Diagnosis:
-    """Diagnose the stored predictions of runs on their test parts, pooled: mistakes, suspects and slices.
+    """Diagnose the stored predictions of runs on their test parts, pooled: mistakes, label issues and slices.
 
     Args:
         runs: Of this dataset.
@@ -204,8 +205,8 @@ def _network_part(name: str, network: Network, faces: Faces, folder: Folder) -> 
 def _stored_part(name: str, faces: Faces, folder: Folder, note: str) -> None:
     if name == "mistakes":
         diagnose_mistakes(faces, folder)
-    elif name == "suspects":
-        diagnose_suspects(faces, folder, note)
+    elif name == "label_issues":
+        diagnose_label_issues(faces, folder, note)
     elif name == "slices":
         diagnose_slices(faces, folder)
 
@@ -232,4 +233,4 @@ def _digest(path: Path) -> str:
 def _tell(name: str, folder: Folder) -> None:
     if (part := folder.record.parts.made().get(name)) is not None:
         files = [table.file for table in part.tables] + [picture.file for picture in part.pictures]
-        logger.info(f"{name:<12}{', '.join(files)}")
+        logger.info(f"{name:<14}{', '.join(files)}")

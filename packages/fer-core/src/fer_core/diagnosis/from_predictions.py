@@ -11,13 +11,13 @@ from fer_core.diagnosis.mistakes import (
     MOST_VALUES,
     SMALL,
     confused_pairs,
+    find_label_issues,
     find_mistakes,
-    find_suspects,
     measure_slices,
     slice_columns,
 )
 from fer_core.plotting.faces import Tile, save_gallery
-from fer_core.runs.diagnosis import MistakeFigures, SliceFigures, SuspectFigures
+from fer_core.runs.diagnosis import LabelIssueFigures, MistakeFigures, SliceFigures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,16 +48,17 @@ def diagnose_mistakes(faces: Faces, folder: Folder) -> None:
     folder.add("mistakes", MistakeFigures(count=len(mistakes), accuracy=accuracy))
 
 
-def diagnose_suspects(faces: Faces, folder: Folder, note: str) -> None:
-    """`suspects.csv` and the gallery of the first ones; `note` says why the faces are out of sample."""
-    suspects = find_suspects(faces.table, faces.classes)
-    folder.table("suspects", suspects, "Label issues, the most suspicious first")
+def diagnose_label_issues(faces: Faces, folder: Folder, note: str) -> None:
+    """`label_issues.csv` and the gallery of the first ones; `note` says why the faces are out of sample."""
+    issues = find_label_issues(faces.table, faces.classes)
+    folder.table("label_issues", issues, "Label issues, the most suspicious first")
     agrees = float((faces.table["label"] == faces.table["predicted"]).mean())
     caution = (
-        f"{agrees:.1%} of the labels are predicted. The lower that is, the more of the suspects are right labels "
+        f"{agrees:.1%} of the labels are predicted. The lower that is, the more of the label issues are "
+        "right labels "
         "of faces that are hard to tell."
     )
-    first = suspects.head(SHOWN)
+    first = issues.head(SHOWN)
     if len(first):
         lines = [
             (f"{of.label}: {of.likely}?", f"{of.p_label:.1%} against {of.p_likely:.1%}")
@@ -65,10 +66,10 @@ def diagnose_suspects(faces: Faces, folder: Folder, note: str) -> None:
         ]
         title = "Label issues"
         below = "given class: likely class? The probabilities of both. Candidates for human review."
-        path = folder.picture("suspects", title, _describe(first, lines, "given: likely class"))
+        path = folder.picture("label_issues", title, _describe(first, lines, "given: likely class"))
         save_gallery(path, _tiles(faces, first, lines), columns=COLUMNS, title=_heading(title, faces), note=below)
-    figures = SuspectFigures(count=len(suspects), share=len(suspects) / len(faces.table))
-    folder.add("suspects", figures, [note, caution])
+    figures = LabelIssueFigures(count=len(issues), share=len(issues) / len(faces.table))
+    folder.add("label_issues", figures, [note, caution])
 
 
 def diagnose_slices(faces: Faces, folder: Folder) -> None:

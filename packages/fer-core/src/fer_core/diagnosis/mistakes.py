@@ -86,7 +86,7 @@ def confused_pairs(table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     return made.sort_values(by, ascending=ascending, ignore_index=True)
 
 
-def find_suspects(table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+def find_label_issues(table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     """Faces whose given label is probably wrong, the most suspicious first (`find_label_errors`).
 
     The predictions must be out of sample: of a model that did not train on these faces.

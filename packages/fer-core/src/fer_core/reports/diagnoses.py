@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ADVICE = "diagnose again"
 TITLES = {
     "mistakes": "Mistakes",
-    "suspects": "Label issues",
+    "label_issues": "Label issues",
     "slices": "Slices",
     "robustness": "Robustness",
     "attention": "Attention",

@@ -10,7 +10,7 @@ from fer_core.records import Classes, Count, Fraction, Name, Record, Sha256, Tex
 
 RECORD = "diagnosis.json"
 FORMAT: Literal[2] = 2
-PARTS = ("mistakes", "suspects", "slices", "robustness", "attention", "embedding")
+PARTS = ("mistakes", "label_issues", "slices", "robustness", "attention", "embedding")
 """What a diagnosis may hold, in the order of a report."""
 AtLeastOne = Annotated[Count, Field(ge=1)]
 
@@ -46,7 +46,7 @@ class MistakeFigures(Record):
     accuracy: Fraction
 
 
-class SuspectFigures(Record):
+class LabelIssueFigures(Record):
     """Number of labels that are probably wrong, and their share of the faces."""
 
     count: Count
@@ -107,7 +107,7 @@ class Parts(Record):
     """The parts of a diagnosis; None for one that was not made."""
 
     mistakes: Part[MistakeFigures] | None = None
-    suspects: Part[SuspectFigures] | None = None
+    label_issues: Part[LabelIssueFigures] | None = None
     slices: Part[SliceFigures] | None = None
     robustness: Part[RobustnessFigures] | None = None
     attention: Part[AttentionFigures] | None = None

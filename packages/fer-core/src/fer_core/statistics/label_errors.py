@@ -15,10 +15,10 @@ class LabelErrors:
     """Label issues among N faces of K classes.
 
     Attributes:
-        places: Positions of the suspects among the N, the most suspicious first, [S].
+        places: Positions of the label issues among the N, the most suspicious first, [S].
         likely: The class that each of them probably has, [S].
-        self_confidence: Probability of the given label, of each suspect, [S].
-        margin: That less the probability of the likely class, of each suspect, [S]; negative.
+        self_confidence: Probability of the given label, of each label issue, [S].
+        margin: That less the probability of the likely class, of each label issue, [S]; negative.
         thresholds: What the probability of a class must reach to count as confident, [K]; infinite for a class
             that no face is given.
         joint: Estimated share of faces with given label i and true label j, [K, K]; sums to 1.
@@ -37,11 +37,11 @@ def find_label_errors(probabilities: ArrayLike, labels: ArrayLike) -> LabelError
 
     The confident joint (their equation 1) counts faces of given label i whose probability of class j reaches the
     mean probability of j over the faces labelled j, and is the largest that does. Scaled to the number of faces
-    of each label (equation 3) it estimates how many labels i are truly j. A face is suspected if both of the
+    of each label (equation 3) it estimates how many labels i are truly j. A face is a label issue if both of the
     paper's prunings take it ("C+NR"): by noise rate, that many faces of i for each j, those with the largest
     p(j) - p(i); by class, as many faces of i as have any other true class, those with the smallest p(i). In two
-    things this departs from the paper: a face whose given label has the largest probability is never a suspect,
-    and one that is taken for several classes counts for the most probable of them. Suspects are ranked by their
+    things it departs from the paper: a face whose given label has the largest probability is never a label issue,
+    and one that is taken for several classes counts for the most probable of them. Issues are ranked by their
     margin, p(i) - p(j).
 
     The probabilities must come from a model that has not seen the faces: a trained model believes the labels it

@@ -1,1 +1,1 @@
-"""Experiments of others, as files: what they ran, and the figures that they published."""
+"""Published experiments as files: their runs and their figures."""

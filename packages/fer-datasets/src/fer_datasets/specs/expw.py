@@ -26,7 +26,7 @@ DIR/
     label.lst""",
     },
     expected_counts={"": dict(zip(CLASSES, (3671, 3995, 1088, 30537, 10559, 7060, 34883), strict=True))},
-    summary="ExpW: 91,793 faces in pictures from the web, seven expressions, no official split",
+    summary="ExpW: 91,793 faces in photographs from the web, seven expressions, no official split",
     licence="non-commercial research only, no redistribution; requested through the authors' page",
     homepage="http://mmlab.ie.cuhk.edu.hk/projects/socialrelation/index.html",
     group_key="image",

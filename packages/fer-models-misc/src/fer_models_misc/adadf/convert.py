@@ -32,14 +32,15 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
     tensors = unwrap(state)
     if "branch_2_classifier.weight" not in tensors:
         raise FerError(
-            f"this state dict has {len(tensors)} tensors but no branch_2_classifier.weight, so it is no Ada-DF: "
+            f"this state dict has {len(tensors)} tensors but no branch_2_classifier.weight, so it is not a "
+            "state dict of Ada-DF: "
             "give a checkpoint of https://github.com/taylor-xy0827/Ada-DF"
         )
     with torch.device("meta"):  # only names and shapes
         expected = AdaDF(len(tensors["branch_2_classifier.weight"])).state_dict()
     aliases = {name: canonical for name in tensors if (canonical := _canonical(name)) in expected}
     kept = {name: tensor for name, tensor in tensors.items() if name not in aliases}
-    check_state(kept, expected, "this state dict is no Ada-DF")
+    check_state(kept, expected, "this is not a state dict of Ada-DF")
     for alias, name in aliases.items():
         if not torch.equal(tensors[alias], tensors[name]):
             raise FerError(
@@ -71,7 +72,7 @@ def backbone(state: Mapping[str, Any]) -> dict[str, Tensor]:
         if name.endswith("num_batches_tracked"):  # absent from files written before PyTorch 0.4.1
             found.setdefault(name, torch.tensor(0))
     fitting = sum(name in found and found[name].shape == tensor.shape for name, tensor in expected.items())
-    what = f"model.backbone_weights: {fitting} of {len(expected)} tensors fit, so it is no ResNet-18"
+    what = f"model.backbone_weights: {fitting} of {len(expected)} tensors fit, so it is not a ResNet-18"
     check_state(found, expected, what)
     return {name: found[theirs] for name, theirs in places.items() if theirs is not None}
 

@@ -172,4 +172,4 @@ def rank_loss(attention: Tensor, size: int, share: float, margin: float) -> Tens
 def _check_shares(shares: dict[str, float]) -> None:
     for name, share in shares.items():
         if not 0 < share < 1:
-            raise FerError(f"loss.{name} is {share}, which is no share: use a number between 0 and 1")
+            raise FerError(f"loss.{name} is {share}, which is not a share: use a number between 0 and 1")

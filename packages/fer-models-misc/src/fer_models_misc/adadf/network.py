@@ -88,5 +88,5 @@ def build_adadf(info: TaskInfo, *, freeze_stem: bool = True, drop_rate: float = 
         FerError: `drop_rate` is not in [0, 1).
     """
     if not 0 <= drop_rate < 1:
-        raise FerError(f"model.drop_rate is {drop_rate}, which is no rate: use 0 or more and less than 1")
+        raise FerError(f"model.drop_rate is {drop_rate}, which is not a rate: use 0 or more and less than 1")
     return AdaDF(info.num_classes, freeze_stem=freeze_stem, drop_rate=drop_rate)

@@ -36,7 +36,8 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
     tensors = unwrap(state)
     if CLASSIFIER not in tensors:
         raise FerError(
-            f"this state dict has {len(tensors)} tensors but no {CLASSIFIER}, so it is no GSDNet: give a "
+            f"this state dict has {len(tensors)} tensors but no {CLASSIFIER}, so it is not a state dict of "
+            "GSDNet: give a "
             "checkpoint of https://github.com/Emy-cv/GSDNet"
         )
     exits = _has_exits(tensors)
@@ -45,7 +46,7 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
     with torch.device("meta"):  # only names and shapes
         expected = GSDNet(tensors[CLASSIFIER].shape[0], exits=exits).state_dict()
     check_state(
-        tensors, expected, f"this state dict is no GSDNet {'with' if exits else 'without'} auxiliary exits"
+        tensors, expected, f"this is not a state dict of GSDNet {'with' if exits else 'without'} auxiliary exits"
     )
     return {name: tensors[name] for name in expected}
 

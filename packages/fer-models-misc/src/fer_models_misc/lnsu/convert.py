@@ -31,13 +31,14 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
     tensors = {name: tensor for name, tensor in _open(state, "state_dict_model").items() if not _dropped(name)}
     if "head.weight" not in tensors or "encoder.patch_embed.proj.weight" not in tensors:
         raise FerError(
-            f"this state dict of {len(tensors)} tensors is no LNSU-Net, which has encoder.patch_embed.proj.weight "
+            f"this state dict of {len(tensors)} tensors is not one of LNSU-Net, which has "
+            "encoder.patch_embed.proj.weight "
             "and head.weight: give a checkpoint of https://github.com/zyh-uaiaaaa/Mine-Extra-Knowledge (its face "
             "recognition weights start_0.pt go into model.backbone_weights)"
         )
     with torch.device("meta"):  # only names and shapes
         expected = LNSU(tensors["head.weight"].shape[0]).state_dict()
-    check_state(tensors, expected, "this state dict is no LNSU-Net")
+    check_state(tensors, expected, "this is not a state dict of LNSU-Net")
     return {name: tensors[name] for name in expected}
 
 

@@ -37,12 +37,13 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
                 "classify: give it as model.backbone_weights and train the heads"
             )
         raise FerError(
-            f"this state dict has {len(tensors)} tensors but no msc.2.fc2.weight, so it is no MFER: give a "
+            f"this state dict has {len(tensors)} tensors but no msc.2.fc2.weight, so it is not a state dict "
+            "of MFER: give a "
             "checkpoint made with https://github.com/XuJ1E/MFER that holds backbone and heads"
         )
     with torch.device("meta"):  # only names and shapes
         expected = MFER(last.shape[0]).state_dict()
-    check_state(tensors, expected, "this state dict is no MFER")
+    check_state(tensors, expected, "this is not a state dict of MFER")
     return {name: tensors[name] for name in expected}
 
 
@@ -74,7 +75,8 @@ def map_backbone(state: Mapping[str, Any]) -> dict[str, Tensor]:
     check_state(
         tensors,
         expected,
-        f"model.backbone_weights: this is no ConvNeXt-Base with Meta's or timm's names, {fit} of {len(expected)} "
+        f"model.backbone_weights: this is not a ConvNeXt-Base with Meta's or timm's names, {fit} of "
+        f"{len(expected)} "
         "tensors fit",
     )
     return {name: tensors[name] for name in expected}

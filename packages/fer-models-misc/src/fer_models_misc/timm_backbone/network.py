@@ -51,7 +51,7 @@ def build_timm(
 
     for option, rate in (("drop_rate", drop_rate), ("drop_path_rate", drop_path_rate)):
         if not 0 <= rate < 1:
-            raise FerError(f"model.{option} is {rate}, which is no rate: use 0 or more and less than 1")
+            raise FerError(f"model.{option} is {rate}, which is not a rate: use 0 or more and less than 1")
     check_name(backbone, "model.backbone")
     # Not every network takes every option, so each is passed only if it differs from its default.
     given: dict[str, Any] = {"drop_rate": drop_rate or None, "drop_path_rate": drop_path_rate or None}
