@@ -36,7 +36,7 @@ def test_several_faces_of_one_picture_keep_their_labels(tmp_path):
     assert [NAMES[label] for label in table["label"]] == ["anger", "neutral", "happiness"]
     assert table["group"].tolist() == ["angry_actor_104.jpg", "angry_actor_104.jpg", "happy_baby_1.jpg"]
     assert set(table["split"]) == {""}
-    assert dataset.layout.startswith("official (3 faces in 2 pictures, crop 1")
+    assert dataset.layout.startswith("official (3 faces in 2 photographs, crop 1")
 
 
 def test_the_order_is_top_left_right_bottom_and_boxes_are_clipped(tmp_path):
