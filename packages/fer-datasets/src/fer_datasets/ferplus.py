@@ -119,9 +119,11 @@ def _with_votes(root: Path, voted: Voted, mode: str) -> ImageFiles | PixelRows:
 
 
 def _without_votes(root: Path, mode: str, labels: str | None) -> ImageFiles:
-    dataset = from_modified(root) or from_class_folders(root)
+    dataset = from_modified(root)
+    if dataset is None:  # a dataset has no length, so it cannot be tested for truth
+        dataset = from_class_folders(root)
     if dataset is None:
-        what = "neither FER2013Train, FER2013Valid, FER2013Test nor fer2013new.csv nor class folders stand there"
+        what = "neither FER2013Train, FER2013Valid, FER2013Test nor fer2013new.csv nor class folders are there"
         raise layout_error(SPEC, root, what)
     if mode != "majority" or labels is not None:
         asked = f"labels={labels}" if labels else f"mode={mode}"
