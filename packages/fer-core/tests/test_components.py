@@ -14,8 +14,9 @@ import fer_core
 import pytest
 import torch
 from click.testing import CliRunner
+from fer_core import ModelSpec
 from fer_core.cli.main import main
-from fer_core.components import CONTRACTS, Names, build, check
+from fer_core.components import CONTRACTS, Names, build, check, find_value
 from fer_core.errors import FerError
 from fer_core.plugins import KINDS, Entry, Plugin, load_plugins
 from fer_core.preprocessing import Preprocessing
@@ -248,6 +249,74 @@ def test_options_of_a_component_that_an_option_names():
     assert "optimizer.eps: unknown option of sgd" in rejected(around, {"eps": 1e-3})
     check("optimizers", "typed", {"eps": 1e-3, "base": "adam"})
     assert "there is no optimizer 'adamm'" in rejected(around, {"base": "adamm"})
+
+
+def around(params: object, *, base: Annotated[str, Names("optimizers")] = "sgd", **options: Any) -> None: ...
+
+
+def test_an_option_of_a_named_component_is_called_by_its_place_and_layer():
+    assert rejected(around, {"lrr": 1, "base": "adam"}, section="own.place", origin={"own": "mine.yaml"}) == (
+        "own.place.lrr: unknown option of adam, did you mean lr? (mine.yaml)"
+    )
+
+
+def test_an_unknown_component_is_called_by_the_layer_of_its_place():
+    register("losses", "lone", lambda info: info)
+    with pytest.raises(FerError, match=r"did you mean lone\? \(mine\.yaml\)"):
+        check("losses", "lonee", {}, section="own.place", origin={"own.place.name": "mine.yaml"})
+    with pytest.raises(FerError, match=r"did you mean cuda\? \(-o\)"):
+        find_value("devices", "cuba", "run.device", {"run": "-o"})
+    with pytest.raises(FerError, match=r"did you mean cuda\?$"):
+        find_value("devices", "cuba", origin={"run": "-o"})
+
+
+def test_devices_may_have_an_index():
+    assert find_value("devices", "cuda:1") is find_value("devices", "cuda")
+
+
+def test_the_section_of_the_options_is_named_by_build_and_check_alike():
+    register("losses", "wide", Net)
+    for call in (
+        lambda: build("losses", "wide", {}, "info", section="own"),
+        lambda: check("losses", "wide", {}, "own"),
+    ):
+        with pytest.raises(
+            FerError, match=r"^own\.width: missing, wide needs it: set it with -o own\.width=VALUE$"
+        ):
+            call()
+    with pytest.raises(FerError, match=r"^loss\.wide: unknown option of wide, did you mean width\? \(-o\)$"):
+        build("losses", "wide", {"wide": 1}, "info", origin={"loss": "-o"})
+
+
+def test_the_layer_of_a_key_is_the_nearest_that_is_known():
+    origin = {"optimizer": "mine.yaml", "optimizer.betas": "-o", "model": "the recipe"}
+    assert "optimizer.betas is x (-o), which" in rejected(typed, {"betas": "x"}, origin=origin)
+    assert "optimizer.lr is x (mine.yaml), which" in rejected(typed, {"lr": "x"}, origin=origin)
+    assert "loss.width is x, which" in rejected(Net, {"width": "x"}, "losses", "net", origin=origin)
+
+
+def test_a_spec_need_not_be_registered():
+    spec = ModelSpec(name="own", factory=Net, recipes={}, summary="", paper="", licence="", upstream="")
+    made_of_it = build("models", spec, {"width": 3}, "info")
+    assert (type(made_of_it), made_of_it.width) == (Net, 3)
+    with pytest.raises(FerError, match=r"^model\.with: unknown option of own, did you mean width\?$"):
+        check("models", spec, {"with": 3})
+
+
+def test_a_factory_gets_as_much_as_its_kind_is_given():
+    def schedule(optimizer, *, total, per_epoch):
+        return optimizer, total, per_epoch
+
+    register("schedulers", "plain", schedule)
+    assert build("schedulers", "plain", {}, "o", 10, 2) == ("o", 10, 2)
+    with pytest.raises(ValueError, match="zip"):
+        build("schedulers", "plain", {}, "o", 10)
+
+
+def test_the_options_of_the_caller_stay_as_they_are():
+    options = {"betas": [0.9, 1], "kind": "exact"}
+    made(typed, options)
+    assert options == {"betas": [0.9, 1], "kind": "exact"}
 
 
 def test_every_kind_that_a_factory_makes_has_a_contract():

@@ -130,3 +130,68 @@ def test_weights_that_are_not_finite_never_give_a_label(weights, value):
     assert network.classes == CLASSES
     with pytest.raises(FerError, match="image 0"):
         fer_core.Predictor(path, "cpu").probabilities([np.zeros((16, 16, 3), np.uint8)])
+
+
+def parsed(**fields):
+    return Header.parse(json.dumps({**GOOD, **fields}), "w.safetensors: header", "import it again")
+
+
+SHA = 64 * "a"
+CALIBRATION = {"temperature": 2.5, "fitted_on": "val", "bins": 15}
+HEAD = {"kind": "values", "names": ["valence"], "target": "valence"}
+
+
+def test_logits_are_divided_by_one_unless_a_temperature_was_fitted():
+    assert parsed().temperature == 1.0
+    assert parsed(calibration=CALIBRATION).temperature == 2.5
+
+
+def test_a_header_is_the_same_after_it_was_written_and_read():
+    header = parsed(
+        dataset={"name": "bars", "fingerprint": SHA, "counts": {"train": {"sadness": 3}}},
+        calibration=CALIBRATION | {"heads": {"valence": 1.5}},
+        heads={"valence": HEAD, "arousal": HEAD | {"target": "arousal"}},
+        selection={"select": "best:val", "epoch": 2, "step": 8, "metrics": {"val": {"accuracy": 0.5}}},
+        imported={"sha256": SHA, "recipe": "paper"},
+        card={"licence": "MIT", "training_data": [{"name": "bars", "terms": "none"}]},
+    )
+    assert Header.parse(header.line(), "w.safetensors", "import it again") == header
+
+
+@pytest.mark.parametrize("names", [CLASSES, CLASSES[:1], ()])
+def test_counts_are_of_classes_that_the_weights_know(names):
+    dataset = {"name": "bars", "fingerprint": SHA, "counts": {"test": dict.fromkeys(names, 4)}}
+    assert parsed(dataset=dataset).dataset.counts == {"test": dict.fromkeys(names, 4)}
+    dataset["counts"] = {"train": {"sadness": 1}, "test": {"rage": 1, "sadness": 2}}
+    with pytest.raises(FerError) as caught:
+        parsed(dataset=dataset)
+    found = "dataset.counts.test is a mapping of 2, expected numbers of the classes"
+    assert str(caught.value) == f"w.safetensors: header: {found}: import it again"
+
+
+def test_temperatures_are_of_heads_that_the_weights_have():
+    given = CALIBRATION | {"heads": {"valence": 2.0}}
+    assert parsed(calibration=given, heads={"valence": HEAD}).calibration.heads == {"valence": 2.0}
+    assert parsed(calibration=given, heads={"valence": HEAD, "arousal": HEAD}).temperature == 2.5
+    with pytest.raises(FerError) as caught:
+        parsed(calibration=given, heads={"arousal": HEAD})
+    found = "calibration.heads is a mapping of 1, expected temperatures of the heads"
+    assert str(caught.value) == f"w.safetensors: header: {found}: import it again"
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"hook_api": 0}, "hook_api is 0"),
+        ({"heads": {"valence": HEAD | {"names": []}}}, "heads.valence.names is a list of 0"),
+        ({"heads": {"valence": HEAD | {"kind": "ranks"}}}, 'heads.valence.kind is "ranks"'),
+        ({"selection": {"select": "best:train", "epoch": 1, "step": 1}}, 'selection.select is "best:train"'),
+        ({"selection": {"select": "last", "epoch": 1, "step": -1}}, "selection.step is -1"),
+        ({"imported": {"sha256": "abc"}}, 'imported.sha256 is "abc"'),
+        ({"card": {"author": "x"}}, "card.author is not a known field"),
+    ],
+)
+def test_what_a_header_says_besides_is_checked_too(fields, says):
+    with pytest.raises(FerError) as caught:
+        parsed(**fields)
+    assert f"w.safetensors: header: {says}" in str(caught.value)

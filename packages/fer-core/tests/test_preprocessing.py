@@ -12,6 +12,7 @@ from fer_core.config.schema import Data
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms import build_pipeline
 from fer_core.errors import FerError
+from fer_core.faces import MAX_SIDE, Alignment
 from fer_core.preprocessing import Preprocessing
 from fer_core.testing import make_preprocessing
 from PIL import Image
@@ -111,3 +112,52 @@ def test_training_transforms_stand_in_the_place_of_the_evaluation_ones():
     erased = build_pipeline(GIVEN, ["resize", "normalize", {"random_erasing": {"p": 1}}])
     face = np.full((12, 12, 3), 200, dtype=np.uint8)
     assert not torch.equal(erased.batch([face], random()), build_pipeline(GIVEN).batch([face], random()))
+
+
+CUT = Alignment(kind="box", margin=0.3)
+
+
+def test_a_section_brings_every_value_into_the_contract():
+    section = Data(
+        name="any",
+        input_size=40,
+        mean=[0.1, 0.2, 0.3],
+        std=[0.4, 0.5, 0.6],
+        color="bgr",
+        eval_transforms=["resize", {"center_crop": {"size": 40}}, "normalize"],
+        pipeline="per-image",
+    )
+    assert Preprocessing.from_config(section) == Preprocessing(
+        input_size=40,
+        mean=(0.1, 0.2, 0.3),
+        std=(0.4, 0.5, 0.6),
+        color="bgr",
+        eval_transforms=("resize", {"center_crop": {"size": 40}}, "normalize"),
+        pipeline="per-image",
+    )
+
+
+def test_the_alignment_is_the_sections_or_else_the_datasets():
+    own = Alignment(kind="points", template="arcface", size=112)
+    section = Data(name="any")
+    assert Preprocessing.from_config(section).alignment is None
+    assert Preprocessing.from_config(section, CUT).alignment == CUT
+    chosen = section.model_copy(update={"alignment": own})
+    assert Preprocessing.from_config(chosen).alignment == own
+    assert Preprocessing.from_config(chosen, CUT).alignment == own
+
+
+def test_the_alignment_is_kept_in_a_file():
+    record = make_preprocessing(12).model_copy(update={"alignment": CUT})
+    assert record.plain()["alignment"] == {"kind": "box", "margin": 0.3}
+    assert Preprocessing.parse(record.text(), "x", ADVICE) == record
+
+
+@pytest.mark.parametrize(("size", "fits"), [(1, True), (MAX_SIDE, True), (0, False), (MAX_SIDE + 1, False)])
+def test_sizes_from_one_pixel_to_the_largest_are_taken(size, fits):
+    values = {**GIVEN.plain(), "input_size": size}
+    if fits:
+        assert Preprocessing.check(values, "x", ADVICE).input_size == size
+    else:
+        with pytest.raises(FerError, match=f"x: input_size is {size}, expected"):
+            Preprocessing.check(values, "x", ADVICE)
