@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from fer_core.errors import FerError
-from fer_core.provenance import Model
+from fer_core.provenance import Component, Model
 from fer_core.testing import make_preprocessing
 from fer_core.weights import checkpoint
 from fer_core.weights.header import Header, PartHeader
@@ -174,6 +174,21 @@ def test_weights_of_another_model_are_named(tiny) -> None:
         checkpoint.build_from_checkpoint(path)
     path = tiny_weights(tiny / "w.safetensors", model=Model(name="tinyy"))
     with pytest.raises(FerError, match=f"^{path}: header: there is no model 'tinyy': did you mean tiny"):
+        checkpoint.build_from_checkpoint(path)
+
+
+def test_a_model_that_is_not_installed_names_its_distribution(tiny) -> None:
+    component = Component(kind="models", name="other", distribution="fer-models-other", version="1")
+    path = tiny_weights(tiny / "w.safetensors", model=Model(name="other"), components=(component,))
+    with pytest.raises(FerError) as caught:
+        checkpoint.build_from_checkpoint(path)
+    assert str(caught.value) == (
+        f"{path}: header: model 'other' comes with fer-models-other, which is not installed: "
+        "pip install fer-models-other"
+    )
+    component = component.model_copy(update={"distribution": "fer-core"})
+    path = tiny_weights(tiny / "w.safetensors", model=Model(name="other"), components=(component,))
+    with pytest.raises(FerError, match="header: there is no model 'other'"):
         checkpoint.build_from_checkpoint(path)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from fer_core.errors import FerError, nearest
@@ -98,10 +99,16 @@ def recorded(kind: str, name: str, components: Iterable[Component]) -> str:
     """The name under which the component that a record calls `name` is known here.
 
     It differs where another distribution has come to claim the name.
+
+    Raises:
+        FerError: The name is unknown, and the record says which distribution brings it, which is not installed.
     """
     key = normalize(bare(name))
     homes = {of.distribution for of in components if of.kind == kind and normalize(of.name) == key}
-    return load_plugins().canonical(kind, name, homes.pop() if len(homes) == 1 else "")
+    home = homes.pop() if len(homes) == 1 else ""
+    if home and not load_plugins().claims(kind, name) and not _is_installed(home):
+        raise FerError(f"{singular(kind)} {name!r} comes with {home}, which is not installed: pip install {home}")
+    return load_plugins().canonical(kind, name, home)
 
 
 def check_kind(kind: str) -> str:
@@ -159,6 +166,14 @@ def _clash(kind: str, name: str, claims: list[Entry]) -> str:
     if len({e.qualified for e in claims}) == len(claims):
         return f"{claimed}: write {' or '.join(e.qualified for e in claims)}"
     return f"{claimed}: switch one off, such as FER_DISABLE_PLUGINS={claims[-1].plugin.name}"
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        version(distribution)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _missing(kind: str, name: str) -> str:
