@@ -116,6 +116,11 @@ def test_a_loader_of_what_is_no_torch_dataset_is_told_what_to_take(tiny, options
         assert f'{said}.as_torch("train", train=True)' in text
 
 
+def test_a_dataset_is_true_though_it_has_no_length(tiny) -> None:
+    opened = fer_core.open_dataset("bars", samples=30)
+    assert (opened.dataset or None) is opened.dataset
+
+
 def test_mistakes_with_parts_are_one_line(tiny) -> None:
     opened = fer_core.open_dataset("bars", samples=30)
     assert "train, val, test or all" in message(opened.as_torch, "valid")

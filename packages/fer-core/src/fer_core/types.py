@@ -352,6 +352,10 @@ class FERDataset(ABC):
         """Raises FerError: this is where torch's `DataLoader` begins, and samples differ in size."""
         raise FerError(_NO_TORCH_DATASET.format(name=self.name))
 
+    def __bool__(self) -> bool:
+        """True: without this, `first or second` would ask for the length."""
+        return True
+
     def __getitem__(self, row: int) -> object:
         """Raises FerError, as `len` does; `read` gives the pixels of a row."""
         raise FerError(_NO_TORCH_DATASET.format(name=self.name))
