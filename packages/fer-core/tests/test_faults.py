@@ -158,7 +158,7 @@ def test_a_killed_worker_is_named_and_the_run_goes_on(launch, wait_for, shorten,
     os.kill(int(children[0]), signal.SIGKILL)
     text = end(process)
     assert process.returncode == 2, text
-    assert "a process that reads images was killed" in text
+    assert "a worker process that reads images was killed" in text
     assert "--resume run" in text
     shorten(tmp_path / "run")
     assert "written " in end(launch("train", "--resume", "run"))
