@@ -49,8 +49,29 @@ def test_everything_comes_back(tmp_path, groups) -> None:
 
 
 def test_ids_that_look_like_numbers_or_nothing_stay_text(tmp_path) -> None:
-    ids = ["007", "NaN", ""]
-    assert read_predictions(table(tmp_path, ids=ids), CLASSES)["id"].tolist() == ids
+    for ids in (["007", "NaN", ""], ["007", "8", "9"]):
+        assert read_predictions(table(tmp_path, ids=ids), CLASSES)["id"].tolist() == ids
+
+
+def test_classes_may_be_called_by_numbers_and_groups_too(tmp_path) -> None:
+    path, classes = tmp_path / "predictions-test.csv", ("0", "01", "2")
+    path.write_text(write_predictions(classes, IDS, LABELS, SCORES, ["1", "01", "2"]))
+    found = read_predictions(path, classes)
+    assert found["label"].tolist() == ["2", "0", "01"]
+    assert found["predicted"].tolist() == ["2", "0", "01"]
+    assert found["group"].tolist() == ["1", "01", "2"]
+    assert label_numbers(found, classes).tolist() == LABELS.tolist()
+
+
+def test_probabilities_are_numbers_however_they_are_written(tmp_path) -> None:
+    path = table(tmp_path, scores=np.eye(3, dtype=np.float32)[LABELS])
+    assert probabilities_of(read_predictions(path, CLASSES), CLASSES).dtype == np.float64
+
+
+def test_lines_end_as_on_every_system(tmp_path) -> None:
+    text = write_predictions(CLASSES, IDS, LABELS, SCORES, [])
+    assert text.count("\n") == 4
+    assert "\r" not in text
 
 
 def test_sums_may_miss_one_by_rounding(tmp_path) -> None:
@@ -81,7 +102,7 @@ def test_probabilities_of_a_row_that_are_not_probabilities_are_named(tmp_path, r
             ', row 1: predicted is "anger", expected the class with',
         ),
         ("a,neutral,neutral", "a,joy,neutral", ', row 1: label is "joy", expected one of the run\'s classes'),
-        ("0.100000001", "much", " is not a table of predictions ("),
+        ("0.100000001", "much", "much"),
         ('"c,d"', "a", ' has the id "a" twice'),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from datetime import datetime
 from pathlib import Path
 
@@ -75,6 +76,34 @@ def test_a_folder_is_as_open_to_others_as_the_umask_says(tmp_path) -> None:
     finally:
         os.umask(before)
     assert stat.S_IMODE(made.stat().st_mode) == 0o750
+
+
+def test_a_folder_is_hidden_in_its_parent_until_it_is_whole(tmp_path) -> None:
+    seen: list[Path] = []
+    made = run_folder.create(config_of(root=str(tmp_path)), NOW, seen.append)
+    (half,) = seen
+    assert half.parent == made.parent
+    assert half.name.startswith(".run-")
+    assert not half.exists()
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_parent_that_another_run_removes_is_made_again(tmp_path, monkeypatch, times) -> None:
+    parent, made = tmp_path / "dan-bars", tempfile.mkdtemp
+    left = [None] * times
+
+    def mkdtemp(**options: object) -> str:
+        if left:
+            left.pop()
+            parent.rmdir()
+        return made(**options)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
+    if times < 3:
+        assert create(root=str(tmp_path)).parent == parent
+    else:
+        with pytest.raises(FerError, match=f"^cannot make the run folder {parent}.*No such file or directory"):
+            create(root=str(tmp_path))
 
 
 def test_a_folder_whose_content_fails_leaves_nothing(tmp_path) -> None:

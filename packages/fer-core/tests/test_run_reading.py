@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -313,3 +314,55 @@ def test_a_run_is_found_by_path_whether_it_exists_or_not(tmp_path, monkeypatch) 
     (tmp_path / "latest").rmdir()
     with pytest.raises(FerError, match=f"^no run was found below {tmp_path}: train one, or name another folder$"):
         find_run(tmp_path / "latest")
+
+
+def changed(*path: str, to: object) -> str:
+    """The text of a result with another value at a place."""
+    tree = json.loads(result_of(config_of()).text())
+    *above, last = path
+    inner = tree
+    for key in above:
+        inner = inner[key]
+    inner[last] = to
+    return json.dumps(tree)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        (
+            ("protocol", "selected_on_test"),
+            True,
+            "protocol.selected_on_test is true, expected what select=best:val says",
+        ),
+        (
+            ("dataset", "counts", "train"),
+            {"rage": 3},
+            "dataset.counts.train is a mapping of 1, expected numbers of the",
+        ),
+        (
+            ("best", "metrics", "test", "recall"),
+            {"anger": 1, "rage": 1},
+            "best.metrics.test.recall is a mapping of 2",
+        ),
+        (
+            ("last", "metrics", "test", "recall"),
+            {"anger": 1, "rage": 1},
+            "last.metrics.test.recall is a mapping of 2",
+        ),
+        (("protocol", "steps"), 0, "protocol.steps is 0"),
+        (("protocol", "seed"), 1 << 63, "protocol.seed is 9223372036854775808"),
+        (("config_sha256",), "A" * 64, "config_sha256 is"),
+    ],
+)
+def test_a_result_that_contradicts_itself_is_named_by_field(path, value, says) -> None:
+    with pytest.raises(FerError) as caught:
+        Result.parse(changed(*path, to=value), "result.json", "train it again")
+    assert str(caught.value).startswith(f"result.json: {says}")
+    assert str(caught.value).endswith(": train it again")
+
+
+@pytest.mark.parametrize("counts", [{}, {"anger": 3}, COUNTS])
+def test_counts_of_some_of_the_classes_are_taken(counts) -> None:
+    text = changed("dataset", "counts", "val", to=counts)
+    assert Result.parse(text, "result.json", "train it again").dataset.counts["val"] == counts
