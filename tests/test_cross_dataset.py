@@ -73,7 +73,7 @@ def test_there_and_back(tmp_path, monkeypatch) -> None:
         assert found["accuracy"]["mean"] == pytest.approx((table["label"] == table["predicted"]).mean())
         recall = sk.recall_score(table["label"], table["predicted"], labels=sorted(true), average=None)
         assert found["mean_class_accuracy"]["mean"] == pytest.approx(np.mean(recall))
-        assert f"On other data, trained on {trained} (" in text
+        assert f"Cross-dataset, trained on {trained} (" in text
         assert f"{100 * found['accuracy']['mean']:.2f}" in text
     assert "Left out: faces of contempt" in text
     assert "Without faces here: contempt; can be predicted, which counts as wrong" in text
