@@ -12,7 +12,16 @@ from fer_core.errors import FerError
 from fer_core.metrics import MetricsRow, compute_metrics
 from fer_core.provenance import Dataset, Extension, Model, Split, Start
 from fer_core.runs.predictions import write_predictions
-from fer_core.runs.reading import Protocol, RunRecord, collect, find_files, read_history, read_run, split_family
+from fer_core.runs.reading import (
+    Protocol,
+    RunRecord,
+    collect,
+    find_files,
+    read_history,
+    read_part,
+    read_run,
+    split_family,
+)
 from fer_core.runs.records import Membership, Result, ScoredWeights, Training
 from fer_core.runs.resolve import find_run, is_run
 from fer_core.testing import make_preprocessing
@@ -154,6 +163,11 @@ def test_other_settings_are_no_repetition(change) -> None:
     assert record(config_of(**change)).variant != record().variant
 
 
+def test_options_in_another_order_are_a_repetition() -> None:
+    one, other = ({"width": 4, "depth": 2}, {"depth": 2, "width": 4})
+    assert record(config_of(model=one)).variant == record(config_of(model=other)).variant
+
+
 def test_an_extended_run_repeats_only_what_was_extended_alike() -> None:
     def extended(epoch: int, epochs: int = 2) -> RunRecord:
         return record(extended=Extension(config_sha256=SHA, epochs=epochs, epoch=epoch, step=4 * epoch))
@@ -206,7 +220,10 @@ def test_a_result_of_another_configuration_is_named_by_field(tmp_path, change, f
 def test_a_configuration_that_was_edited_elsewhere_is_named(tmp_path) -> None:
     folder = write(tmp_path / "run")
     (folder / "config.yaml").write_text(dump_config(config_of(data={"batch_size": 7})))
-    assert refusal(folder).startswith(f"{folder / 'config.yaml'} is not the configuration that gave result.json")
+    assert refusal(folder) == (
+        f"{folder / 'config.yaml'} is not the configuration that gave result.json (its hash differs from "
+        "config_sha256), so one of them was edited: restore it, or train the run again"
+    )
     (folder / "config.yaml").write_text(dump_config(config_of(data={"workers": 7, "root": "/elsewhere"})))
     assert read_run(folder).config.data.workers == 7
 
@@ -222,6 +239,25 @@ def test_what_is_not_a_finished_run_says_why(tmp_path) -> None:
     bare = write(tmp_path / "bare")
     (bare / "config.yaml").unlink()
     assert str(bare / "config.yaml") in refusal(bare)
+
+
+@pytest.mark.parametrize("name", ["result.json", "env.json", "experiment.json", "metrics.jsonl"])
+@pytest.mark.parametrize("content", ["{}\n", None])
+def test_a_damaged_file_of_a_run_says_what_to_do(tmp_path, name, content) -> None:
+    path = write(tmp_path / "run") / name
+    path.unlink(missing_ok=True)
+    path.mkdir() if content is None else path.write_text(content)
+    line = refusal(tmp_path / "run")
+    assert line.startswith(str(path))
+    assert line.endswith(": the run is damaged, train it again")
+
+
+def test_predictions_on_a_part_that_was_not_measured_are_refused(tmp_path) -> None:
+    folder = write(tmp_path / "run")
+    (folder / "predictions-val.csv").write_text(write_predictions(CLASSES, ["a"], LABELS[:1], SCORES[:1], []))
+    with pytest.raises(FerError, match=r"predictions-val\.csv has 1 rows, expected 0: evaluate the run again$"):
+        read_part(folder, "val", result_of(config_of()))
+    assert read_part(folder, "train", result_of(config_of())) is None
 
 
 @pytest.mark.parametrize("part", ["test", "val"])
@@ -262,12 +298,20 @@ def test_every_run_is_collected_once_in_the_order_of_paths(tmp_path) -> None:
     assert sorted(run.folder.resolve().name for run in found.runs) == ["b", "c", "deep"]
     assert found.problems == ()
     assert found.places == (tmp_path / "runs", tmp_path / "runs/b", tmp_path / "link")
+    apart = collect([tmp_path / "runs/b", tmp_path / "runs/a"])
+    assert [run.folder.name for run in apart.runs] == ["b", "deep"]
     alone = collect([tmp_path / "runs"])
     assert [run.folder.name for run in alone.runs] == ["deep", "b", "c"]
     with pytest.raises(
         FerError, match=f"^{tmp_path / 'nowhere'} is not a folder: name a run, or a folder with runs"
     ):
         collect([tmp_path / "nowhere"])
+
+
+def test_a_run_without_its_configuration_is_named(tmp_path) -> None:
+    (write(tmp_path / "bare") / "config.yaml").unlink()
+    (line,) = collect([tmp_path]).problems
+    assert str(tmp_path / "bare" / "config.yaml") in line
 
 
 def test_runs_that_say_nothing_about_their_test_part_are_named(tmp_path) -> None:
