@@ -170,8 +170,6 @@ def split_family(protocol: str) -> str:
     """A split protocol without the number of its repetition: `kfold:10:3:sorted` is `kfold:10:sorted`."""
     base, plus, held = protocol.partition("+")
     name, *arguments = base.split(":")
-    if name == "file":
-        return protocol
     if name in ("stratified-shuffle", "seed-shuffle"):
         arguments = []
     elif name == "kfold":
