@@ -56,7 +56,7 @@ def test_a_plugin_fetches_into_the_cache_also_a_second_time(shelf) -> None:
 
 def test_a_scheme_that_no_plugin_knows_is_named(shelf) -> None:
     with pytest.raises(FerError) as caught:
-        local_file("attic://box/a.pth")
+        local_file("attic://box://a.pth")
     assert str(caught.value) == (
-        "no plugin fetches attic:// addresses, such as attic://box/a.pth: download it and give its path"
+        "no plugin fetches attic:// addresses, such as attic://box://a.pth: download it and give its path"
     )

@@ -197,8 +197,16 @@ def test_options_that_a_factory_fails_on_are_the_files_fault(tiny) -> None:
     with pytest.raises(FerError) as caught:
         checkpoint.build_from_checkpoint(path)
     line = str(caught.value)
-    assert line.startswith(f"{path}: header: model tiny cannot be built (")
+    assert line.startswith(f"{path}: header: model tiny cannot be built (RuntimeError: ")
     assert line.endswith("): use a checkpoint written by fer-run train or fer-run import")
+
+
+def test_an_unknown_option_is_named_with_its_place_in_the_file(tiny) -> None:
+    path = tiny_weights(tiny / "w.safetensors", model=Model(name="tiny", options={"wide": 3}))
+    with pytest.raises(
+        FerError, match=rf"^{path}: header: model\.wide: unknown option of tiny, did you mean width"
+    ):
+        checkpoint.build_from_checkpoint(path)
 
 
 def test_a_state_is_loaded_strictly() -> None:

@@ -34,6 +34,7 @@ IDENTITY = Identity(
     versions={"torch": "2.1", "numpy": "1.26"},
 )
 ROWS = tuple(MetricsRow(epoch=n, step=4 * n, lr=0.1) for n in (1, 2))
+LONGER = tuple(MetricsRow(epoch=n, step=4 * n, lr=0.1) for n in (1, 2, 3))
 ENVELOPE = Envelope(
     format=2,
     identity=IDENTITY,
@@ -42,6 +43,7 @@ ENVELOPE = Envelope(
     history=ROWS,
     best=Best(score=0.5, epoch=1, step=4),
 )
+EARLY = SavedPosition(epoch=0, batch=3, step=3)
 STATE = State(
     envelope=ENVELOPE,
     sums={"loss": torch.tensor(1.5)},
@@ -178,9 +180,11 @@ def test_a_compressed_archive_is_refused_before_it_is_read(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("update", "field"),
     [
-        ({"history": ROWS[::-1]}, "history"),
+        ({"history": ROWS[::-1]}, "history is a list of 2, expected evaluations of ascending steps: the run"),
         ({"history": (ROWS[0], ROWS[0])}, "history"),
         ({"position": SavedPosition(epoch=2, batch=0, step=7)}, "position.step is 7, expected at least 8"),
+        ({"history": LONGER}, "position.step is 9, expected at least 12, the last evaluation's"),
+        ({"history": LONGER[:1], "best": None, "position": EARLY}, "position.step is 3, expected at least 4"),
         ({"best": Best(score=0.5, epoch=1, step=5)}, "best.step is 5, expected the step of an evaluation"),
         ({"history": (), "best": Best(score=0.5, epoch=1, step=4)}, "best.step is 4"),
         (
@@ -224,16 +228,36 @@ def test_versions_that_changed_are_told_apart_from_those_that_are_gone() -> None
 def test_other_data_are_refused_and_the_same_are_not() -> None:
     IDENTITY.check_data(DataIdentity(fingerprint=SHA, split=SHA))
     for other in ({"fingerprint": 64 * "b", "split": SHA}, {"fingerprint": SHA, "split": 64 * "b"}):
-        with pytest.raises(FerError, match="the data or their split are not those that this run began with"):
+        with pytest.raises(FerError) as caught:
             IDENTITY.check_data(DataIdentity(**other))
+        assert str(caught.value) == (
+            "the data or their split are not those that this run began with: restore them, or start a new run"
+        )
 
 
 def test_an_edited_configuration_is_named_by_key() -> None:
     path = Path("run/config.yaml")
     IDENTITY.check_config(path, CONFIG)
     edited = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"seed": 5})})
-    with pytest.raises(FerError, match=r"^run/config\.yaml was edited after the run began \(train\.seed"):
+    with pytest.raises(FerError) as caught:
         IDENTITY.check_config(path, edited)
+    line = str(caught.value)
+    assert line.startswith("run/config.yaml was edited after the run began (train.seed")
+    assert line.endswith("): undo that, or start a new run; fer-run train --extend RUN --epochs N trains longer")
+
+
+def test_a_configuration_that_is_damaged_within_a_state_is_named() -> None:
+    damaged = IDENTITY.model_copy(update={"config": "model: ["})
+    with pytest.raises(FerError, match=r"run/last\.state\.pt, identity\.config"):
+        damaged.check_config(Path("run/config.yaml"), CONFIG)
+
+
+def test_a_damaged_envelope_is_named_with_the_file(tmp_path) -> None:
+    path = change(saved(tmp_path), envelope="{")
+    assert refusal(path).startswith(f"{path}: not valid JSON")
+    assert refusal(path).endswith(f": {ADVICE}")
+    path = change(path, envelope=None)
+    assert refusal(path) == f"{path} was written by another version of fer: start the run again"
 
 
 def nest(levels: int) -> dict[str, object]:
