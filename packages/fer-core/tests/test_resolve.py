@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from fer_core import FerError
 from fer_core.cli import main
-from fer_core.runs.resolve import find_weights, resolve_weights
+from fer_core.runs.resolve import find_run, find_weights, resolve_weights
 
 HOUR = "2026-11-23T{:02d}:00:00+00:00"
 
@@ -204,3 +204,113 @@ def test_every_command_asks_here(copy) -> None:
     assert Path("runs/b/diagnosis-bars-test").is_dir()
     assert fer_core.evaluate("runs/best", "bars", device="cpu").metrics
     assert fer_core.Predictor("runs/best", device="cpu").classes
+
+
+FORMS = "weights are a file, a run folder, FOLDER/latest, FOLDER/best or an address"
+
+
+def test_a_folder_that_is_not_a_run_says_what_it_holds(tiny) -> None:
+    folder = Path("some")
+    folder.mkdir()
+    assert refused(folder) == f"some is not a run folder, and no run was found below it: {FORMS}"
+    for name in ("b.safetensors", "a.safetensors"):
+        (folder / name).write_text("")
+    assert refused(folder) == (
+        "some is not a run folder, and no run was found below it: name a file in it, such as some/a.safetensors"
+    )
+    (folder / "deep").mkdir()
+    (folder / "deep" / "face.png").write_text("")
+    assert refused(folder) == (
+        "some holds images, not weights: name weights, which fer-run train MODEL DATASET makes"
+    )
+    Path("runs/a").mkdir(parents=True)
+    (Path("runs/a") / "result.json").write_text("")
+    assert refused(folder).endswith("name weights, such as runs/latest")
+
+
+def test_a_name_that_is_nearly_right_is_offered(tiny) -> None:
+    for name in ("model-a.pth", "model-b.pth", ".model-c.pth"):
+        Path(name).write_text("")
+    line = refused("model-.pth")
+    start, end = "there are no weights model-.pth: did you mean ", f"? ({FORMS})"
+    assert line.startswith(start)
+    assert line.endswith(end)
+    assert sorted(line[len(start) : -len(end)].split(" or ")) == ["model-a.pth", "model-b.pth"]
+    assert refused("else") == (
+        f"there are no weights else: name others, which fer-run train MODEL DATASET makes ({FORMS})"
+    )
+
+
+def test_a_run_without_best_weights_yet_is_resumed(copy) -> None:
+    folder = copy("a")
+    for name in ("result.json", "best.safetensors"):
+        (folder / name).unlink()
+    assert refused(folder) == f"{folder} is not finished: resume it with fer-run train --resume {folder}"
+    assert refused("runs/latest") == (
+        f"the latest run below runs cannot be used: {folder} is not finished: "
+        f"resume it with fer-run train --resume {folder}"
+    )
+    assert refused("runs/best").startswith(f"no run below runs is finished ({folder} is not finished: ")
+
+
+def test_a_damaged_time_or_record_names_the_file_and_what_to_do(copy) -> None:
+    folder = copy("a")
+    edit(folder / "env.json", lambda env: env.update(threads=0))
+    line = refused("runs/latest")
+    assert line.startswith("no run was found below runs (runs/a/env.json: threads is 0")
+    assert line.endswith(": the run is damaged, train it again): train one, or name another folder")
+
+
+def test_times_without_a_zone_are_utc(copy) -> None:
+    copy("a", hour=3)
+    edit(copy("b") / "env.json", lambda env: env.update(started="2026-11-23T04:00:00"))
+    edit(copy("c") / "env.json", lambda env: env.update(started="2026-11-23T06:30:00+03:00"))
+    assert resolve_weights("runs/latest").path.parent == Path("runs/b")
+
+
+def test_of_runs_that_began_at_once_the_last_by_path_and_of_equal_scores_the_first(copy) -> None:
+    for name in ("b", "a", "c"):
+        copy(name, hour=2, val=0.5)
+    assert resolve_weights("runs/latest").path.parent == Path("runs/c")
+    assert resolve_weights("runs/best").path.parent == Path("runs/a")
+
+
+def test_the_best_is_told_by_the_metric_of_the_selection(copy) -> None:
+    def change(result: dict) -> None:
+        result["protocol"]["metric"] = "mean_class_accuracy"
+        result["best"]["metrics"]["val"]["mean_class_accuracy"] = 0.625
+
+    edit(copy("a", val=0.1) / "result.json", change)
+    assert resolve_weights("runs/best").choice == (
+        "of the best of 1 run below runs, validation mean class accuracy 62.50%"
+    )
+
+
+def test_what_runs_must_agree_in_is_told_in_words(copy) -> None:
+    result = json.loads((copy("a") / "result.json").read_text())
+    edit(copy("b") / "result.json", lambda other: other["protocol"].update(metric="macro_f1"))
+    edit(copy("c") / "result.json", lambda other: other["best"]["metrics"].pop("val"))
+    data, split = result["dataset"], result["split"]
+    divided = f"split {split['protocol']} {split['digest'][:8]}"
+    terms = f"bars {data['fingerprint'][:8]} in 3 classes, {divided}, best:val by"
+    assert refused("runs/best") == (
+        "the runs below runs are of 3 kinds, whose scores cannot be compared "
+        f"(runs/a: {terms} accuracy; runs/b: {terms} macro_f1; runs/c: {terms} accuracy, no validation part): "
+        "name a folder of one kind, or a run"
+    )
+    for name in "ab":
+        shutil.rmtree(Path("runs") / name)
+    assert refused("runs/best") == (
+        "the runs below runs have no validation part, which the best is chosen on: name a run"
+    )
+
+
+def test_the_latest_run_is_found_finished_or_not_and_logged(copy, lines) -> None:
+    (copy("a", hour=5) / "result.json").unlink()
+    copy("b", hour=4)
+    (copy("c", hour=9) / "env.json").unlink()
+    assert find_run("runs/latest") == Path("runs/a")
+    chosen, left_out = lines
+    assert chosen == "run      runs/a, the latest of 2 runs below runs"
+    assert left_out.startswith("warning  left out: ")
+    assert "runs/c/env.json" in left_out

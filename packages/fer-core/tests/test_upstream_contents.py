@@ -100,6 +100,20 @@ def test_content_may_be_nested_up_to_a_limit(tmp_path) -> None:
     assert reason(written(tmp_path, pickle.dumps(nested(66)))) == "it is nested deeper than 64 levels"
 
 
+def test_lists_count_as_levels_too(tmp_path) -> None:
+    content: object = ARRAY
+    for _ in range(64):
+        content = [content]
+    assert torch.is_tensor(flat(read_upstream(written(tmp_path, pickle.dumps({"a": content})))["a"]))
+    assert reason(written(tmp_path, pickle.dumps({"a": [content]}))) == "it is nested deeper than 64 levels"
+
+
+def flat(content: object) -> object:
+    while isinstance(content, list):
+        (content,) = content
+    return content
+
+
 def test_what_is_shared_is_one_object_and_what_holds_itself_is_left_out(tmp_path) -> None:
     inner = {"weight": ARRAY}
     content: dict[str, object] = {"one": inner, "other": inner, "list": [inner, ARRAY]}
@@ -183,6 +197,31 @@ def test_what_is_wrong_with_an_archive_is_named(tmp_path, entries, says) -> None
 def test_an_archive_may_hold_more_bytes_than_a_storage_claims(tmp_path) -> None:
     path = archive(tmp_path, data_pkl=storage(2, key=b"I0\n"), data__0=struct.pack("<3f", 1, 2, 3))
     assert read_upstream(path)["a"].tolist() == [1, 2]
+
+
+def pair(one: int, other: int) -> bytes:
+    """Two tensors of the storage 0, which claim so many numbers of it."""
+    first, second = storage(one)[:-1], storage(other)[3:].replace(b"Va\n", b"Vb\n", 1)
+    return first + second
+
+
+def test_tensors_of_one_storage_share_it_and_agree_in_its_size(tmp_path) -> None:
+    numbers = struct.pack("<4f", 1, 2, 3, 4)
+    found = read_upstream(archive(tmp_path, data_pkl=pair(4, 4), data__0=numbers))
+    found["a"][0] = 9
+    assert found["b"].tolist() == [9, 2]
+    assert reason(archive(tmp_path, data_pkl=pair(4, 3), data__0=numbers)) == "storage 0 is claimed in two sizes"
+
+
+def test_an_archive_may_be_rooted_in_a_folder_of_a_folder(tmp_path) -> None:
+    path = tmp_path / "a.pth"
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr("deep/root/data.pkl", storage(2))
+        made.writestr("deep/root/data/0", struct.pack("<2f", 1, 2))
+    assert read_upstream(path)["a"].tolist() == [1, 2]
+    with zipfile.ZipFile(path, "a") as made:
+        made.writestr("other/data.pkl", storage(2))
+    assert reason(path) == "it is a zip archive, but not one that torch wrote"
 
 
 def test_an_archive_that_expands_too_far_is_refused(tmp_path) -> None:
