@@ -102,7 +102,7 @@ def test_a_run_is_made_of_all_that_its_configuration_names(tiny) -> None:
 
 
 def test_a_distribution_that_is_not_installed_has_no_version() -> None:
-    found = installed_versions(["fer-core", "no-such-distribution"])
+    found = installed_versions(["no-such-distribution", "fer-core"])
     assert found == {"fer-core": importlib.metadata.version("fer-core")}
 
 

@@ -295,3 +295,27 @@ def test_every_kind_of_value_has_a_description() -> None:
         "top.d": "int64[] 2",
         "top.e": "bool[1]",
     }
+
+
+class Touch:
+    """Pickled, it asks for a call that makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+def test_a_state_that_would_run_code_is_refused_and_runs_nothing(tmp_path) -> None:
+    canary = tmp_path / "canary"
+    path = change(saved(tmp_path), scaler={"a": Touch(canary)})
+    line = refusal(path)
+    assert line.startswith(f"{path} cannot be read (")
+    assert line.endswith(f"): {ADVICE}")
+    assert not canary.exists()
+
+
+def test_a_tensor_that_is_larger_than_the_file_is_refused(tmp_path) -> None:
+    path = change(saved(tmp_path), task={"model.weight": torch.zeros(1).expand(10_000_000)})
+    assert refusal(path) == f"{path}: task.model.weight is a tensor that is larger than the file: {ADVICE}"
