@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -35,12 +36,14 @@ class Baselines:
         majority: Always the class that most test images have.
         name: That class.
         images: Number of test images, over all test parts.
+        verdicts: Row -> whether it is `above`, `below` or `alike` that answer (`against_majority`).
     """
 
     chance: Baseline
     majority: Baseline
     name: str
     images: int
+    verdicts: Mapping[str, str]
 
 
 def find_baselines(column: Column) -> Baselines:
@@ -62,6 +65,7 @@ def find_baselines(column: Column) -> Baselines:
         Baseline(f"always {name}", found.accuracy, found.mean_class_accuracy, found.macro_f1),
         name,
         len(labels),
+        {row: against_majority(cell, name) for row, cell in column.cells.items()},
     )
 
 

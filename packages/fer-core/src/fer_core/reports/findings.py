@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from fer_core.reports.baselines import Baselines, against_majority
-
 if TYPE_CHECKING:
+    from fer_core.reports.baselines import Baselines
     from fer_core.reports.compare import Column, Table
 
 NAMED = 3
@@ -43,7 +42,7 @@ def state_facts(table: Table, baselines: Mapping[str, Baselines]) -> str:
 def _of_column(column: Column, baselines: Baselines, *, named: bool) -> str:
     best = column.best("accuracy")
     reached = _percent(column.cells[best].scores["accuracy"].mean)
-    verdict = against_majority(column.cells[best], baselines.name)
+    verdict = baselines.verdicts[best]
     if len(column.cells) == 1:
         runs = len(column.cells[best].runs)
         mean = f" (mean of {runs} runs)" if runs > 1 else ""

@@ -14,7 +14,7 @@ from fer_core.reports import tables
 from fer_core.reports.compare import METRICS, make_tables
 from fer_core.reports.cross_dataset import find_evaluations
 from fer_core.reports.diagnoses import Budget, ShownDiagnosis, find_diagnoses, read_diagnosis
-from fer_core.reports.sections import Charts, make_evaluated, make_section
+from fer_core.reports.sections import Charts, make_section
 from fer_core.runs.reading import PART, Collection, RunRecord, collect
 
 REPORT = "report.html"
@@ -68,7 +68,8 @@ def render_report(found: Collection, title: str = "") -> Page:
     environment.filters |= {write.__name__: write for write in shown}
     sections = [make_section(table, number, charts) for number, table in enumerate(made, 1)]
     sections += [
-        make_evaluated(table, number, charts) for number, table in enumerate([*crossing, *again], len(made) + 1)
+        make_section(table, number, charts, evaluated=True)
+        for number, table in enumerate([*crossing, *again], len(made) + 1)
     ]
     html = environment.get_template("report.html.j2").render(
         title=title or _title(found.runs),

@@ -17,7 +17,7 @@ from fer_core.plotting.ranks import draw_ranks
 from fer_core.plotting.recalls import draw_recalls
 from fer_core.plotting.reliability import draw_reliability
 from fer_core.plotting.scores import draw_scores
-from fer_core.reports.baselines import Baselines, against_majority, find_baselines
+from fer_core.reports.baselines import Baselines, find_baselines
 from fer_core.reports.claims import Reproduction, find_claims
 from fer_core.reports.compare import METRICS, Cell, Column, Comparison, Table, groups_of
 from fer_core.reports.cost import Cost, comparable, measure_cost, speeds
@@ -112,8 +112,9 @@ class ShownCell:
 
     @property
     def speed(self) -> float | None:
-        """Images/s of the first run when it was evaluated."""
-        return speeds({"": self.cell.runs[0]}).get("")
+        """Images/s of the first run when it was evaluated; None where it was not recorded."""
+        env = self.cell.runs[0].env
+        return None if env is None else env.evaluated_per_second
 
     @property
     def seconds(self) -> float | None:
@@ -164,43 +165,28 @@ class Section:
     evaluated: bool = False
 
 
-def make_section(table: Table, number: int, charts: Charts) -> Section:
-    """A table of runs."""
+def make_section(table: Table, number: int, charts: Charts, *, evaluated: bool = False) -> Section:
+    """A table of runs, or of stored evaluations, whose cost and learning curves stand with their runs."""
     baselines = {column.dataset: find_baselines(column) for column in table.columns}
     return Section(
         table,
         number,
-        table.title[0].upper() + table.title[1:],
+        _heading(table, evaluated),
         state_finding(table, baselines),
         state_facts(table, baselines),
-        tuple(_column(column, baselines[column.dataset], charts) for column in table.columns),
-        tuple(find_claims(table)),
-        _ranks(table, number, charts),
+        tuple(_column(column, baselines[column.dataset], charts, evaluated) for column in table.columns),
+        () if evaluated else tuple(find_claims(table)),
+        None if evaluated else _ranks(table, number, charts),
+        evaluated,
     )
 
 
-def make_evaluated(table: Table, number: int, charts: Charts) -> Section:
-    """A table of stored evaluations; cost and learning curves stand with the runs."""
-    baselines = {column.dataset: find_baselines(column) for column in table.columns}
-    columns = []
-    for column in table.columns:
-        known, name = baselines[column.dataset], column.dataset
-        cells = tuple(_cell(row, cell, name, known, charts) for row, cell in column.cells.items())
-        run = next(iter(column.cells.values())).runs[0]
-        notes = run.notes if isinstance(run, Elsewhere) else ()
-        columns.append(ShownColumn(column, cells, known, _row_charts(column, cells, known, charts), notes))
+def _heading(table: Table, evaluated: bool) -> str:
+    if not evaluated:
+        return table.title[0].upper() + table.title[1:]
     runs = [run for column in table.columns for cell in column.cells.values() for run in cell.runs]
     crosses = any(isinstance(run, Elsewhere) and run.crosses for run in runs)
-    kind = "Cross-dataset" if crosses else "Evaluated again on the data of the training"
-    return Section(
-        table,
-        number,
-        f"{kind}, {table.title}",
-        state_finding(table, baselines),
-        state_facts(table, baselines),
-        tuple(columns),
-        evaluated=True,
-    )
+    return f"{'Cross-dataset' if crosses else 'Evaluated again on the data of the training'}, {table.title}"
 
 
 def _ranks(table: Table, number: int, charts: Charts) -> tuple[str, str] | None:
@@ -214,11 +200,14 @@ def _ranks(table: Table, number: int, charts: Charts) -> tuple[str, str] | None:
     return charts.add(f"ranks {number}", chart), chart.description
 
 
-def _column(column: Column, baselines: Baselines, charts: Charts) -> ShownColumn:
-    cells = tuple(
-        _with_runs(_cell(row, cell, column.dataset, baselines, charts), column.dataset, baselines, charts)
-        for row, cell in column.cells.items()
-    )
+def _column(column: Column, baselines: Baselines, charts: Charts, evaluated: bool) -> ShownColumn:
+    name = column.dataset
+    cells = tuple(_cell(row, cell, name, baselines, charts) for row, cell in column.cells.items())
+    if evaluated:
+        run = next(iter(column.cells.values())).runs[0]
+        notes = run.notes if isinstance(run, Elsewhere) else ()
+        return ShownColumn(column, cells, baselines, _row_charts(column, cells, baselines, charts), notes)
+    cells = tuple(_with_runs(cell, name, baselines, charts) for cell in cells)
     shown = _row_charts(column, cells, baselines, charts) + _cost_charts(column, cells, charts)
     return ShownColumn(column, cells, baselines, shown, ())
 
@@ -285,8 +274,7 @@ def _cell(row: str, cell: Cell, dataset: str, baselines: Baselines, charts: Char
     labels, scores = label_numbers(pooled, classes), probabilities_of(pooled, classes)
     confusion = compute_metrics(labels, scores, classes).confusion
     curve = reliability(scores / scores.sum(axis=1, keepdims=True), labels)
-    above = against_majority(cell, baselines.name) == "above"
-    coin = "" if above else COIN.format(baselines.name)
+    coin = "" if baselines.verdicts[row] == "above" else COIN.format(baselines.name)
     remark = f"The model is {coin}." if coin else ""
     return ShownCell(
         row,
