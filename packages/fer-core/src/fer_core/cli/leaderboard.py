@@ -28,5 +28,5 @@ def leaderboard(folder: Path, out: Path | None, as_json: bool) -> None:
     if as_json:
         print_json({"results": found.records, "problems": found.problems})
     elif out is None:
-        click.echo(found.text, nl=False)
+        click.echo(found.text(), nl=False)
     check_complete(found.left_out)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fer_core.errors import FerError
 from fer_core.files import write_text
@@ -16,18 +17,48 @@ from fer_core.reports.cross_dataset import find_evaluations
 from fer_core.reports.page import REPORT, missing_predictions, render_report
 from fer_core.runs.reading import Collection, collect
 
+if TYPE_CHECKING:
+    from fer_core.reports.compare import Table
+    from fer_core.runs.reading import RunRecord
+
 logger = logging.getLogger(__name__)
 ENDINGS = (".md", ".csv", ".tex", ".html")
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Tables of runs: as text of one format, and as JSON has them; which files were left out, and all problems."""
+    """Tables of runs.
 
-    text: str
-    records: list[Any]
+    Attributes:
+        found: The runs.
+        evaluations: Stored evaluations of their weights.
+        left_out: Which files were left out, one line each.
+        problems: These lines, and those on runs that lack something.
+    """
+
+    found: Collection
+    evaluations: Sequence[RunRecord]
     left_out: list[str]
     problems: list[str]
+
+    @cached_property
+    def tables(self) -> list[Table]:
+        """One for each protocol."""
+        return [*make_tables(self.found.runs), *make_tables(self.evaluations)]
+
+    @property
+    def records(self) -> list[Any]:
+        """The tables as JSON has them."""
+        return tables.to_records(self.tables)
+
+    def text(self, ending: str = ".md") -> str:
+        """The tables in the format of one of `ENDINGS`."""
+        return {
+            ".md": lambda: tables.to_markdown(self.tables, self.problems),
+            ".csv": lambda: tables.to_csv(self.tables),
+            ".tex": lambda: tables.to_latex(self.tables),
+            ".html": lambda: render_report(self.found).html,
+        }[ending]()
 
 
 def write_report(places: Sequence[Path], out: Path | None, title: str, charts: Path | None) -> list[str]:
@@ -67,7 +98,7 @@ def make_leaderboard(folder: Path, out: Path | None) -> Leaderboard:
 
     Args:
         folder: To search.
-        out: The file to write, whose ending says the format; None: Markdown, and no file.
+        out: The file to write, whose ending says the format; None: no file.
 
     Raises:
         FerError: There is no finished run, an unknown ending, or a file that cannot be written.
@@ -77,24 +108,18 @@ def make_leaderboard(folder: Path, out: Path | None) -> Leaderboard:
     found = _collect([folder])
     evaluations, unusable = find_evaluations(found.runs)
     left_out = [*found.problems, *unusable]
-    problems = [*left_out, *missing_predictions(found.runs)]
-    for line in problems:
+    board = Leaderboard(found, evaluations, left_out, [*left_out, *missing_predictions(found.runs)])
+    for line in board.problems:
         logger.warning(line)
-    made = [*make_tables(found.runs), *make_tables(evaluations)]
-    text = {
-        ".md": lambda: tables.to_markdown(made, problems),
-        ".csv": lambda: tables.to_csv(made),
-        ".tex": lambda: tables.to_latex(made),
-        ".html": lambda: render_report(found).html,
-    }[".md" if out is None else out.suffix]()
     if out is not None:
+        text = board.text(out.suffix)
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FerError(f"cannot write {out} ({error.strerror}): choose another place with --out") from error
         write_text(out, text)
         logger.info(f"written  {out}")
-    return Leaderboard(text, tables.to_records(made), left_out, problems)
+    return board
 
 
 def _collect(places: Sequence[Path]) -> Collection:
