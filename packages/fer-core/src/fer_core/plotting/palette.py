@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8C6D00", "#56B4E9", "#B22222", "#6A51A3", "#666666")
 """Distinguishable in all common kinds of colour blindness as far as there are colours (Okabe and Ito 2008)."""
@@ -25,7 +26,8 @@ def theme(root: str) -> str:
     return f"{root}{{{light}}}@media screen and (prefers-color-scheme:dark){{{root}{{{dark}}}}}"
 
 
-def variables() -> dict[str, str]:
+@cache
+def variables() -> Mapping[str, str]:
     """Light colour, as matplotlib writes it, -> CSS variable."""
     named = LIGHT | {f"series{number}": colour for number, colour in enumerate(SERIES)}
     return {colour.lower(): f"var(--{name})" for name, colour in named.items()}
