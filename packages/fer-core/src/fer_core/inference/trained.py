@@ -3,43 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from fer_core.data.transforms import build_pipeline
 from fer_core.engine import Engine
+from fer_core.inference.network import Network
 from fer_core.inference.predict import logits_of
 from fer_core.runs.resolve import find_weights
-from fer_core.weights.checkpoint import build_from_checkpoint
-
-if TYPE_CHECKING:
-    from fer_core.weights.header import Header
 
 
 class TrainedModel(nn.Module):
     """A trained model. Calling it gives logits; `softmax` of them are calibrated where the weights are.
 
     Args:
-        network: The model of the family, whose `forward` returns a dict with `logits`.
-        header: Of the weight file.
+        trained: What the weight file holds.
 
     Attributes:
-        network: That model; for its further outputs, and to train on.
+        network: The model of the family, whose `forward` returns a dict with `logits` and further outputs.
         classes: Class names, in the order of the logits.
         preprocessing: What the model reads: size, mean, standard deviation, channel order and transforms.
         transform: Makes that of an image or several: `model(model.transform([image]))`.
         temperature: What the logits of `network` are divided by; 1 where the weights are not calibrated.
     """
 
-    def __init__(self, network: nn.Module, header: Header) -> None:
+    def __init__(self, trained: Network) -> None:
         super().__init__()
-        self.network = network
-        self.name = header.model.name
-        self.classes = header.classes
-        self.preprocessing = header.preprocessing
-        self.transform = build_pipeline(header.preprocessing)
-        self.temperature = header.temperature
+        self.network = trained.model
+        self.name = trained.header.model.name
+        self.classes = trained.classes
+        self.preprocessing = trained.header.preprocessing
+        self.transform = trained.pipeline
+        self.temperature = trained.temperature
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits float32 [N, C], divided by the temperature.
@@ -57,7 +51,4 @@ class TrainedModel(nn.Module):
 
 def load_trained(weights: str | Path, device: str) -> TrainedModel:
     """As `fer_core.load_model`, whose arguments these are."""
-    network, header = build_from_checkpoint(find_weights(weights))
-    model = TrainedModel(network, header).eval()
-    Engine.start(device, "fp32").prepare(model)
-    return model
+    return TrainedModel(Network.load(find_weights(weights), Engine.start(device, "fp32"))).eval()
