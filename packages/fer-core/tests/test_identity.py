@@ -159,7 +159,10 @@ def test_what_cannot_change_a_result_may_be_edited(killed) -> None:
 def test_other_versions_are_said(killed, monkeypatch, lines) -> None:
     from fer_core.runs import versions
 
-    monkeypatch.setattr(versions, "version", lambda name: "0.0.1" if name == "torch" else "1")
+    def others(names):
+        return {name: "0.0.1" if name == "torch" else "1" for name in names}
+
+    monkeypatch.setattr(versions, "installed_versions", others)
     began = read_state(killed / "last.state.pt").envelope.identity.versions
     api.resume(killed)
     assert any(line.startswith("warning  torch was ") and "is 0.0.1" in line for line in lines)

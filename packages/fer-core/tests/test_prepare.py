@@ -12,7 +12,8 @@ from fer_core.checks import check_components
 from fer_core.config import Config, resolve_config
 from fer_core.data.prepare import divide, make_loader, open_configured, prepare_data
 from fer_core.data.union import find_dataset
-from fer_core.runs.versions import decisive_versions, installed_versions
+from fer_core.plugins import installed_versions
+from fer_core.runs.versions import decisive_versions
 from fer_core.weights.origin import component_of, list_components
 from fer_core.workflows.extend import lengthen
 

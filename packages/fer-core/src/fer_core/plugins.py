@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import entry_points, version
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,6 +75,17 @@ def singular(kind: str) -> str:
 def describe(error: BaseException) -> str:
     """An exception as one line."""
     return str(error) if isinstance(error, FerError) else " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def installed_versions(names: Iterable[str]) -> dict[str, str]:
+    """Version of each distribution that is installed; models may need some that the core does not."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from fer_core.errors import FerError, nearest
-from fer_core.plugins import KINDS, SPECS, Entry, Failure, Plugin, describe, load_plugins, normalize, singular
+from fer_core.plugins import (
+    KINDS,
+    SPECS,
+    Entry,
+    Failure,
+    Plugin,
+    describe,
+    installed_versions,
+    load_plugins,
+    normalize,
+    singular,
+)
 from fer_core.refs import read_resource, resolve
 from fer_core.types import bare
 
@@ -106,7 +116,7 @@ def recorded(kind: str, name: str, components: Iterable[Component]) -> str:
     key = normalize(bare(name))
     homes = {of.distribution for of in components if of.kind == kind and normalize(of.name) == key}
     home = homes.pop() if len(homes) == 1 else ""
-    if home and not load_plugins().claims(kind, name) and not _is_installed(home):
+    if home and not load_plugins().claims(kind, name) and not installed_versions([home]):
         raise FerError(f"{singular(kind)} {name!r} comes with {home}, which is not installed: pip install {home}")
     return load_plugins().canonical(kind, name, home)
 
@@ -166,14 +176,6 @@ def _clash(kind: str, name: str, claims: list[Entry]) -> str:
     if len({e.qualified for e in claims}) == len(claims):
         return f"{claimed}: write {' or '.join(e.qualified for e in claims)}"
     return f"{claimed}: switch one off, such as FER_DISABLE_PLUGINS={claims[-1].plugin.name}"
-
-
-def _is_installed(distribution: str) -> bool:
-    try:
-        version(distribution)
-    except PackageNotFoundError:
-        return False
-    return True
 
 
 def _missing(kind: str, name: str) -> str:

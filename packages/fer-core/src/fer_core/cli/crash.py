@@ -11,12 +11,11 @@ import tempfile
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import fer_core
 from fer_core.errors import one_line
-from fer_core.plugins import home_of, load_plugins
+from fer_core.plugins import home_of, installed_versions, load_plugins
 
 PACKAGES = ("fer-core", "torch", "torchvision", "numpy", "pandas", "pillow", "pydantic", "click", "pluggy")
 LONGEST = 200
@@ -89,18 +88,12 @@ def _facts(what: str) -> Iterator[str]:
     yield f"time      {datetime.now(UTC).isoformat(timespec='seconds')}"
     yield f"command   {shlex.join(sys.orig_argv)}"
     yield f"python    {platform.python_version()}, {platform.platform()}"
-    yield "versions  " + ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
+    installed = installed_versions(PACKAGES)
+    yield "versions  " + ", ".join(f"{name} {installed.get(name, 'not installed')}" for name in PACKAGES)
     plugins = load_plugins()
     yield "plugins   " + ", ".join(f"{plugin.distribution} {plugin.version}" for plugin in plugins.loaded)
     for failure in plugins.failures:
         yield f"failed    {failure}"
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _without_secrets(text: str) -> str:

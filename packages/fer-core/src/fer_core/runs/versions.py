@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
+
+from fer_core.plugins import installed_versions
 
 if TYPE_CHECKING:
     from fer_core.provenance import Component
 
 DECISIVE = ("fer-core", "torch", "torchvision", "numpy", "pillow")
-
-
-def installed_versions(names: Iterable[str]) -> dict[str, str]:
-    """Version of each distribution that is installed; models may need some that the core does not."""
-    found = {}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def decisive_versions(components: Iterable[Component]) -> dict[str, str]:

@@ -6,12 +6,12 @@ import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import requires
 
 from fer_core import registry
 from fer_core.cache import cache_root
 from fer_core.hookspecs import HOOK_API
-from fer_core.plugins import Failure, Plugin, describe, load_plugins
+from fer_core.plugins import Failure, Plugin, describe, installed_versions, load_plugins
 
 __all__ = ["Clash", "Installation", "cache_root", "examine"]
 
@@ -90,14 +90,7 @@ def examine() -> Installation:
 def _packages() -> dict[str, str | None]:
     """Versions of the core and of what it requires."""
     names = [re.split(r"[^\w.-]", line)[0] for line in requires("fer-core") or () if "extra ==" not in line]
-    return {name: _version(name) for name in ("fer-core", *names)}
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+    return dict.fromkeys(("fer-core", *names)) | installed_versions(("fer-core", *names))
 
 
 def _device(name: str) -> str:

@@ -21,13 +21,12 @@ from fer_core.errors import FerError, one_line
 from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
 from fer_core.files import write_text
 from fer_core.plotting.curves import draw_curves
-from fer_core.plugins import load_plugins
+from fer_core.plugins import installed_versions, load_plugins
 from fer_core.reports.page import REPORT, render_run_report
 from fer_core.runs import folder as run_folder
 from fer_core.runs.log import RunLog
 from fer_core.runs.records import FORMAT, Environment, Result, ScoredWeights, Training
 from fer_core.runs.state import ADVICE
-from fer_core.runs.versions import installed_versions
 from fer_core.training.setup import build_setup
 from fer_core.types import EVALUATED
 from fer_core.weights.backbone import check_backbones
