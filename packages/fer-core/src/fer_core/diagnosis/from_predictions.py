@@ -35,15 +35,12 @@ def diagnose_mistakes(faces: Faces, folder: Folder) -> None:
     folder.table("mistakes", mistakes, "Wrong predictions, the most confident first")
     folder.table("confused", pairs, "Pairs of confused classes")
     worst = mistakes.head(SHOWN)
-    if len(worst):
-        lines = [
-            (f"{of.label} → {of.predicted}", f"{of.confidence:.1%}, own {of.p_label:.1%}")
-            for of in worst.itertuples()
-        ]
-        title = "Most confident errors"
-        note = "given class → predicted class; probability of the predicted class, and of the given one"
-        path = folder.picture("mistakes", title, _describe(worst, lines, "given → predicted class"))
-        save_gallery(path, _tiles(faces, worst, lines), columns=COLUMNS, title=_heading(title, faces), note=note)
+    lines = [
+        (f"{of.label} → {of.predicted}", f"{of.confidence:.1%}, own {of.p_label:.1%}") for of in worst.itertuples()
+    ]
+    note = "given class → predicted class; probability of the predicted class, and of the given one"
+    what = "given → predicted class"
+    _draw(faces, folder, "mistakes", "Most confident errors", worst, lines, what=what, note=note)
     accuracy = 1 - len(mistakes) / len(faces.table)
     folder.add("mistakes", MistakeFigures(count=len(mistakes), accuracy=accuracy))
 
@@ -54,20 +51,16 @@ def diagnose_label_issues(faces: Faces, folder: Folder, note: str) -> None:
     folder.table("label_issues", issues, "Label issues, the most suspicious first")
     agrees = float((faces.table["label"] == faces.table["predicted"]).mean())
     caution = (
-        f"{agrees:.1%} of the labels are predicted. The lower that is, the more of the label issues are "
-        "right labels "
-        "of faces that are hard to tell."
+        f"{agrees:.1%} of the labels are predicted. The lower that is, the more of the label issues are right "
+        "labels of faces that are hard to tell."
     )
     first = issues.head(SHOWN)
-    if len(first):
-        lines = [
-            (f"{of.label}: {of.likely}?", f"{of.p_label:.1%} against {of.p_likely:.1%}")
-            for of in first.itertuples()
-        ]
-        title = "Label issues"
-        below = "given class: likely class? The probabilities of both. Candidates for human review."
-        path = folder.picture("label_issues", title, _describe(first, lines, "given: likely class"))
-        save_gallery(path, _tiles(faces, first, lines), columns=COLUMNS, title=_heading(title, faces), note=below)
+    lines = [
+        (f"{of.label}: {of.likely}?", f"{of.p_label:.1%} against {of.p_likely:.1%}") for of in first.itertuples()
+    ]
+    below = "given class: likely class? The probabilities of both. Candidates for human review."
+    what = "given: likely class"
+    _draw(faces, folder, "label_issues", "Label issues", first, lines, what=what, note=below)
     figures = LabelIssueFigures(count=len(issues), share=len(issues) / len(faces.table))
     folder.add("label_issues", figures, [note, caution])
 
@@ -88,17 +81,23 @@ def diagnose_slices(faces: Faces, folder: Folder) -> None:
     folder.add("slices", figures, notes)
 
 
-def _heading(title: str, faces: Faces) -> str:
-    return f"{title}: {faces.dataset.name}, {len(faces.table):,} faces"
-
-
-def _tiles(faces: Faces, table: pd.DataFrame, lines: list[tuple[str, str]]) -> list[Tile]:
-    pictures = read_faces(faces.pack, faces.rows(table["id"]))
-    return [
-        Tile(picture, first, second, wrong=True) for picture, (first, second) in zip(pictures, lines, strict=True)
-    ]
-
-
-def _describe(table: pd.DataFrame, lines: list[tuple[str, str]], what: str) -> str:
-    listed = (f"{name}: {first} {second}" for name, (first, second) in zip(table["id"], lines, strict=True))
-    return f"{len(table)} faces ({what}). " + "; ".join(listed) + "."
+def _draw(
+    faces: Faces,
+    folder: Folder,
+    part: str,
+    title: str,
+    shown: pd.DataFrame,
+    lines: list[tuple[str, str]],
+    *,
+    what: str,
+    note: str,
+) -> None:
+    """The gallery of a part: the faces of `shown`, each above its two lines; nothing where there is no face."""
+    if not len(shown):
+        return
+    listed = (f"{name}: {first} {second}" for name, (first, second) in zip(shown["id"], lines, strict=True))
+    path = folder.picture(part, title, f"{len(shown)} faces ({what}). {'; '.join(listed)}.")
+    pictures = read_faces(faces.pack, faces.rows(shown["id"]))
+    tiles = [Tile(pixels, *texts, wrong=True) for pixels, texts in zip(pictures, lines, strict=True)]
+    heading = f"{title}: {faces.dataset.name}, {len(faces.table):,} faces"
+    save_gallery(path, tiles, columns=COLUMNS, title=heading, note=note)
