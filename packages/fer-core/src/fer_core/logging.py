@@ -6,6 +6,8 @@ import logging
 
 CORE = logging.getLogger("fer_core")
 """The parent of the loggers of all modules."""
+BARS = logging.getLogger("fer_core.progress")
+"""Its level decides on progress bars (`fer_core.data.progress`)."""
 
 
 class LineFormatter(logging.Formatter):

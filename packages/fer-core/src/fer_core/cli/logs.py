@@ -9,11 +9,9 @@ from functools import partial
 
 import click
 
-from fer_core.logging import CORE, LineFormatter
+from fer_core.logging import BARS, CORE, LineFormatter
 from fer_core.workflows.processes import launched_rank
 
-BARS = logging.getLogger("fer_core.progress")
-"""Its level decides on progress bars (`fer_core.data.progress`)."""
 VERBOSITY = "fer_core.verbosity"
 """Key of click's `meta` with the option that was given."""
 LEVELS = {"--quiet": logging.WARNING, "--verbose": logging.DEBUG}

@@ -8,10 +8,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+from fer_core.logging import BARS
+
 logger = logging.getLogger(__name__)
 PATIENCE = 2.0
 """Seconds of work before anything is shown."""
-BARS = logging.getLogger("fer_core.progress")
 
 
 def shows_bars() -> bool:
