@@ -18,6 +18,7 @@ from fer_core.data.open import open_dataset
 from fer_core.data.packs.open import open_pack
 from fer_core.data.random import derive_seed
 from fer_core.data.splits import make_split, thin
+from fer_core.data.table import votes_of
 from fer_core.data.transforms import build_pipeline
 from fer_core.data.union import UnitedDataset
 from fer_core.errors import FerError
@@ -115,15 +116,13 @@ def make_loader(
     data: PreparedData, rows: NDArray[np.int64], config: Config, device: torch.device, *, training: bool
 ) -> Loader:
     """A loader over `rows`, with the training transforms and sampler or the evaluation ones."""
-    section, table = config.data, data.dataset.table
+    section = config.data
     preprocessing = Preprocessing.from_config(section)
-    labels = table["label"].to_numpy()
+    labels = data.dataset.table["label"].to_numpy()
     sampler = None
     if training:
         chosen, seed = section.sampler, derive_seed(config.train.seed, 1)
         sampler = build("samplers", chosen.name, chosen.options, labels[rows], seed)
-    columns = [f"votes_{name}" for name in data.dataset.classes]
-    votes = table[columns].to_numpy(np.float64) if set(columns) <= set(table.columns) else None
     return Loader(
         data.pack,
         rows,
@@ -134,7 +133,7 @@ def make_loader(
         seed=derive_seed(config.train.seed, 2),
         workers=section.workers,
         device=device,
-        votes=votes,
+        votes=votes_of(data.dataset),
         drop_last=section.drop_last,
         draw_labels=training and data.dataset.draw_labels,
         process=(distributed.rank(), distributed.size()),

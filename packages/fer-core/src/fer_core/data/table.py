@@ -10,7 +10,9 @@ from fer_core.errors import FerError
 from fer_core.records import MAX_CLASSES, MAX_NAME
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from fer_core.types import DatasetSpec, FERDataset
 
@@ -70,6 +72,15 @@ def check_table(dataset: FERDataset) -> None:
             f"{name}: {len(outside)} labels are out of range, first {int(labels[row])} of {_sample(table, row)}; "
             f"{len(dataset.classes)} classes allow 0..{len(dataset.classes) - 1}"
         )
+
+
+def votes_of(dataset: FERDataset) -> NDArray[np.float64] | None:
+    """The votes of every row, [rows, classes]; None where the table has none."""
+    columns = [f"votes_{name}" for name in dataset.classes]
+    if not set(columns) <= set(dataset.table.columns):
+        return None
+    votes: NDArray[np.float64] = dataset.table[columns].to_numpy("float64")
+    return votes
 
 
 def published_counts(dataset: FERDataset, spec: DatasetSpec) -> Mapping[str, Mapping[str, int]]:

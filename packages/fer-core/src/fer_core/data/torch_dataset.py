@@ -18,6 +18,7 @@ from fer_core.data.loader import draw_labels, normalise_votes
 from fer_core.data.packs.open import open_pack
 from fer_core.data.random import SampleRandom, derive_seed
 from fer_core.data.splits import make_split
+from fer_core.data.table import votes_of
 from fer_core.data.transforms import Pipeline, build_pipeline
 from fer_core.data.transforms.pipeline import as_picture
 from fer_core.errors import FerError
@@ -176,7 +177,8 @@ class TorchDataset(Dataset["tuple[Tensor, int]"]):
             self._visits.share_memory_()  # type: ignore[no-untyped-call]
         self._distributions = None
         if train and dataset.draw_labels:
-            votes = dataset.table[[f"votes_{name}" for name in dataset.classes]].to_numpy(np.float64)
+            votes = votes_of(dataset)
+            assert votes is not None  # they are what it draws from
             self._distributions = normalise_votes(votes[rows], rows)
 
     def set_epoch(self, epoch: int) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fer_core.data.loader import Loader
 from fer_core.data.transforms import Pipeline
+from fer_core.data.transforms.pipeline import as_picture
 from fer_core.plotting.faces import Sheet
 
 if TYPE_CHECKING:
@@ -72,9 +73,8 @@ def make_sheet(
 
     originals: list[NDArray[np.float32]] = []
     for row in rows:
-        pixels = pack.images(np.array([row]))[0]
-        colour = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
-        originals.append(colour.astype(np.float32) / np.float32(255))
+        colour = as_picture(pack.images(np.array([row]))[0])
+        originals.append(np.asarray(colour, dtype=np.float32) / np.float32(255))
     names = ["original", _row_name("evaluation", evaluation, 0)]
     names += [_row_name(f"training, epoch {epoch}", training, epoch) for epoch in range(DRAWS)]
     return Sheet(names, [originals, load(evaluation, 0), *(load(training, epoch) for epoch in range(DRAWS))])
