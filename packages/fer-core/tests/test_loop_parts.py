@@ -61,7 +61,7 @@ def test_a_non_finite_loss_ends_the_run_and_its_faces_are_listed(tmp_path, loss)
     assert str(tmp_path / NONFINITE) in str(error.value)
     found = NonFinite.read(tmp_path / NONFINITE, "")
     assert (found.step, found.epoch, found.ids) == (10, 1, ("face-3", "face-6"))
-    guard.check_all()  # what is told once is not told again
+    guard.check_all()  # what was reported is not reported again
 
 
 def test_on_an_accelerator_a_loss_is_looked_at_some_steps_later_and_before_anything_is_saved(tmp_path) -> None:

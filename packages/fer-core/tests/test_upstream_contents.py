@@ -216,8 +216,8 @@ def test_tensors_of_one_storage_share_it_and_agree_in_its_size(tmp_path) -> None
 def test_an_archive_may_be_rooted_in_a_folder_of_a_folder(tmp_path) -> None:
     path = tmp_path / "a.pth"
     with zipfile.ZipFile(path, "w") as made:
-        made.writestr("deep/root/data.pkl", storage(2))
-        made.writestr("deep/root/data/0", struct.pack("<2f", 1, 2))
+        made.writestr("deep/archive/data.pkl", storage(2))
+        made.writestr("deep/archive/data/0", struct.pack("<2f", 1, 2))
     assert read_upstream(path)["a"].tolist() == [1, 2]
     with zipfile.ZipFile(path, "a") as made:
         made.writestr("other/data.pkl", storage(2))

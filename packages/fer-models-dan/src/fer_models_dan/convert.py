@@ -33,8 +33,7 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
         lacking = "fc.weight" if "fc.weight" not in tensors else "cat_head0"
         raise FerError(
             f"this state dict has {len(tensors)} tensors but no {lacking}, so it is not a state dict of DAN: "
-            "give a checkpoint of "
-            "https://github.com/yaoing/DAN"
+            "give a checkpoint of https://github.com/yaoing/DAN"
         )
     with torch.device("meta"):  # only names and shapes
         expected = DAN(tensors["fc.weight"].shape[0], len(heads)).state_dict()

@@ -43,8 +43,7 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
         lacking = "fc.weight" if "fc.weight" not in tensors else "cat_head0"
         raise FerError(
             f"this state dict has {len(tensors)} tensors but no {lacking}, so it is not a state dict of "
-            "DDAMFN: give a checkpoint "
-            "of https://github.com/SainingZhang/DDAMFN"
+            "DDAMFN: give a checkpoint of https://github.com/SainingZhang/DDAMFN"
         )
     expected = _expected(tensors["fc.weight"].shape[0], heads)
     check_state(tensors, expected, f"this is not a state dict of DDAMFN with {heads} heads")

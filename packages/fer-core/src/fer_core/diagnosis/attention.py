@@ -124,7 +124,7 @@ def _enlarge(maps: Tensor, size: tuple[int, ...]) -> Tensor:
 
 
 def choose_extremes(table: pd.DataFrame, classes: Sequence[str]) -> list[int | None]:
-    """The most confident right and wrong prediction of each class: places in the table, None where there is none.
+    """The most confident right and wrong prediction of each class: places in the table, None without one.
 
     Args:
         table: Predictions of N faces.

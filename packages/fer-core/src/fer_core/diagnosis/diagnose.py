@@ -95,8 +95,7 @@ def diagnose_checkpoint(
     if trained_on and "label_issues" in only:
         raise FerError(
             f"the network was trained on faces of '{split}', so it has fitted their labels: look for label "
-            "issues in "
-            "test or val, or in a folder of kfold runs, whose test parts hold every face once"
+            "issues in test or val, or in a folder of kfold runs, whose test parts hold every face once"
         )
     network = Network.load(checkpoint, engine)
     warn_of_cut(network, dataset)
@@ -158,8 +157,7 @@ def diagnose_runs(
     if asked:
         raise FerError(
             f"{', '.join(asked)} cannot be computed from the stored predictions, which is all that several "
-            "runs give: name "
-            f"one of them, such as {runs[0].folder}"
+            f"runs give: name one of them, such as {runs[0].folder}"
         )
     parts = tuple(name for name in choose_parts(only) if name not in NEED_NETWORK)
     table = pool_predictions(runs, place)

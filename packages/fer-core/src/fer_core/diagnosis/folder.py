@@ -48,7 +48,7 @@ class Folder:
         """The record of an earlier diagnosis of the same weights and faces, else one without parts."""
         try:
             stored = DiagnosisRecord.read(self.path / RECORD, "")
-        except FerError:  # there is none, or it is replaced
+        except FerError:  # missing or damaged: a new record replaces it
             return identity
         return stored if stored.model_copy(update={"parts": Parts()}) == identity else identity
 

@@ -32,9 +32,8 @@ def recompute_blocks(model: nn.Module) -> int:
     blocks = find_blocks(model)
     if not blocks:
         raise FerError(
-            f"train.recompute found no block for activation checkpointing in {type(model).__name__}, since "
-            "it has no sequence "
-            "of modules that consist of others: leave it out, and use train.accumulate to save memory"
+            f"train.recompute found no block for activation checkpointing in {type(model).__name__}, since it has "
+            "no sequence of modules that consist of others: leave it out, and use train.accumulate to save memory"
         )
     for block in blocks:
         block.forward = partial(_run, block, block.forward)

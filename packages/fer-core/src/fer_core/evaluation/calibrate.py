@@ -98,8 +98,7 @@ def _folder(weights: Path) -> Path:
     if not (folder / run_folder.RESULT).is_file():
         raise FerError(
             f"{folder} is not a finished run, since it has no {run_folder.RESULT}, and a temperature is "
-            "fitted on a "
-            "run's stored predictions: name a run, or finish it with fer-run train --resume"
+            "fitted on a run's stored predictions: name a run, or finish it with fer-run train --resume"
         )
     return folder
 

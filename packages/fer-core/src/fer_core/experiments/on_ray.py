@@ -155,7 +155,7 @@ def _collect(ray: Any, task: Any, runs: Sequence[PlannedRun], device: str, stop:
                     hand_out(run)
                     continue
                 reason = str(error).partition("\n")[0]
-                end(Outcome(run, "failed", f"{deaths[run.folder]} workers died on it, the last:  {reason}"))
+                end(Outcome(run, "failed", f"{deaths[run.folder]} workers died on it, the last: {reason}"))
             else:  # a training outlives its worker, so another worker may find its run finished
                 end(Outcome(run, "finished" if status == "skipped" else status, line))
     if stop.received is not None:

@@ -95,9 +95,8 @@ def _joint(
     counts = np.bincount(pairs, minlength=number * number).reshape(number, number).astype(np.float64)
     rows, faces = counts.sum(axis=1), np.bincount(given, minlength=number)
     nobody = (rows == 0) & (faces > 0)
-    counts[nobody, nobody] = (
-        1.0  # no face of the label is confident of any class: there is no evidence against the label
-    )
+    # No face of such a label is confident of any class, so there is no evidence against the label.
+    counts[nobody, nobody] = 1.0
     counts *= (faces / np.maximum(counts.sum(axis=1), 1.0))[:, None]
     shares: NDArray[np.float64] = counts / counts.sum()
     return shares

@@ -137,8 +137,7 @@ def _authors_order(spec: ModelSpec, data: DatasetSpec, number: int | None) -> Cl
     if data is NO_DATASET:
         raise FerError(
             f"the order of {has} is unknown, since a weight file does not record it: {todo}, or the dataset "
-            "it was trained on "
-            "with --dataset NAME"
+            "it was trained on with --dataset NAME"
         )
     if not known:
         raise FerError(

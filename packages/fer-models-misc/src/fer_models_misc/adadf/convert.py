@@ -33,8 +33,7 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
     if "branch_2_classifier.weight" not in tensors:
         raise FerError(
             f"this state dict has {len(tensors)} tensors but no branch_2_classifier.weight, so it is not a "
-            "state dict of Ada-DF: "
-            "give a checkpoint of https://github.com/taylor-xy0827/Ada-DF"
+            "state dict of Ada-DF: give a checkpoint of https://github.com/taylor-xy0827/Ada-DF"
         )
     with torch.device("meta"):  # only names and shapes
         expected = AdaDF(len(tensors["branch_2_classifier.weight"])).state_dict()

@@ -37,8 +37,7 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
     if CLASSIFIER not in tensors:
         raise FerError(
             f"this state dict has {len(tensors)} tensors but no {CLASSIFIER}, so it is not a state dict of "
-            "GSDNet: give a "
-            "checkpoint of https://github.com/Emy-cv/GSDNet"
+            "GSDNet: give a checkpoint of https://github.com/Emy-cv/GSDNet"
         )
     exits = _has_exits(tensors)
     if not exits:

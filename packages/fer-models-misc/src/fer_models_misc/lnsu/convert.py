@@ -32,9 +32,9 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
     if "head.weight" not in tensors or "encoder.patch_embed.proj.weight" not in tensors:
         raise FerError(
             f"this state dict of {len(tensors)} tensors is not one of LNSU-Net, which has "
-            "encoder.patch_embed.proj.weight "
-            "and head.weight: give a checkpoint of https://github.com/zyh-uaiaaaa/Mine-Extra-Knowledge (its face "
-            "recognition weights start_0.pt go into model.backbone_weights)"
+            "encoder.patch_embed.proj.weight and head.weight: give a checkpoint of "
+            "https://github.com/zyh-uaiaaaa/Mine-Extra-Knowledge (its face recognition weights start_0.pt go into "
+            "model.backbone_weights)"
         )
     with torch.device("meta"):  # only names and shapes
         expected = LNSU(tensors["head.weight"].shape[0]).state_dict()

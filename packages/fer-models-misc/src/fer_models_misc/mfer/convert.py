@@ -38,8 +38,7 @@ def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
             )
         raise FerError(
             f"this state dict has {len(tensors)} tensors but no msc.2.fc2.weight, so it is not a state dict "
-            "of MFER: give a "
-            "checkpoint made with https://github.com/XuJ1E/MFER that holds backbone and heads"
+            "of MFER: give a checkpoint made with https://github.com/XuJ1E/MFER that holds backbone and heads"
         )
     with torch.device("meta"):  # only names and shapes
         expected = MFER(last.shape[0]).state_dict()
@@ -76,8 +75,7 @@ def map_backbone(state: Mapping[str, Any]) -> dict[str, Tensor]:
         tensors,
         expected,
         f"model.backbone_weights: this is not a ConvNeXt-Base with Meta's or timm's names, {fit} of "
-        f"{len(expected)} "
-        "tensors fit",
+        f"{len(expected)} tensors fit",
     )
     return {name: tensors[name] for name in expected}
 

@@ -75,9 +75,8 @@ def remove_pack(pack: StoredPack) -> None:
     try:
         lock.parent.mkdir(exist_ok=True)
         with FileLock(lock, timeout=0):
-            (pack.folder / MANIFEST).unlink(
-                missing_ok=True
-            )  # first, so that a partly deleted folder is not taken for a pack
+            # First, so that a partly deleted folder is not taken for a pack.
+            (pack.folder / MANIFEST).unlink(missing_ok=True)
             shutil.rmtree(pack.folder)
         lock.unlink(missing_ok=True)
     except Timeout as error:
