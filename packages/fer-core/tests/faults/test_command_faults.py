@@ -38,7 +38,7 @@ PAIRS = [(kind, command) for kind, found in KINDS.items() for command in found.c
 
 @pytest.fixture(scope="module")
 def bench(tiny_everywhere: Path) -> Iterator[Bench]:
-    made = Bench(tiny_everywhere)
+    made = Bench(tiny_everywhere, render_every=1 if MANY <= 50 else 10)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FER_CACHE", "cache")
         patch.setattr(sys, "argv", sys.argv)

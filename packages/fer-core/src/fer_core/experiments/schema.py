@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator
 from fer_core import registry
 from fer_core.config.schema import Folder, Section
 from fer_core.config.yaml_text import flow, parse_yaml, read_yaml
-from fer_core.errors import FerError, nearest
+from fer_core.errors import FerError, nearest, one_line
 from fer_core.refs import read_resource
 from fer_core.types import ExperimentSpec, bare
 
@@ -86,7 +86,7 @@ def number_range(text: str) -> list[int]:
     """`3` is [3] and `0-2` is [0, 1, 2]. Raises ValueError on anything else."""
     matched = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", text)
     if not matched:
-        raise ValueError(f"{text} is neither a number nor a range such as 0-9")
+        raise ValueError(f"{one_line(text)} is neither a number nor a range such as 0-9")
     first, last = int(matched[1]), int(matched[2] or matched[1])
     if last < first or last - first > 9999:
         raise ValueError(f"{text} is not a range of ascending numbers")

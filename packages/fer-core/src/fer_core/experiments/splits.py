@@ -11,6 +11,8 @@ from fer_core.experiments.schema import number_range
 ALL = "*"
 REPETITIONS = 10
 """What `*` means for a shuffle, which has no last repetition: 0-9."""
+LONGEST = 50
+"""Characters of a slug; a folder's name has at most 255 bytes."""
 _NUMBERED = ("kfold", "stratified-shuffle", "seed-shuffle")
 
 
@@ -31,7 +33,7 @@ class SplitChoice:
         """The protocol as a part of a folder's name."""
         name, _, path = self.protocol.partition(":")
         text = f"file-{path.rpartition('/')[2]}" if name == "file" else self.protocol
-        return re.sub(r"[^\w.+-]", "-", text)
+        return re.sub(r"[^\w.+-]", "-", text)[:LONGEST]
 
 
 def expand_split(text: str) -> list[SplitChoice]:

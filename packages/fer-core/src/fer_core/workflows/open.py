@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,10 @@ import numpy as np
 
 from fer_core.config import load_config
 from fer_core.data.classes import describe_classes
-from fer_core.data.open import open_dataset
+from fer_core.data.open import check_dataset_options, open_dataset
 from fer_core.data.splits import make_split, thin
 from fer_core.data.union import UnionSpec, find_dataset, part_names, part_roots, recorded_dataset
-from fer_core.errors import FerError
+from fer_core.errors import FerError, within
 from fer_core.runs.folder import CONFIG
 
 if TYPE_CHECKING:
@@ -54,7 +55,11 @@ def open_for(
         )
     wanted = find_dataset(dataset or trained)
     own = header.dataset if trained == wanted.name else None
-    chosen = own.options if own is not None and options is None else dict(options or {})
+    chosen = dict(options or {})
+    if own is not None and options is None:
+        chosen = own.options
+        with within(str(checkpoint)):
+            check_dataset_options(wanted.name, chosen)
     if own is not None and root is None:
         root = _recorded_root(checkpoint, wanted)
     spec, opened = open_dataset(dataset or trained, root, chosen, None if own is None else own.class_table)
@@ -80,8 +85,17 @@ def _recorded_root(checkpoint: Path, spec: DatasetSpec) -> Path | None:
     return root
 
 
-def choose_rows(spec: DatasetSpec, dataset: FERDataset, own: SplitRecord | None, role: str) -> NDArray[np.int64]:
+def choose_rows(
+    checkpoint: Path, spec: DatasetSpec, dataset: FERDataset, own: SplitRecord | None, role: str
+) -> NDArray[np.int64]:
     """Rows of a part of a dataset: of the training's own split where there is one, else of the official one.
+
+    Args:
+        checkpoint: The weight file.
+        spec: Of the dataset.
+        dataset: As opened.
+        own: The split that the weight file records, if the dataset is the one it was trained on.
+        role: `train`, `val`, `test` or `all`.
 
     Raises:
         FerError: The part does not exist or has no faces.
@@ -90,14 +104,15 @@ def choose_rows(spec: DatasetSpec, dataset: FERDataset, own: SplitRecord | None,
         return np.arange(len(dataset.table))
     if role not in ("train", "val", "test"):
         raise FerError(f"there is no split {role}: use train, val, test or all")
-    divided: Split = make_split(
-        dataset,
-        spec.splits,
-        own.protocol if own else "official",
-        holdout=own.holdout if own else 0.1,
-        seed=own.seed if own else 0,
-        select="last",
-    )
+    with within(str(checkpoint)) if own else nullcontext():
+        divided: Split = make_split(
+            dataset,
+            spec.splits,
+            own.protocol if own else "official",
+            holdout=own.holdout if own else 0.1,
+            seed=own.seed if own else 0,
+            select="last",
+        )
     if own is not None:
         divided = thin(dataset, divided, own.fraction, own.seed)
     if own is not None and own.digest != divided.digest:
