@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from fer_core.config import config_hash, load_config
 from fer_core.data.prepare import prepare_data
 from fer_core.errors import FerError
 from fer_core.plugins import load_plugins
+from fer_core.provenance import Extension
 from fer_core.reports.page import REPORT
 from fer_core.runs import folder as run_folder
 from fer_core.runs.log import RunLog
@@ -24,7 +26,7 @@ from fer_core.runs.versions import decisive_versions
 from fer_core.training.setup import build_setup
 from fer_core.weights.checkpoint import load_weights, save_weights
 from fer_core.weights.origin import list_components
-from fer_core.workflows.extend import check_length, extend_state, lengthen
+from fer_core.workflows.extend import check_length, lengthen
 from fer_core.workflows.train import (
     begin_folder,
     introduce,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from fer_core.config import Config
     from fer_core.engine import Engine
     from fer_core.runs.state import State
+    from fer_core.training.setup import Setup
     from fer_core.training.trainer import Trainer
     from fer_core.weights.header import Header
 
@@ -147,7 +150,7 @@ def _extend(stored: _Stored, epochs: int, device: str, overrides: Sequence[str],
     components = list_components(config)
     setup = build_setup(config, data, engine, before.envelope.start, components)
     before.envelope.identity.check_data(setup.identity.data)
-    state = extend_state(before, setup, stored.config)
+    state = _longer_state(before, setup, stored.config)
 
     best = _best_weights(folder, state)
 
@@ -165,6 +168,35 @@ def _extend(stored: _Stored, epochs: int, device: str, overrides: Sequence[str],
     introduce(trainer)
     train_and_evaluate(trainer, engine)
     return made
+
+
+def _longer_state(state: State, setup: Setup, before: Config) -> State:
+    """The state that a longer run begins with.
+
+    Position, history, weights and moments stay. The schedule, and what it sets in the optimizer, is moved to where
+    the schedule of the new length stands after as many epochs or steps; a reason to stop is forgotten.
+
+    Args:
+        state: Of the run to extend.
+        setup: Of the longer run, whose optimizer and schedule are new.
+        before: Configuration of the run to extend.
+    """
+    envelope, config = state.envelope, setup.config
+    position = envelope.position
+    with warnings.catch_warnings():
+        # torch warns of schedules that move before the optimizer has made a step.
+        warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
+        for _ in range(position.epoch if config.scheduler.per == "epoch" else position.step):
+            setup.scheduler.step()
+    extension = Extension(
+        config_sha256=config_hash(before), epochs=before.train.epochs, epoch=position.epoch, step=position.step
+    )
+    return replace(
+        state,
+        envelope=envelope.model_copy(update={"stop": None, "extended": extension, "identity": setup.identity}),
+        optimizer=state.optimizer | {"param_groups": setup.optimizer.state_dict()["param_groups"]},
+        scheduler=setup.scheduler.state_dict(),
+    )
 
 
 def _best_weights(folder: Path, state: State) -> tuple[dict[str, Tensor], Header] | None:
