@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import re
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
+from docstrings import call, described
 from fer_core import api
 from fer_core.hookspecs import HOOK_API, PROJECT, device, loss, registry, trainer
+from plugin_page import plugin_page
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 MODULES = (registry, trainer, loss, device)
@@ -24,13 +24,15 @@ INTRODUCTION = f"""\
 
 <!-- Written by docs/build_reference.py from the docstrings in fer_core/hookspecs/: edit those. -->
 
-A plugin is a module that implements some of these functions, marked with `fer_core.hookimpl`, and is named by an
-entry point of the group `{PROJECT}`:
+A plugin is a module that implements some of these functions, marked with `hookimpl`, and is named by an entry
+point of the group `{PROJECT}`:
 
 ```toml
 [project.entry-points.{PROJECT}]
 my_plugin = "my_plugin.plugin"
 ```
+
+[`fer_core.plugin`](plugin.md) exports `hookimpl`, the types on this page and all else that a plugin may import.
 
 Hooks declare names, they never act. A value is an object or an import reference `"package.module:attribute"`;
 references keep `fer-run --help` and `fer-run list` quick, because what they name is imported when it is used.
@@ -40,7 +42,7 @@ them: the options of a configuration are checked by pydantic against the annotat
 `lr: Annotated[float, Field(gt=0)]` rejects text and 0 in one line, and `betas: tuple[float, float]` gets a
 tuple for a YAML list. Parameters without an annotation, or with one that names what is imported for type
 checkers only, take any value. An option that names another component is `Annotated[str,
-fer_core.components.Names("optimizers")]`.
+Names("optimizers")]`.
 
 What a plugin does wrong stays its own failure: one line on stderr, all else works, and `fer-run doctor` shows
 it again. A name that two plugins claim is an error when it is used without its distribution,
@@ -48,7 +50,7 @@ it again. A name that two plugins claim is an error when it is used without its 
 `FER_DISABLE_PLUGINS=a,b` leaves out entry points or distributions; `FER_STRICT=1` raises what a plugin raises,
 with its traceback, for its author.
 
-This is version {HOOK_API} of the hooks (`fer_core.HOOK_API`).
+This is version {HOOK_API} of the hooks (`HOOK_API`).
 """
 
 
@@ -83,13 +85,6 @@ FIRST = (
 """What the page begins with."""
 
 
-class _Bare(str):
-    """An annotation that is printed without quotes."""
-
-    def __repr__(self) -> str:
-        return str(self)
-
-
 def hooks(module: ModuleType) -> dict[str, str]:
     """Name -> docstring of the hooks of a module, in the order of its source."""
     found = [
@@ -104,36 +99,6 @@ def section(function: str, module: ModuleType) -> str:
     first = " (the first result wins)" if specification.fer_core_spec["firstresult"] else ""
     head = f"### `{function}{inspect.signature(specification)}`".replace("'", "") + first
     return "\n".join([head, "", *described(hooks(module)[function])])
-
-
-def described(text: str) -> list[str]:
-    """A docstring as Markdown."""
-    parts = re.split(r"^(\w+):\n", text, flags=re.MULTILINE)
-    lines = [parts[0].strip(), ""]
-    for title, body in zip(parts[1::2], parts[2::2], strict=True):
-        content = inspect.cleandoc(body)
-        if title in ("Args", "Attributes"):
-            content = re.sub(r"^(\*{0,2}\w+): ", r"- `\1`: ", content, flags=re.MULTILINE)
-        apart = title in ("Args", "Attributes") or "\n\n" in content or content.startswith("```")
-        separator = "\n\n" if apart else " "
-        lines += [f"**{title}**{separator}{content}", ""]
-    return lines
-
-
-def call(name: str, function: Any) -> list[str]:
-    """A function or a property: how it is called, then its docstring."""
-    if isinstance(function, property):
-        return [f"`{name}`", "", *described(inspect.getdoc(function) or "")]
-    signature = inspect.signature(function)
-    parameters = [
-        parameter.replace(annotation=_Bare(parameter.annotation))
-        for parameter in signature.parameters.values()
-        if parameter.name != "self"
-    ]
-    returns = inspect.Signature.empty if inspect.isclass(function) else _Bare(signature.return_annotation)
-    shown = str(signature.replace(parameters=parameters, return_annotation=returns))
-    shown = shown.replace(repr(print), "print")
-    return [f"`{name}{shown}`", "", *described(inspect.getdoc(function) or "")]
 
 
 def exported(name: str) -> str:
@@ -166,7 +131,8 @@ def hooks_page() -> str:
 
 def pages() -> dict[Path, str]:
     """Every generated page."""
-    return {REFERENCE / "hooks.md": hooks_page(), REFERENCE / "python.md": python_page()}
+    written = {"hooks": hooks_page(), "plugin": plugin_page(), "python": python_page()}
+    return {REFERENCE / f"{name}.md": text for name, text in written.items()}
 
 
 def main() -> int:

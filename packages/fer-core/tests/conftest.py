@@ -27,7 +27,7 @@ from fer_core.runs.state import read_state, save_state
 from fer_core.types import FERDataset
 from torch import nn
 
-HEADER = "from fer_core import CommandSpec, DatasetSpec, ExperimentSpec, FerError, ModelSpec, hookimpl\n"
+HEADER = "from fer_core.plugin import CommandSpec, DatasetSpec, ExperimentSpec, FerError, ModelSpec, hookimpl\n"
 
 
 class Site:

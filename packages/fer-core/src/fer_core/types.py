@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from fer_core.errors import FerError
 
@@ -19,18 +19,35 @@ if TYPE_CHECKING:
 
     from fer_core.faces import Alignment
 
-    Image = NDArray[np.uint8]
-    """Pixels [H, W, C], RGB or grey."""
-    Output = dict[str, Tensor]
-    """What a model returns: `logits` [N, C] are the ones to predict with; other keys are the family's own."""
-    Losses = dict[str, Tensor]
-    """What a loss returns: `loss` (scalar) is minimised, other scalars are logged terms, `logits` is optional."""
-    Batch = dict[str, Tensor]
-    """`image` [N, C, H, W] (or [N, V, C, H, W], V views), `label` [N], `index` [N], and `distribution` [N, K]
-    where the dataset has votes."""
-
 EXPRESSIONS = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
 """Canonical class names, in the order of AffectNet."""
+
+Image: TypeAlias = "NDArray[np.uint8]"
+"""Pixels [H, W, C] in 0..255, three channels in RGB or one in grey."""
+
+Output: TypeAlias = "dict[str, Tensor]"
+"""What a model returns.
+
+- `logits`: float [N, C], what the model predicts with.
+- Other keys are the family's own: what its loss needs.
+"""
+
+Losses: TypeAlias = "dict[str, Tensor]"
+"""What a loss returns.
+
+- `loss`: scalar, minimised.
+- `logits`: float [N, C], optional: they feed the training accuracy.
+- Other keys: scalars, logged as terms of the loss under their names.
+"""
+
+Batch: TypeAlias = "dict[str, Tensor]"
+"""Samples for one call of a model, on the model's device.
+
+- `image`: float32 [N, C, H, W], or [N, V, C, H, W] with V views of each face; ready for the model.
+- `label`: int64 [N], indices into the classes.
+- `index`: int64 [N], rows of the dataset's table.
+- `distribution`: float32 [N, K], shares of the annotators' votes; only where the dataset has votes.
+"""
 
 StateDict = dict[str, Any]
 """What `state_dict()` of torch's objects gives: tensors and plain values, nested."""
@@ -42,6 +59,7 @@ ClassTable = Sequence[str] | Mapping[str, str | None]
 """Names to keep, in this order; or name -> new name, or None to leave the class out (the others stay)."""
 
 Role = Literal["train", "val", "test"]
+"""What a part of the data is for."""
 EVALUATED: tuple[Role, ...] = ("val", "test")
 ROLES: tuple[Role, ...] = ("train", *EVALUATED)
 

@@ -6,9 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-from fer_core.data.images import image_names
-from fer_core.errors import FerError
-from fer_core.types import FERDataset
+from fer_core.plugin import FERDataset, FerError, image_names
 
 from fer_datasets.affectnet_lists import read_cache, read_full, read_lists
 from fer_datasets.files import layout_error, require_folder, subfolders

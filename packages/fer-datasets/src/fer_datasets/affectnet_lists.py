@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
-from fer_core.errors import FerError
+from fer_core.plugin import FerError
 
 from fer_datasets.files import layout_error, require_text
 from fer_datasets.listing import child, safe_paths

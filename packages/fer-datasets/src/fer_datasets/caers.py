@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fer_core.faces import Alignment
-from fer_core.types import FERDataset
+from fer_core.plugin import Alignment, FERDataset
 
 from fer_datasets.files import layout_error, require_folder, subfolders
 from fer_datasets.image_files import ImageFiles

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from fer_core.data.images import image_names
-from fer_core.errors import FerError, nearest
-from fer_core.types import FERDataset
+from fer_core.plugin import FERDataset, FerError, image_names, nearest
 
 from fer_datasets.ckplus_tree import IMAGE_FOLDERS, LABEL_FOLDERS, frame_parts, read_sequences, subject_tree
 from fer_datasets.files import layout_error, require_folder, subfolders

@@ -6,8 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer_core.data.images import image_names
-from fer_core.errors import FerError
+from fer_core.plugin import FerError, image_names
 
 from fer_datasets.files import subfolders
 from fer_datasets.listing import child, file_names

@@ -9,8 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 
 import numpy as np
-from fer_core.errors import FerError
-from fer_core.types import Role
+from fer_core.plugin import FerError, Role
 
 from fer_datasets.image_files import ImageFiles
 from fer_datasets.pixel_rows import PixelRows

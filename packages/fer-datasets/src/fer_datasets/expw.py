@@ -9,10 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from fer_core.data.images import image_names
-from fer_core.errors import FerError, nearest
-from fer_core.faces import Alignment
-from fer_core.types import FERDataset
+from fer_core.plugin import Alignment, FERDataset, FerError, image_names, nearest
 from numpy.typing import NDArray
 
 from fer_datasets.face_boxes import BOX, FaceBoxes, enlarge

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from fer_core.data.images import decode_image
-from fer_core.errors import FerError
-from fer_core.types import FERDataset
+from fer_core.plugin import FERDataset, FerError, decode_image, make_fingerprint
 from numpy.typing import NDArray
 
 from fer_datasets.files import hash_files
@@ -67,8 +65,6 @@ class FaceBoxes(FERDataset):
             FerError: An image is missing.
         """
         if self._fingerprint is None:
-            from fer_core.data.table import make_fingerprint
-
             paths = sorted(set(self._paths))
             pictures = dict(zip(paths, hash_files(self.root / path for path in paths), strict=True))
             hashes = [

@@ -6,8 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from fer_core.errors import FerError, nearest
-from fer_core.types import FERDataset
+from fer_core.plugin import FERDataset, FerError, nearest
 from numpy.typing import NDArray
 
 from fer_datasets.class_folders import list_images, spellings_of, split_folders

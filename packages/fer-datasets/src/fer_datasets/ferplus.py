@@ -9,8 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from fer_core.errors import FerError, nearest
-from fer_core.types import FERDataset
+from fer_core.plugin import FERDataset, FerError, nearest
 
 from fer_datasets.copies import leave_out
 from fer_datasets.ferplus_copies import from_class_folders, from_modified

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fer_core.errors import FerError
+from fer_core.plugin import FerError
 
 from fer_datasets.class_folders import class_names, list_images, spellings_of, split_folders
 from fer_datasets.files import safe_relative

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from fer_core.errors import FerError
+from fer_core.plugin import FerError
 from numpy.typing import NDArray
 
 from fer_datasets.files import images_in, layout_error, safe_relative

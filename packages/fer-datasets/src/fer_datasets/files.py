@@ -5,15 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING
 
-from fer_core.data.images import image_names, open_file
-from fer_core.errors import FerError
+from fer_core.plugin import DatasetSpec, FerError, image_names, open_file
 
 from fer_datasets.markers import recognise
-
-if TYPE_CHECKING:
-    from fer_core.types import DatasetSpec
 
 MAX_TEXT = 2 * 10**9
 """Bytes; the largest known label files have 0.1 GB."""

@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer_core.errors import FerError, nearest
-from fer_core.faces import Alignment
-from fer_core.types import FERDataset
+from fer_core.plugin import Alignment, FERDataset, FerError, nearest
 
 from fer_datasets.files import images_in, layout_error, require_folder, safe_relative, subfolders, visible
 from fer_datasets.image_files import ImageFiles

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from fer_core.data.images import decode_image
-from fer_core.types import FERDataset
+from fer_core.plugin import FERDataset, decode_image, make_fingerprint
 from numpy.typing import NDArray
 
 from fer_datasets.files import hash_files
@@ -52,8 +51,6 @@ class ImageFiles(FERDataset):
             FerError: A file is missing.
         """
         if self._fingerprint is None:
-            from fer_core.data.table import make_fingerprint
-
             hashes = hash_files(self.root / path for path in self._paths)
             self._fingerprint = make_fingerprint(self.table["id"].tolist(), self.table["label"].tolist(), hashes)
         return self._fingerprint

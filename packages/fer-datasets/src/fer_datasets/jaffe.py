@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from fer_core.errors import FerError
-from fer_core.types import FERDataset
+from fer_core.plugin import FERDataset, FerError
 
 from fer_datasets.files import images_in, layout_error, require_folder, subfolders
 from fer_datasets.image_files import ImageFiles

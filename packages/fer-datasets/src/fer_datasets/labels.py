@@ -1,4 +1,4 @@
-"""Common spellings of expressions, and the canonical names of `fer_core.types.EXPRESSIONS`."""
+"""Common spellings of expressions, and the canonical names of `fer_core.plugin.EXPRESSIONS`."""
 
 from __future__ import annotations
 

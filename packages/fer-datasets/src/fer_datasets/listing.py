@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
-from fer_core.data.images import image_names
-from fer_core.errors import FerError
+from fer_core.plugin import FerError, image_names
 
 from fer_datasets.files import safe_relative, subfolders
 

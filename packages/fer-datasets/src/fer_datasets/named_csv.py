@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from fer_core.errors import FerError
+from fer_core.plugin import FerError
 from numpy.typing import NDArray
 
 from fer_datasets.files import safe_relative

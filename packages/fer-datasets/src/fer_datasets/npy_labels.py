@@ -10,8 +10,7 @@ from itertools import repeat
 from pathlib import Path
 
 import numpy as np
-from fer_core.data.progress import show_progress
-from fer_core.errors import FerError
+from fer_core.plugin import FerError, show_progress
 from numpy.typing import NDArray
 
 MAGIC = b"\x93NUMPY"

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from fer_core.errors import FerError
-from fer_core.types import FERDataset
+from fer_core.plugin import FERDataset, FerError, make_fingerprint
 from numpy.typing import NDArray
 
 from fer_datasets.files import MAX_LINE
@@ -179,8 +178,6 @@ class PixelRows(FERDataset):
     def fingerprint(self) -> str:
         """sha256 over ids, labels and the text of each pixel cell; computed once."""
         if self._fingerprint is None:
-            from fer_core.data.table import make_fingerprint
-
             with _mapped(self._path) as text, memoryview(text) as view:
                 hashes = [
                     hashlib.sha256(view[start : start + length]).hexdigest()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from fer_core import hookimpl
-from fer_core.types import DatasetSpec, ExperimentSpec
+from fer_core.plugin import DatasetSpec, ExperimentSpec, hookimpl
 
 from fer_datasets.specs import (
     affectnet,

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from fer_core.errors import FerError, nearest
-from fer_core.faces import Alignment
-from fer_core.types import DatasetSpec, FERDataset
+from fer_core.plugin import Alignment, DatasetSpec, FERDataset, FerError, nearest
 
 from fer_datasets.files import layout_error, require_folder, require_text
 from fer_datasets.image_files import ImageFiles

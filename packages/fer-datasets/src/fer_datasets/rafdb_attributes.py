@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fer_core.errors import FerError
+from fer_core.plugin import FerError
 
 from fer_datasets.listing import child
 

@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from fer_core.errors import FerError
-from fer_core.types import EXPRESSIONS
+from fer_core.plugin import EXPRESSIONS, FerError
 
 from fer_datasets.class_folders import FoundImages, class_names, list_images, spellings_of, split_folders
 from fer_datasets.files import layout_error

@@ -9,10 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from fer_core.data.images import image_names, image_size
-from fer_core.errors import FerError, nearest
-from fer_core.faces import Alignment
-from fer_core.types import FERDataset
+from fer_core.plugin import Alignment, FERDataset, FerError, image_names, image_size, nearest
 
 from fer_datasets.files import layout_error, require_folder, subfolders
 from fer_datasets.image_files import ImageFiles

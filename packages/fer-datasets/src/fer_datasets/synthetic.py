@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from fer_core.errors import FerError
-from fer_core.types import EXPRESSIONS, FERDataset
+from fer_core.plugin import EXPRESSIONS, FERDataset, FerError, make_fingerprint
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -87,8 +86,6 @@ class Synthetic(FERDataset):
 
     def fingerprint(self) -> str:
         """sha256 over the sorted (id, label, sha256 of what determines the drawing: version, options and id)."""
-        from fer_core.data.table import make_fingerprint
-
         hashes = (hashlib.sha256(source.encode()).hexdigest() for source in self.table["source"])
         return make_fingerprint(self.table["id"], self.table["label"], hashes)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from fer_core.errors import FerError
+from fer_core.plugin import FerError
 from numpy.typing import NDArray
 
 from fer_datasets.files import require_text
@@ -95,7 +95,7 @@ def make_table(
     sources: Sequence[str],
     groups: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """The sample table of a dataset (see `fer_core.types.FERDataset`).
+    """The sample table of a dataset (see `fer_core.plugin.FERDataset`).
 
     Raises:
         FerError: Two rows share an id.

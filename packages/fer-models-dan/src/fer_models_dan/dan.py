@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
-from fer_core.errors import FerError
-from fer_core.nn import no_autocast
+from fer_core.plugin import FerError, Output, TaskInfo, no_autocast
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from fer_core.types import Output, TaskInfo
 
 FEATURES = 512
 """Channels of the backbone's map, and so the length of every head's vector."""

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
-from fer_core.nn import fold_batch_norm, no_autocast
+from fer_core.plugin import Output, fold_batch_norm, no_autocast
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
 from fer_models_dan.dan import DAN, CrossAttentionHead, SpatialAttention
-
-if TYPE_CHECKING:
-    from fer_core.types import Output
 
 
 class DANInference(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fer_core.types import Claim
+from fer_core.plugin import Claim
 
 _CHOSEN = "authors' split, epoch chosen on the images that are reported"
 _DDAMFN_OWN = (

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from fer_core.errors import FerError
-from fer_core.weights import check_state, unwrap
+from fer_core.plugin import FerError, check_state, unwrap
 from torch import Tensor
 
 from fer_models_ddamfn.ddamfn import DDAMFN

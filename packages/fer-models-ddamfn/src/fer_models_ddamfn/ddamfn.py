@@ -5,16 +5,11 @@ Zhang et al., Electronics 12(17), 3595 (2023), doi 10.3390/electronics12173595. 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
-from fer_core.errors import FerError
+from fer_core.plugin import FerError, Output, TaskInfo
 from torch import Tensor, nn
 
 from fer_models_ddamfn.mixed_feature_net import CHANNELS, AxisGates, ConvBN, build_mixed_feature_net
-
-if TYPE_CHECKING:
-    from fer_core.types import Output, TaskInfo
 
 INPUT_SIZE = 112
 GRID = 7

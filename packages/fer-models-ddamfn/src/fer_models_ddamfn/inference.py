@@ -10,8 +10,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from fer_core.errors import FerError
-from fer_core.nn import fold_batch_norm
+from fer_core.plugin import FerError, fold_batch_norm
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from fer_core import hookimpl
-from fer_core.types import EXPRESSIONS, Claim, ClassOrder, ModelSpec, Ref, Weights
+from fer_core.plugin import EXPRESSIONS, Claim, ClassOrder, ModelSpec, Ref, Weights, hookimpl
 
 from fer_models_ddamfn.claims import DDAMFN_CLAIMS, DDAMFN_PP_CLAIMS
 

@@ -6,7 +6,7 @@ points come from RetinaFace with a MobileNet of width 0.25, and are truncated to
 
 from __future__ import annotations
 
-from fer_core.faces import Template
+from fer_core.plugin import Template
 
 DDAMFN_PP = Template(
     poses=(

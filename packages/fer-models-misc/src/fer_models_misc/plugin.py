@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from fer_core import hookimpl
-from fer_core.types import ModelSpec, Ref
+from fer_core.plugin import ModelSpec, Ref, hookimpl
 
 from fer_models_misc.adadf import spec as adadf
 from fer_models_misc.gsdnet import spec as gsdnet

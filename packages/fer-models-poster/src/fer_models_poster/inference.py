@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import torch
-from fer_core.nn import fold_batch_norm
+from fer_core.plugin import Output, fold_batch_norm
 from torch import Tensor, nn
 
 from fer_models_poster.backbones import shrink
@@ -15,9 +15,6 @@ from fer_models_poster.backbones.mobilefacenet import ConvBlock
 from fer_models_poster.layers import attend
 from fer_models_poster.poster import POSTER, CrossFusionBlock, PyramidBlock
 from fer_models_poster.poster_pp import HEADS, POSTERPP, WIDTH, EncoderBlock, FusionAttention
-
-if TYPE_CHECKING:
-    from fer_core.types import Output
 
 Model = TypeVar("Model", POSTER, POSTERPP)
 

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from fer_core.errors import FerError
-from fer_core.losses import Loss
-from fer_core.nn import at_least_float32
+from fer_core.plugin import Batch, FerError, Loss, Losses, Output, Progress, TaskInfo, at_least_float32
 from torch.nn import functional as F
-
-if TYPE_CHECKING:
-    from fer_core.types import Batch, Losses, Output, Progress, TaskInfo
 
 
 class POSTERLoss(Loss):

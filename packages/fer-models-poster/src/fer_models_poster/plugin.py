@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from fer_core import hookimpl
-from fer_core.types import EXPRESSIONS, ClassOrder, ModelSpec, Ref, Weights
+from fer_core.plugin import EXPRESSIONS, ClassOrder, ModelSpec, Ref, Weights, hookimpl
 
 from fer_models_poster.claims import POSTER_CLAIMS, POSTER_PP_CLAIMS
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from fer_core.errors import FerError, nearest
-from fer_core.nn import Frozen
+from fer_core.plugin import FerError, Frozen, Output, TaskInfo, nearest
 from torch import Tensor, nn
 
 from fer_models_poster.backbones import shrink
@@ -19,8 +18,6 @@ from fer_models_poster.layers import ClassificationHead, Mlp, SEBlock, Stochasti
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from fer_core.types import Output, TaskInfo
 
 DEPTHS = {"small": 4, "base": 6, "large": 8}
 """Pyramid blocks of each type."""

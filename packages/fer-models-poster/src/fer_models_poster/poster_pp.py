@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from fer_core.nn import Frozen
+from fer_core.plugin import Frozen, Output, TaskInfo
 from torch import Tensor, nn
 
 from fer_models_poster.backbones import shrink
@@ -18,8 +18,6 @@ from fer_models_poster.layers import ClassificationHead, Mlp, SEBlock, Stochasti
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from fer_core.types import Output, TaskInfo
 
 SCALES = ((64, 28, 0.0), (128, 14, 0.125), (256, 7, 0.25))
 """Channels, side of the map and probability of stochastic depth of each scale."""

@@ -87,7 +87,7 @@ class _UnfitError(Exception):
         self.reason, self.advice = reason, advice
 
 
-def decode_image(path: Path, *, keep_grey: bool = False) -> Pixels:
+def decode_image(path: Path, *, keep_grey: bool = False) -> NDArray[np.uint8]:
     """Pixels of an image file; see the rules above.
 
     Args:

@@ -17,5 +17,6 @@ HOOK_API = 1
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks a function of a plugin's module as the implementation of the hook that has its name."""
 
 __all__ = ["HOOK_API", "PROJECT", "hookimpl", "hookspec"]

@@ -21,7 +21,7 @@ def fer_devices() -> Mapping[str, Ref]:
         Name -> device, or its import reference.
 
     Factory:
-        None: the value is a `fer_core.engine.devices.Device`, which says how torch calls the device, why it cannot
+        None: the value is a `Device`, which says how torch calls the device, why it cannot
         be used here, and what it computes natively.
 
     Called:

@@ -18,7 +18,7 @@ def fer_losses() -> Mapping[str, Ref]:
     """Losses for `loss.name`.
 
     Returns:
-        Name -> subclass of `fer_core.Loss`, or its import reference.
+        Name -> subclass of `Loss`, or its import reference.
 
     Factory:
         `(info: TaskInfo, **options) -> Loss`. `from_output(output, batch, progress)` returns a dict with the

@@ -63,8 +63,8 @@ def fer_datasets() -> Iterable[DatasetSpec]:
 
     Factory:
         `DatasetSpec.factory(root: Path, **options) -> FERDataset`, an instance of a subclass of
-        `fer_core.FERDataset`: a table with a row for each sample and a reader of its pixels. It raises `FerError`,
-        with the expected folder tree, when `root` is not laid out as one of the spec's `layouts`.
+        `FERDataset`: a table with a row for each sample and a reader of its pixels. It raises `FerError`, with the
+        expected folder tree, when `root` is not laid out as one of the spec's `layouts`.
 
     Called:
         The hook once in a process, when plugins are loaded. The factory once for each run, with
@@ -126,7 +126,7 @@ def fer_detectors() -> Mapping[str, Ref]:
 
     Factory:
         `(**options) -> Detector`. Its `detect(images)` takes a sequence of uint8 RGB images [H, W, 3] of any sizes
-        and returns a list for each of them: one `fer_core.faces.Detection` for each face, the highest score first.
+        and returns a list for each of them: one `Detection` for each face, the highest score first.
         A `Detection` has a `box` (left, top, right, bottom, in pixels), a `score` from 0 to 1, and five `points`
         (left eye, right eye, tip of the nose, left and right corner of the mouth, left as seen) or None.
 
@@ -136,7 +136,7 @@ def fer_detectors() -> Mapping[str, Ref]:
 
     Example:
         ```python
-        from fer_core.faces import Detection
+        from fer_core.plugin import Detection
 
 
         class WholeImage:
@@ -157,7 +157,7 @@ def fer_templates() -> Mapping[str, Ref]:
     """Templates of aligned faces, which an alignment by five points names (`data.alignment`).
 
     Returns:
-        Name -> `fer_core.faces.Template`, or its import reference.
+        Name -> `Template`, or its import reference.
 
     Factory:
         None: a template is data. It has the five points for each pose that it distinguishes, the size of the

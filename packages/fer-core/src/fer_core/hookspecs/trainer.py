@@ -115,7 +115,7 @@ def fer_callbacks() -> Mapping[str, Ref]:
         Name -> factory, or its import reference.
 
     Factory:
-        `(**options) -> fer_core.training.callbacks.Callback`.
+        `(**options) -> Callback`.
 
     Called:
         The hook once in a process, when plugins are loaded. The factory once for each run that lists the

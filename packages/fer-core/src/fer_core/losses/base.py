@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from torch import nn
 
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from fer_core.types import Batch, Losses, Output, Progress
 
-    Scan = Callable[[], Iterator[tuple[Batch, Output]]]
-    """Runs the model lazily, in eval mode and without gradients, over the augmented training data again."""
+Scan: TypeAlias = "Callable[[], Iterator[tuple[Batch, Output]]]"
+"""Runs the model lazily, in eval mode and without gradients, over the augmented training data again."""
 
 
 class Loss(nn.Module):

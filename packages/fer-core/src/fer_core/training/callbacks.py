@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 PlainState = dict[str, JsonValue]
+"""What a callback saves: texts, numbers, booleans, None, and lists and mappings of them, by name."""
 
 
 class Callback:

@@ -1,6 +1,6 @@
 """AffectNet: 291,650 faces from the web with eight expressions, or seven without contempt."""
 
-from fer_core.types import EXPRESSIONS, DatasetSpec
+from fer_core.plugin import EXPRESSIONS, DatasetSpec
 
 CLASSES = EXPRESSIONS
 """In the order of AffectNet's numbers, which start at 0."""

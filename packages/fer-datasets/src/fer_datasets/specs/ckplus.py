@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fer_core.types import DatasetSpec
+from fer_core.plugin import DatasetSpec
 
 NUMBERED = ("neutral", "anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
 """In the order of the official label files, which use 1 to 7."""

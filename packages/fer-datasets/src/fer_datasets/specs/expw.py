@@ -1,6 +1,6 @@
 """ExpW: 91,793 faces in photographs from the web, each with a box."""
 
-from fer_core.types import DatasetSpec
+from fer_core.plugin import DatasetSpec
 
 CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 """In the order of the file's numbers, which start at 0."""

@@ -1,6 +1,6 @@
 """FER2013: 35,887 grey faces of 48 x 48 pixels, seven expressions."""
 
-from fer_core.types import DatasetSpec
+from fer_core.plugin import DatasetSpec
 
 CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 """In the order of the file's numbers, which start at 0."""

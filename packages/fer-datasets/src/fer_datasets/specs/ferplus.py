@@ -1,6 +1,6 @@
 """FERPlus: FER2013's faces with the votes of ten annotators."""
 
-from fer_core.types import DatasetSpec
+from fer_core.plugin import DatasetSpec
 
 CLASSES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 """In the order of the label files' columns."""

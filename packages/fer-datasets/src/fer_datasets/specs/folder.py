@@ -1,6 +1,6 @@
 """Any set of images sorted into folders, or listed in a CSV file."""
 
-from fer_core.types import DatasetSpec
+from fer_core.plugin import DatasetSpec
 
 SPEC = DatasetSpec(
     name="folder",

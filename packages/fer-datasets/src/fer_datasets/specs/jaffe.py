@@ -1,6 +1,6 @@
 """JAFFE: 213 posed faces of ten Japanese women."""
 
-from fer_core.types import DatasetSpec
+from fer_core.plugin import DatasetSpec
 
 CLASSES = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 """The order of the codes AN, DI, FE, HA, NE, SA, SU."""

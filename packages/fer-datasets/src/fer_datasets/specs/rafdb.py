@@ -1,6 +1,6 @@
 """RAF-DB, the basic set: 15,339 faces from the web with seven expressions."""
 
-from fer_core.types import DatasetSpec
+from fer_core.plugin import DatasetSpec
 
 CLASSES = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
 """In the order of the label file, which starts at 1."""

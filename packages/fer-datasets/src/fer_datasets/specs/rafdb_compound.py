@@ -1,6 +1,6 @@
 """RAF-DB, the compound set: 3,954 faces that show two expressions at once, eleven classes."""
 
-from fer_core.types import DatasetSpec
+from fer_core.plugin import DatasetSpec
 
 CLASSES = (
     "happily_surprised",

@@ -1,6 +1,6 @@
 """SFEW 2.0: frames of films with seven expressions."""
 
-from fer_core.types import DatasetSpec
+from fer_core.plugin import DatasetSpec
 
 CLASSES = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 """The order of the folders by name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fer_core.types import EXPRESSIONS, DatasetSpec
+from fer_core.plugin import EXPRESSIONS, DatasetSpec
 
 SPEC = DatasetSpec(
     name="synthetic",

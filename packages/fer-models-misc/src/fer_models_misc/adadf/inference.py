@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 import torch
-from fer_core.errors import FerError
-from fer_core.nn import fold_batch_norm
+from fer_core.plugin import FerError, Output, fold_batch_norm
 from torch import Tensor, nn
 
 from fer_models_misc.adadf.network import AdaDF, weighted_logits
-
-if TYPE_CHECKING:
-    from fer_core.types import Output
 
 
 class AdaDFInference(nn.Module):

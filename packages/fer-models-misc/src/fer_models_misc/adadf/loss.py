@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
-from fer_core import distributed
-from fer_core.errors import FerError
-from fer_core.losses import Loss
-from fer_core.nn import at_least_float32
+from fer_core.plugin import (
+    Batch,
+    FerError,
+    Loss,
+    Losses,
+    Output,
+    Progress,
+    Scan,
+    TaskInfo,
+    at_least_float32,
+    distributed,
+)
 from torch import Tensor
 from torch.nn import functional as F
-
-if TYPE_CHECKING:
-    from fer_core.losses.base import Scan
-    from fer_core.types import Batch, Losses, Output, Progress, TaskInfo
 
 NEEDED = {"logits", "auxiliary", "attention"}
 FALLBACK_REST = 0.4

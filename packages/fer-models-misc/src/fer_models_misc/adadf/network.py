@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import copy
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
 
 import torch
-from fer_core.errors import FerError
-from fer_core.nn import no_autocast
+from fer_core.plugin import FerError, Output, TaskInfo, no_autocast
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-if TYPE_CHECKING:
-    from fer_core.types import Output, TaskInfo
 
 FEATURES = 512
 """Length of each branch's feature vector."""

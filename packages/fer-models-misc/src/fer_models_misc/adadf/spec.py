@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fer_core.types import EXPRESSIONS, ClassOrder, ModelSpec, Ref, Weights
+from fer_core.plugin import EXPRESSIONS, ClassOrder, ModelSpec, Ref, Weights
 
 from fer_models_misc.adadf.claims import CLAIMS
 

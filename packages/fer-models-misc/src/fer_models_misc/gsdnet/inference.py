@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-from fer_core.nn import fold_batch_norm
+from fer_core.plugin import Output, fold_batch_norm
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fer_models_misc.gsdnet.network import Bottleneck, GSDNet
-
-if TYPE_CHECKING:
-    from fer_core.types import Output
 
 
 class FoldedBottleneck(nn.Module):

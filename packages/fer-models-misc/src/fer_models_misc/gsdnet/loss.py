@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
-from fer_core.errors import FerError
-from fer_core.losses import Loss
-from fer_core.nn import at_least_float32
+from fer_core.plugin import Batch, FerError, Loss, Losses, Output, Progress, TaskInfo, at_least_float32
 from torch import Tensor
 from torch.nn import functional as F
-
-if TYPE_CHECKING:
-    from fer_core.types import Batch, Losses, Output, Progress, TaskInfo
 
 LOGITS = ("logits_1", "logits_2", "logits_3", "logits")
 FEATURES = ("features_1", "features_2", "features_3", "features_4")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
+from fer_core.plugin import Output, TaskInfo
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-if TYPE_CHECKING:
-    from fer_core.types import Output, TaskInfo
 
 CHANNELS = (256, 512, 1024, 2048)
 """Channels of the maps after the four stages."""

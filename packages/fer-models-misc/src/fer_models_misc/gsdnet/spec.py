@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fer_core.types import ModelSpec, Ref, Weights
+from fer_core.plugin import ModelSpec, Ref, Weights
 
 SPEC = ModelSpec(
     name="gsdnet",

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 import torch
+from fer_core.plugin import Output
 from torch import Tensor, nn
 
 from fer_models_misc.lnsu.network import LNSU, Block, Stage, WindowAttention, check_size
-
-if TYPE_CHECKING:
-    from fer_core.types import Output
 
 
 class CachedAttention(WindowAttention):

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
-from fer_core.errors import FerError
-from fer_core.losses import Loss
-from fer_core.nn import at_least_float32
+from fer_core.plugin import Batch, FerError, Loss, Losses, Progress, TaskInfo, at_least_float32
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-if TYPE_CHECKING:
-    from fer_core.types import Batch, Losses, Progress, TaskInfo
 
 
 class LNSULoss(Loss):

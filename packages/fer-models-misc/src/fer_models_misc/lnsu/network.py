@@ -5,11 +5,8 @@ Liu et al., "Swin Transformer", ICCV 2021; Zhang et al., "Leave No Stone Unturne
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
-from fer_core.errors import FerError
-from fer_core.nn import no_autocast
+from fer_core.plugin import FerError, Output, TaskInfo, no_autocast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,9 +20,6 @@ from fer_models_misc.lnsu.windows import (
     transition,
     window_order,
 )
-
-if TYPE_CHECKING:
-    from fer_core.types import Output, TaskInfo
 
 INPUT_SIZE = 112
 PATCH = 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fer_core.types import ClassOrder, ModelSpec, Ref, Weights
+from fer_core.plugin import ClassOrder, ModelSpec, Ref, Weights
 
 from fer_models_misc.lnsu.claims import CLAIMS
 

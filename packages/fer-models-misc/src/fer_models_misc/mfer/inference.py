@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TypeVar, cast
 
 import torch
+from fer_core.plugin import Output
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fer_models_misc.mfer.network import MFER, Block, Downsample, DSAttention, Head, Stem, convolve
-
-if TYPE_CHECKING:
-    from fer_core.types import Output
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 

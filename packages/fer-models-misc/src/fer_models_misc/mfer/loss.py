@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
-from fer_core.errors import FerError
-from fer_core.losses import Loss
-from fer_core.nn import at_least_float32
+from fer_core.plugin import Batch, FerError, Loss, Losses, Output, Progress, TaskInfo, at_least_float32
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fer_models_misc.mfer.network import WIDTHS
-
-if TYPE_CHECKING:
-    from fer_core.types import Batch, Losses, Output, Progress, TaskInfo
 
 FEATURES = WIDTHS[-1]
 

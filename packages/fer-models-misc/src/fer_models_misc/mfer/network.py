@@ -8,15 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import torch
-from fer_core.errors import FerError
+from fer_core.plugin import FerError, Output, TaskInfo
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-if TYPE_CHECKING:
-    from fer_core.types import Output, TaskInfo
 
 DEPTHS = (3, 3, 27, 3)
 """Blocks of each stage of ConvNeXt-Base."""

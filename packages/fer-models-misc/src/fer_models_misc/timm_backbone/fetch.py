@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fer_core.errors import FerError
-from fer_core.files import write_atomically
+from fer_core.plugin import FerError, write_atomically
 
 from fer_models_misc.timm_backbone.network import check_name, first_line
 

@@ -7,8 +7,7 @@ from collections import Counter
 from typing import Any
 
 import torch
-from fer_core.errors import FerError
-from fer_core.nn import fold_batch_norm
+from fer_core.plugin import FerError, fold_batch_norm
 from torch import nn
 
 from fer_models_misc.timm_backbone.network import TimmClassifier

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fer_core.errors import FerError, nearest
-from fer_core.weights import unwrap
+from fer_core.plugin import FerError, Output, TaskInfo, nearest, unwrap
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from fer_core.types import Output, TaskInfo
 
 PREFIX = "network."
 """Prefix of every key of the state dict; timm's name follows."""

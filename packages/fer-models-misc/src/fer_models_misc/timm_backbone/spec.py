@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fer_core.types import ModelSpec, Ref
+from fer_core.plugin import ModelSpec, Ref
 
 _HERE = "fer_models_misc.timm_backbone"
 

@@ -1,0 +1,152 @@
+"""Everything that a plugin may import of the core. No other name of the core is promised to a plugin.
+
+The names here are stable: one is removed, or changes its meaning, only when `HOOK_API` rises. What needs numpy,
+pydantic or torch is imported when it is first asked for (PEP 562), so the module of an entry point stays light.
+Tests of a plugin may also use `fer_core`, the calls of a program, and `fer_core.testing`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from fer_core import distributed
+from fer_core.errors import FerError, nearest
+from fer_core.files import write_atomically
+from fer_core.hookspecs import HOOK_API, hookimpl
+from fer_core.types import (
+    EXPRESSIONS,
+    Batch,
+    Claim,
+    ClassChanges,
+    ClassOrder,
+    CommandSpec,
+    DatasetSpec,
+    ExperimentSpec,
+    FERDataset,
+    Image,
+    Losses,
+    ModelSpec,
+    Output,
+    Pack,
+    Progress,
+    Ref,
+    Role,
+    TaskInfo,
+    Weights,
+)
+
+if TYPE_CHECKING:
+    from fer_core.components import Names
+    from fer_core.config import Config
+    from fer_core.data.images import decode_image, image_names, image_size, open_file
+    from fer_core.data.progress import show_progress
+    from fer_core.data.random import SampleRandom, derive_seed
+    from fer_core.data.table import make_fingerprint
+    from fer_core.data.transforms.base import Picture, Transform, Views, to_tensor
+    from fer_core.engine.devices import Device
+    from fer_core.faces import Alignment, Detection, Detector, FivePoints, Template
+    from fer_core.losses.base import Loss, Scan
+    from fer_core.metrics import MetricsRow
+    from fer_core.nn import Frozen, at_least_float32, fold_batch_norm, no_autocast
+    from fer_core.preprocessing import Preprocessing
+    from fer_core.training.callbacks import Callback, PlainState, scalars
+    from fer_core.training.state import Position, TrainingView
+    from fer_core.weights.state import check_state, unwrap
+
+__all__ = [
+    "EXPRESSIONS",
+    "HOOK_API",
+    "Alignment",
+    "Batch",
+    "Callback",
+    "Claim",
+    "ClassChanges",
+    "ClassOrder",
+    "CommandSpec",
+    "Config",
+    "DatasetSpec",
+    "Detection",
+    "Detector",
+    "Device",
+    "ExperimentSpec",
+    "FERDataset",
+    "FerError",
+    "FivePoints",
+    "Frozen",
+    "Image",
+    "Loss",
+    "Losses",
+    "MetricsRow",
+    "ModelSpec",
+    "Names",
+    "Output",
+    "Pack",
+    "Picture",
+    "PlainState",
+    "Position",
+    "Preprocessing",
+    "Progress",
+    "Ref",
+    "Role",
+    "SampleRandom",
+    "Scan",
+    "TaskInfo",
+    "Template",
+    "TrainingView",
+    "Transform",
+    "Views",
+    "Weights",
+    "at_least_float32",
+    "check_state",
+    "decode_image",
+    "derive_seed",
+    "distributed",
+    "fold_batch_norm",
+    "hookimpl",
+    "image_names",
+    "image_size",
+    "make_fingerprint",
+    "nearest",
+    "no_autocast",
+    "open_file",
+    "scalars",
+    "show_progress",
+    "to_tensor",
+    "unwrap",
+    "write_atomically",
+]
+
+_LAZY = {
+    name: f"fer_core.{module}"
+    for module, names in {
+        "components": ("Names",),
+        "config": ("Config",),
+        "data.images": ("decode_image", "image_names", "image_size", "open_file"),
+        "data.progress": ("show_progress",),
+        "data.random": ("SampleRandom", "derive_seed"),
+        "data.table": ("make_fingerprint",),
+        "data.transforms.base": ("Picture", "Transform", "Views", "to_tensor"),
+        "engine.devices": ("Device",),
+        "faces": ("Alignment", "Detection", "Detector", "FivePoints", "Template"),
+        "losses.base": ("Loss", "Scan"),
+        "metrics": ("MetricsRow",),
+        "nn": ("Frozen", "at_least_float32", "fold_batch_norm", "no_autocast"),
+        "preprocessing": ("Preprocessing",),
+        "training.callbacks": ("Callback", "PlainState", "scalars"),
+        "training.state": ("Position", "TrainingView"),
+        "weights.state": ("check_state", "unwrap"),
+    }.items()
+    for name in names
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_LAZY[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
