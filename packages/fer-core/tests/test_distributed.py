@@ -25,8 +25,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from fer_core import distributed
+from fer_core import Loss, distributed
 from fer_core.data.table import make_fingerprint
+from fer_core.losses import SampleBuffer
 from fer_core.training.trainer import Trainer
 from fer_core.types import FERDataset
 from torch import nn
@@ -65,6 +66,27 @@ class Bars(FERDataset):
     def fingerprint(self):
         return make_fingerprint(self.table["id"], self.table["label"], self.table["id"])
 
+class Remembering(Loss):
+    # Weighs samples by their loss of the epoch before; one process notes labels after each epoch.
+    def __init__(self, info):
+        super().__init__()
+        self.before = SampleBuffer(info.samples, fill=1.0)
+        self.visits = SampleBuffer(info.samples, dtype=torch.int64)
+        self.labels = SampleBuffer(info.samples, (2,), dtype=torch.bool)
+
+    def from_output(self, output, batch, progress):
+        index = batch["index"]
+        each = nn.functional.cross_entropy(output["logits"], batch["label"], reduction="none")
+        loss = (each * self.before[index]).mean()
+        self.before[index] = each
+        self.visits[index] = self.visits[index] + 1
+        return {"loss": loss, "logits": output["logits"]}
+
+    def after_epoch(self, scan, progress):
+        for batch, _ in scan():
+            if distributed.is_main():  # only one of the processes writes
+                self.labels[batch["index"]] = torch.stack([batch["label"] == 1, batch["label"] == 2], 1)
+
 class Dumping(Trainer):
     def train_step(self, batch):
         super().train_step(batch)
@@ -89,6 +111,10 @@ def count_threads(file):
 @hookimpl
 def fer_models():
     return [ModelSpec(name="net", factory=Net, recipes={}, summary="", paper="", licence="", upstream="")]
+
+@hookimpl
+def fer_losses():
+    return {"remembering": Remembering}
 
 @hookimpl
 def fer_datasets():
@@ -168,6 +194,22 @@ def test_two_processes_train_as_one_that_takes_their_parts_in_turn(launch, tmp_p
         assert mine["best"]["metrics"]["test"]["confusion"] == other["best"]["metrics"]["test"]["confusion"]
         ids = [(tmp_path / run / "predictions-test.csv").read_text().splitlines() for run in ("two", "one")]
         assert [line.split(",")[0] for line in ids[0]] == [line.split(",")[0] for line in ids[1]]
+
+
+def test_what_is_known_of_samples_is_the_same_on_one_and_on_two_processes(launch, tmp_path) -> None:
+    options = [*COMMON, *METHODS["sgd"], "-o", "loss=remembering", "-o", "train.save_every=3"]
+    options += ["-o", "train.precision=fp32", "-o", "model.dropout=0.0", "-o", "train.epochs=3"]
+    alone = launch(1, *options, "-o", "run.dir=one")
+    finish(launch(2, *options, "-o", "run.dir=two"))
+    finish(alone)
+    first, second = weights(tmp_path / "two", 0), weights(tmp_path / "two", 1)
+    reference = weights(tmp_path / "one")
+    labels, visits, before = (f"loss.{name}._extra_state" for name in ("labels", "visits", "before"))
+    assert all(torch.equal(first[name], second[name]) for name in (labels, visits, before))
+    assert first[visits].tolist() == reference[visits].tolist() == [3] * 60
+    torch.testing.assert_close(first[before], reference[before], rtol=0, atol=1e-5)
+    # the main process knows the labels of its shares
+    assert 0 < first[labels].sum() < reference[labels].sum() == 40
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads by Linux's means")

@@ -61,9 +61,9 @@ def test_loaders_of_training_draw_and_those_of_evaluation_do_not(tiny) -> None:
         [row for batch in training.epoch(number) for row in batch["index"].tolist()] for number in (0, 0, 1)
     )
     assert first == again != second
-    assert sorted(first) == sorted(second) == data.rows("train").tolist()
+    assert sorted(first) == sorted(second) == list(range(len(data.rows("train"))))
     plain = list(evaluation.epoch(0))
-    assert [row for batch in plain for row in batch["index"].tolist()] == data.rows("train").tolist()
+    assert [row for batch in plain for row in batch["index"].tolist()] == sorted(first)
     assert {len(batch["label"]) for batch in plain} <= {5, len(data.rows("train")) % 5}
     for one, other in zip(plain, evaluation.epoch(1), strict=True):
         assert torch.equal(one["image"], other["image"])

@@ -79,7 +79,7 @@ def test_augmentation_is_that_of_a_run_of_the_same_seed(tiny, mode: str, epoch: 
         device="cpu",
     )
     (batch,) = loader.epoch(epoch)
-    expected = dict(zip(batch["index"].tolist(), batch["image"], strict=True))
+    expected = dict(zip(loader.rows[batch["index"]].tolist(), batch["image"], strict=True))
     for _ in range(epoch):  # visits, in worker processes, are epochs
         for _ in DataLoader(part, batch_size=4, num_workers=1):
             pass

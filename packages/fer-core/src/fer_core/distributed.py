@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,6 +88,28 @@ def all_sum(tensor: Tensor) -> Tensor:
     total = tensor.clone()
     dist.all_reduce(total)
     return total
+
+
+def gather_rows(tensor: Tensor) -> Tensor:
+    """The rows of every process's tensor, [n, ...] with an n of its own, in the order of their ranks, on each."""
+    import torch
+    import torch.distributed as dist
+
+    if size() == 1:
+        return tensor
+    counts = [torch.zeros(1, dtype=torch.int64) for _ in range(size())]
+    dist.all_gather(counts, torch.tensor([len(tensor)]))
+    lengths = [int(count) for count in counts]
+    if not any(lengths):
+        return tensor
+    # As bytes, since gloo knows few types of numbers, and of one length, since torch gathers nothing else.
+    width = math.prod(tensor.shape[1:]) * tensor.element_size()
+    own = torch.zeros(max(lengths), width, dtype=torch.uint8, device=tensor.device)
+    own[: len(tensor)] = tensor.contiguous().view(torch.uint8).reshape(len(tensor), width)
+    shares = [torch.empty_like(own) for _ in lengths]
+    dist.all_gather(shares, own)
+    rows = torch.cat([share[:length] for share, length in zip(shares, lengths, strict=True)])
+    return rows.flatten().view(tensor.dtype).view(sum(lengths), *tensor.shape[1:])
 
 
 def gather(value: Any) -> list[Any]:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from fer_core.engine.devices import Device
     from fer_core.faces import Alignment, Detection, Detector, FivePoints, Template
     from fer_core.losses.base import Loss, Scan
+    from fer_core.losses.sample_buffer import SampleBuffer
     from fer_core.metrics import MetricsRow
     from fer_core.nn import Frozen, at_least_float32, fold_batch_norm, no_autocast
     from fer_core.preprocessing import Preprocessing
@@ -89,6 +90,7 @@ __all__ = [
     "Progress",
     "Ref",
     "Role",
+    "SampleBuffer",
     "SampleRandom",
     "Scan",
     "TaskInfo",
@@ -130,6 +132,7 @@ _LAZY = {
         "engine.devices": ("Device",),
         "faces": ("Alignment", "Detection", "Detector", "FivePoints", "Template"),
         "losses.base": ("Loss", "Scan"),
+        "losses.sample_buffer": ("SampleBuffer",),
         "metrics": ("MetricsRow",),
         "nn": ("Frozen", "at_least_float32", "fold_batch_norm", "no_autocast"),
         "preprocessing": ("Preprocessing",),

@@ -45,7 +45,7 @@ Batch: TypeAlias = "dict[str, Tensor]"
 
 - `image`: float32 [N, C, H, W], or [N, V, C, H, W] with V views of each face; ready for the model.
 - `label`: int64 [N], indices into the classes.
-- `index`: int64 [N], rows of the dataset's table.
+- `index`: int64 [N], the samples' numbers in their part: in training 0 to `TaskInfo.samples` - 1.
 - `distribution`: float32 [N, K], shares of the annotators' votes; only where the dataset has votes.
 """
 
@@ -96,6 +96,11 @@ class TaskInfo:
     def num_classes(self) -> int:
         """Number of classes."""
         return len(self.classes)
+
+    @property
+    def samples(self) -> int:
+        """Number of training samples, 0 where no dataset is at hand."""
+        return sum(self.class_counts)
 
 
 @dataclass(frozen=True)

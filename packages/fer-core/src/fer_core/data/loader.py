@@ -94,6 +94,9 @@ class Loader:
             evaluation dealt out row by row; no image is taken twice or left out.
         parts: Parts in which a process computes its share of a training batch.
 
+    Attributes:
+        rows: As given.
+
     Raises:
         FerError: One of `rows` has no votes at all, or `drop_last` would leave no batch.
         ValueError: `labels` or `votes` do not belong to the pack, or `draw_labels` lacks votes.
@@ -125,7 +128,9 @@ class Loader:
         self._pack, self._pipeline, self._sampler = pack, pipeline, sampler
         self._process, self._parts = process, parts * process[1]
         rows = np.asarray(rows, dtype=np.int64)
-        self._rows = rows if sampler is not None else rows[process[0] :: process[1]]
+        own = slice(None) if sampler is not None else slice(process[0], None, process[1])
+        self.rows, self._rows = rows, rows[own]
+        self._numbers = torch.arange(len(rows))[own]
         self._labels = torch.from_numpy(np.array(labels, dtype=np.int64)[self._rows])
         self._distributions = None if votes is None else normalise_votes(votes[self._rows], self._rows)
         self._batch_size, self._seed = batch_size, seed
@@ -151,9 +156,9 @@ class Loader:
         """Batches `start`, `start` + 1... of an epoch.
 
         Yields:
-            `image` float32 [N, 3, H, W], `label` int64 [N], `index` int64 [N] (the row in the table) and,
-            given votes, `distribution` float32 [N, K], all on the device. Where the pipeline makes V views, an
-            evaluation's images are [N, V, 3, H, W], while in training every view is a sample of its own.
+            `image` float32 [N, 3, H, W], `label` int64 [N], `index` int64 [N] (the sample's place in `rows`)
+            and, given votes, `distribution` float32 [N, K], all on the device. Where the pipeline makes V views,
+            an evaluation's images are [N, V, 3, H, W], while in training every view is a sample of its own.
         """
         order = np.arange(len(self._rows)) if self._sampler is None else self._sampler.order(epoch)
         if self._drop_last:
@@ -266,7 +271,7 @@ class Loader:
         batch = {
             "image": images,
             "label": labels.to(self._device),
-            "index": torch.from_numpy(self._rows[positions]).to(self._device),
+            "index": self._numbers[at].to(self._device),
         }
         if self._distributions is not None:
             batch["distribution"] = self._distributions[at].to(self._device)

@@ -23,7 +23,8 @@ def fer_losses() -> Mapping[str, Ref]:
     Factory:
         `(info: TaskInfo, **options) -> Loss`. `from_output(output, batch, progress)` returns a dict with the
         scalar `loss`; further scalars are logged as terms. A method that calls the model itself, twice for
-        example, overrides `forward(model, batch, progress)` instead.
+        example, overrides `forward(model, batch, progress)` instead. What it keeps for every training sample is a
+        `SampleBuffer`, which all processes share and the state of a run holds.
 
     Called:
         The hook once in a process, when plugins are loaded. The factory once for each run, with the options

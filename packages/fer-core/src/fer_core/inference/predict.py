@@ -74,22 +74,23 @@ def predict(model: nn.Module, loader: Loader, engine: Engine, temperature: float
     """
     was_training = model.training
     model.eval()
-    rows, labels, probabilities = [], [], []
+    numbers, labels, probabilities = [], [], []
     for cpu_batch in loader.epoch(0):
         batch = engine.place(cpu_batch)
         with engine.autocast():
             logits = logits_of(model, batch["image"])
-        rows.append(batch["index"])
+        numbers.append(batch["index"])
         labels.append(batch["label"])
         probabilities.append((logits / temperature).softmax(dim=1))
     model.train(was_training)
-    columns = _columns(rows, labels, probabilities)
+    columns = _columns(numbers, labels, probabilities)
     if distributed.size() > 1:
         shares = [share for share in distributed.gather(columns) if share is not None]
         columns = tuple(np.concatenate(column) for column in zip(*shares, strict=True))
     assert columns is not None
-    order = columns[0].argsort(kind="stable")
-    return Predictions(*(column[order] for column in columns))
+    rows = loader.rows[columns[0]]
+    order = rows.argsort(kind="stable")
+    return Predictions(rows[order], *(column[order] for column in columns[1:]))
 
 
 def _columns(*parts: list[Tensor]) -> tuple[NDArray[Any], ...] | None:

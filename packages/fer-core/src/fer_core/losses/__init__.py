@@ -2,5 +2,6 @@
 
 from fer_core.losses.base import Loss
 from fer_core.losses.cross_entropy import CrossEntropy
+from fer_core.losses.sample_buffer import SampleBuffer
 
-__all__ = ["CrossEntropy", "Loss"]
+__all__ = ["CrossEntropy", "Loss", "SampleBuffer"]

@@ -23,7 +23,8 @@ class Loss(nn.Module):
     Most methods are a function of the model's output, and override `from_output`. A method that calls the model
     itself (twice, or on images that it changes) overrides `forward` instead.
 
-    Its parameters are optimised together with the model's, its buffers are saved in the run's state.
+    Its parameters are optimised together with the model's, its buffers are saved in the run's state. Of several
+    processes the main one's buffers count; what each of them learns about its samples belongs in a `SampleBuffer`.
     """
 
     def forward(self, model: nn.Module, batch: Batch, progress: Progress) -> Losses:
@@ -35,7 +36,8 @@ class Loss(nn.Module):
 
         Args:
             output: What the model returned for the batch's images.
-            batch: The targets: `label` [N], and `distribution` [N, K] where the dataset has votes.
+            batch: The targets: `label` [N], `distribution` [N, K] where the dataset has votes, and `index` [N],
+                the numbers of the samples among the `TaskInfo.samples` training samples.
             progress: How far training is. Its fields are numbers or 0-d tensors; arithmetic that serves both
                 (`torch.where` and `clamp` in place of `if`) is compiled once for all epochs.
 

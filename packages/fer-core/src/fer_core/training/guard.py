@@ -28,7 +28,7 @@ class LossGuard:
 
     Args:
         training: The training to watch.
-        ids: Sample ids by row number of the dataset's table.
+        ids: Ids of the training samples.
         waits: Whether reading a loss waits for the device, so that it is looked at some steps later.
     """
 
@@ -60,12 +60,12 @@ class LossGuard:
         while self.pending:
             self._check(*self.pending.popleft())
 
-    def _check(self, step: int, loss: Tensor, rows: Tensor) -> None:
+    def _check(self, step: int, loss: Tensor, index: Tensor) -> None:
         value = float(loss)
         if loss.isfinite():
             return
         self.pending.clear()
-        ids = tuple(as_stored(self.ids[row]) for row in rows.tolist())
+        ids = tuple(as_stored(self.ids[sample]) for sample in index.tolist())
         place = self.training.folder / NONFINITE
         found = NonFinite(step=step, epoch=self.training.position.epoch, loss=str(value), ids=ids)
         write_text(place, found.text())

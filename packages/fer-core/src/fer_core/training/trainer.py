@@ -16,6 +16,7 @@ from fer_core import distributed, files
 from fer_core.data.random import derive_seed
 from fer_core.errors import FerError
 from fer_core.inference.predict import predict
+from fer_core.losses import SampleBuffer
 from fer_core.metrics import MetricsRow, compute_metrics
 from fer_core.metrics.record import LARGEST
 from fer_core.runs import folder as run_folder
@@ -68,10 +69,11 @@ class Trainer:
         self.sums: dict[str, Tensor] = {}
         self.learning_rate = 0.0
         self.ema = EMA(setup.task.model) if self.config.train.ema is not None else None
-        ids = setup.data.dataset.table["id"].tolist()
+        ids = setup.data.dataset.table["id"].to_numpy()[setup.data.rows("train")].tolist()
         self.guard = LossGuard(self, ids, waits=setup.engine.device.type != "cpu")
         setup.task.train()
         self.parameters = [p for group in setup.optimizer.param_groups for p in group["params"]]
+        self.sample_buffers = [module for module in setup.task.modules() if isinstance(module, SampleBuffer)]
 
     @property
     def config(self) -> Config:
@@ -132,6 +134,7 @@ class Trainer:
                 return
         distributed.share_buffers(self.setup.task)
         self.setup.task.loss.after_epoch(self._scan, self.progress())
+        self._merge_samples()
         if self.config.scheduler.per == "epoch":
             self.setup.scheduler.step()
         if self.position.batch == len(self.setup.train_loader):
@@ -175,6 +178,7 @@ class Trainer:
         self.learning_rate = setup.optimizer.param_groups[0]["lr"]
         noted: Any = setup.optimizer.step(closure)  # type: ignore[arg-type]  # torch types the closure as float
         self._count(noted)
+        self._merge_samples()
         if self.config.scheduler.per == "step":
             setup.scheduler.step()
         if self.ema is not None and config.ema is not None:
@@ -183,6 +187,10 @@ class Trainer:
         self.position.step += 1
         for callback in self.callbacks.values():
             callback.on_step(self)
+
+    def _merge_samples(self) -> None:
+        for buffer in self.sample_buffers:
+            buffer.merge()
 
     def _seed_layers(self, part: int, passes: int) -> None:
         """Layer noise is a function of the position, so a resumed run draws what an undisturbed one would.
