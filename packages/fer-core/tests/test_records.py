@@ -48,6 +48,7 @@ def test_a_good_text_gives_an_object_and_its_text_gives_the_same_object():
         ('{"format": 1, "count": 3, "split": {"holdout": 1}}', "format is 1, expected 2"),
         ("[" * 100_000, "not valid JSON"),
         ("", "not valid JSON"),
+        ('"\udce9"', "not valid JSON"),
         ("null", "the top level is null, expected a mapping"),
     ],
 )

@@ -319,3 +319,10 @@ def test_a_state_that_would_run_code_is_refused_and_runs_nothing(tmp_path) -> No
 def test_a_tensor_that_is_larger_than_the_file_is_refused(tmp_path) -> None:
     path = change(saved(tmp_path), task={"model.weight": torch.zeros(1).expand(10_000_000)})
     assert refusal(path) == f"{path}: task.model.weight is a tensor that is larger than the file: {ADVICE}"
+
+
+def test_a_sparse_tensor_is_refused(tmp_path) -> None:
+    path = change(saved(tmp_path), task={"model.weight": torch.eye(3).to_sparse()})
+    assert refusal(path) == (
+        f"{path}: task.model.weight is a tensor of the layout torch.sparse_coo, which no training saves: {ADVICE}"
+    )

@@ -107,6 +107,8 @@ class Record(BaseModel):
         Raises:
             FerError: `text` is not JSON, or a field does not fit the schema.
         """
+        if isinstance(text, str):  # a lone surrogate, which no JSON has, is refused as what it is
+            text = text.encode("utf-8", "backslashreplace")
         try:
             from_json(text, allow_inf_nan=False)  # pydantic alone lets NaN pass where any value may stand
             return cls.model_validate_json(text)

@@ -250,6 +250,8 @@ def describe(content: StateDict, largest: int | None = None) -> Iterator[tuple[s
             waiting += [(f"{place}.{key}" if place else str(key), inner, depth + 1) for key, inner in items]
             yield place, "mapping" if isinstance(value, dict) else "list"
         elif isinstance(value, Tensor):
+            if value.layout is not torch.strided:
+                raise ValueError(f"{place} is a tensor of the layout {value.layout}, which no training saves")
             if largest is not None and value.nbytes > largest:
                 raise ValueError(f"{place} is a tensor that is larger than the file")
             number = f" {value.item()!r}" if value.dim() == 0 else ""
