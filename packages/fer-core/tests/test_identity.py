@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -154,6 +155,21 @@ def test_what_cannot_change_a_result_may_be_edited(killed) -> None:
     api.resume(killed)
     for name in PRODUCTS:
         assert (killed / name).read_bytes() == Path("runs/whole", name).read_bytes(), name
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("device", "cuda:0 ", "there is no device 'cuda:0 '"),
+        ("precision", "fp8", "train.precision fp8 is not supported"),
+    ],
+)
+def test_a_device_or_precision_that_is_recorded_wrongly_names_the_file(killed, field, value, says) -> None:
+    path = killed / "env.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
+    with pytest.raises(FerError) as caught:
+        api.resume(killed)
+    assert str(caught.value).startswith(f"{path}: {says}")
 
 
 def test_other_versions_are_said(killed, monkeypatch, lines) -> None:

@@ -13,7 +13,7 @@ from fer_core import distributed
 from fer_core.components import build
 from fer_core.config import config_hash, load_config
 from fer_core.data.prepare import prepare_data
-from fer_core.errors import FerError
+from fer_core.errors import FerError, within
 from fer_core.plugins import load_plugins
 from fer_core.provenance import Extension
 from fer_core.reports.page import REPORT
@@ -225,7 +225,10 @@ def _read(folder: Path) -> _Stored:
 
 def _engine(stored: _Stored, device: str) -> Engine:
     environment = stored.environment
-    return start_engine(stored.config, environment.device if device == "auto" else device, environment.precision)
+    if device != "auto":
+        return start_engine(stored.config, device, environment.precision)
+    with within(str(stored.folder / run_folder.ENVIRONMENT)):
+        return start_engine(stored.config, environment.device, environment.precision)
 
 
 def _warn_of_changes(stored: _Stored, state: State | None, engine: Engine) -> None:
