@@ -93,6 +93,59 @@ def test_a_level_below_the_logger_is_heeded_within_a_run(caplog) -> None:
     assert caplog.messages == ["a detail"]
 
 
+def test_a_level_far_above_a_logger_holds_within_a_run(caplog) -> None:
+    """The logger that speaks has no level of its own; the nearest one above it that has decides."""
+    below, parent = logging.getLogger("fer_core.far.below"), logging.getLogger("fer_core.far")
+    parent.setLevel(logging.DEBUG)
+    try:
+        with RunLog():
+            below.debug("a detail")
+            SAID.debug("not asked for")
+    finally:
+        parent.setLevel(logging.NOTSET)
+    assert caplog.messages == ["a detail"]
+
+
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO, logging.WARNING])
+def test_levels_are_those_of_before_when_a_run_ends(level) -> None:
+    CORE.setLevel(level)
+    try:
+        with RunLog():
+            assert CORE.level == min(level, logging.INFO)
+        assert CORE.level == level
+    finally:
+        CORE.setLevel(logging.NOTSET)
+
+
+def test_a_run_within_a_run_has_lines_of_its_own(tmp_path) -> None:
+    (tmp_path / "inner").mkdir()
+    with RunLog() as outer:
+        outer.open(tmp_path)
+        with RunLog() as inner:
+            inner.open(tmp_path / "inner")
+            SAID.info("within")
+        SAID.info("after")
+    assert log_of(tmp_path / "inner") == ["within"]
+    assert log_of(tmp_path) == ["within", "after"]
+
+
+def test_text_that_no_file_can_hold_is_escaped_in_the_log(tmp_path) -> None:
+    """A file name of a foreign system arrives as a lone surrogate."""
+    with RunLog() as log:
+        log.open(tmp_path)
+        SAID.info("face-\udce9.png, grün")
+    assert (tmp_path / "log.txt").read_bytes() == "face-\\udce9.png, grün\n".encode()
+
+
+def test_a_log_continues_after_what_is_there(tmp_path) -> None:
+    (tmp_path / "log.txt").write_text("of before\n")
+    with RunLog() as log:
+        log.open(tmp_path)
+        assert log_of(tmp_path) == ["of before"]
+        SAID.warning("of now")
+    assert log_of(tmp_path) == ["of before", "warning  of now"]
+
+
 def test_two_runs_in_a_process_have_a_log_each(tiny, quick, monkeypatch) -> None:
     original = Trainer.train_step
 

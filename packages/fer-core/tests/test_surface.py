@@ -129,7 +129,7 @@ def test_results_show_what_they_are(tiny, quick) -> None:
     assert f"test accuracy {accuracy:.2%}" in repr(run)
     html = run._repr_html_()
     assert "runs/&lt;a&gt;" in html
-    assert f"{accuracy:.4f}" in html
+    assert f"{accuracy:.4g}" in html
     frame = run.to_frame()
     row = frame[(frame["weights"] == "best") & (frame["part"] == "test")].iloc[0]
     assert (row["accuracy"], row["count"]) == (accuracy, 18)

@@ -47,7 +47,7 @@ class Run:
 
     def _repr_html_(self) -> str:
         """What notebooks show."""
-        table: str = self.to_frame().to_html(index=False, float_format="{:.4f}".format)
+        table: str = self.to_frame().to_html(index=False, float_format="{:.4g}".format)
         return f"<p>{escape(repr(self)[1:-1])}</p>{table}"
 
 
