@@ -160,7 +160,7 @@ def test_what_cannot_change_a_result_may_be_edited(killed) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
-        ("device", "cuda:0 ", "there is no device 'cuda:0 '"),
+        ("device", "cudda", "there is no device 'cudda'"),
         ("precision", "fp8", "train.precision fp8 is not supported"),
     ],
 )
