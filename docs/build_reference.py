@@ -45,12 +45,19 @@ checkers only, take any value. An option that names another component is `Annota
 Names("optimizers")]`.
 
 What a plugin does wrong stays its own failure: one line on stderr, all else works, and `fer-run doctor` shows
-it again. A name that two plugins claim is an error when it is used without its distribution,
-`NAME@DISTRIBUTION`; the core's names cannot be claimed. Names have letters, digits, `_`, `-`, `+` and `.`.
-`FER_DISABLE_PLUGINS=a,b` leaves out entry points or distributions; `FER_STRICT=1` raises what a plugin raises,
-with its traceback, for its author.
+it again, with the time that each plugin takes to load. This holds for whatever a plugin raises when it is
+imported or asked, `SystemExit` included, for damaged metadata, and for fields of specs that have the wrong type.
+What it prints meanwhile is reported instead of printed, since standard output is for results; with `--json`,
+what plugins print later goes to stderr, too.
 
-This is version {HOOK_API} of the hooks (`HOOK_API`).
+A name that two plugins claim is an error when it is used without its distribution, `NAME@DISTRIBUTION`; the
+core's names cannot be claimed. Names have letters, digits, `_`, `-`, `+` and `.`. `FER_DISABLE_PLUGINS=a,b`
+leaves out entry points or distributions; `FER_STRICT=1` raises what a plugin raises, with its traceback, for its
+author.
+
+This is version {HOOK_API} of the hooks (`HOOK_API`). A plugin that needs a newer one says so in the
+module that its entry point names, by `requires_hook_api = {HOOK_API + 1}`. An older fer-core then uses it without
+the hooks and the fields of specs that it does not know, and reports them; in other plugins these are mistakes.
 """
 
 

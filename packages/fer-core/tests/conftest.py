@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.metadata import EntryPoints, distributions, entry_points
+from importlib.metadata import Distribution, distributions, entry_points
 from pathlib import Path
 from textwrap import dedent
 
@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fer_core import DatasetSpec, ModelSpec, TaskInfo, plugins
+from fer_core import DatasetSpec, ModelSpec, TaskInfo, discovery, plugins
 from fer_core.data.table import make_fingerprint
 from fer_core.logging import LineFormatter
 from fer_core.plugins import Entry, Plugin, load_plugins
@@ -36,28 +36,38 @@ class Site:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def install(self, distribution: str, source: str | None, *, version: str = "1.0", module: str = "") -> None:
+    def install(
+        self,
+        distribution: str,
+        source: str | None,
+        *,
+        version: str = "1.0",
+        module: str = "",
+        metadata: str | None = "Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n",
+        entry_points: bytes = b"[fer_core]\n{name} = {module}\n",
+    ) -> None:
         """Add a distribution with one plugin; `source` is its module's text, None leaves the module out.
 
-        The entry point is called as the distribution is, with `_`.
+        The entry point is called as the distribution is, with `_`. `metadata` None leaves the file out.
         """
         name = distribution.replace("-", "_")
         module = module or f"{name}_module"
         info = self.root / f"{name}-{version}.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
-        (info / "entry_points.txt").write_text(f"[fer_core]\n{name} = {module}\n")
+        if metadata is not None:
+            (info / "METADATA").write_text(metadata.format(distribution=distribution, version=version))
+        points = entry_points.replace(b"{name}", name.encode()).replace(b"{module}", module.encode())
+        (info / "entry_points.txt").write_bytes(points)
         if source is not None:
             (self.root / f"{module}.py").write_text(HEADER + dedent(source))
 
-    def entry_points(self, group: str) -> EntryPoints:
-        """As `importlib.metadata.entry_points`, of this folder alone."""
-        found = [point for dist in distributions(path=[str(self.root)]) for point in dist.entry_points]
-        return EntryPoints(point for point in found if point.group == group)
+    def distributions(self) -> list[Distribution]:
+        """As `importlib.metadata.distributions`, of this folder alone."""
+        return list(distributions(path=[str(self.root)]))
 
     def fer_run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run `fer-run` in a fresh process that sees these distributions and no other plugin."""
-        own = {point.dist.name for point in self.entry_points("fer_core")}
+        own = {dist.name for dist in self.distributions() if (dist._path / "METADATA").exists()}
         others = {point.dist.name for point in entry_points(group="fer_core")} - own
         env = {**os.environ, "PYTHONPATH": str(self.root), "FER_DISABLE_PLUGINS": ",".join(others), **environment}
         return subprocess.run(
@@ -71,7 +81,7 @@ def site(tmp_path, monkeypatch):
     root = tmp_path / "site"
     root.mkdir()
     found = Site(root)
-    monkeypatch.setattr(plugins, "entry_points", found.entry_points)
+    monkeypatch.setattr(discovery, "distributions", found.distributions)
     monkeypatch.syspath_prepend(str(root))
     plugins.load_plugins.cache_clear()
     yield found
@@ -79,6 +89,12 @@ def site(tmp_path, monkeypatch):
     for name, module in list(sys.modules.items()):
         if (getattr(module, "__file__", None) or "").startswith(str(root)):
             del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """Fake distributions for all tests of a module, seen by processes that `fer_run` starts."""
+    return Site(tmp_path_factory.mktemp("site"))
 
 
 @pytest.fixture

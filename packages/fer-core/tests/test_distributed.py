@@ -142,7 +142,7 @@ def launch(site, tmp_path):
     With `script` it is this instead of the command line. After the step `sigterm_at` a process signals itself.
     """
     site.install("net-plugin", PLUGIN)
-    own = {point.dist.name for point in site.entry_points("fer_core")}
+    own = {dist.name for dist in site.distributions()}
     others = {point.dist.name for point in entry_points(group="fer_core")} - own
     environment = {
         **os.environ,

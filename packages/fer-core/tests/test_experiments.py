@@ -254,7 +254,7 @@ for _override in ("data.input_size=8", "data.batch_size=8", "train.epochs=2", "t
 
 
 def start(site, cwd: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-    own = {point.dist.name for point in site.entry_points("fer_core")}
+    own = {dist.name for dist in site.distributions()}
     others = {point.dist.name for point in entry_points(group="fer_core")} - own
     env = {
         **os.environ,

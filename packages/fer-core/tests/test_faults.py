@@ -97,7 +97,7 @@ PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
 def environment(site, tmp_path) -> dict[str, str]:
     """Of processes that see the plugin above and no other."""
     site.install("net-plugin", PLUGIN)
-    own = {point.dist.name for point in site.entry_points("fer_core")}
+    own = {dist.name for dist in site.distributions()}
     others = {point.dist.name for point in entry_points(group="fer_core")} - own
     cache = str(tmp_path / "cache")
     paths = {"PYTHONPATH": str(site.root), "FER_DISABLE_PLUGINS": ",".join(others), "FER_CACHE": cache}

@@ -161,6 +161,7 @@ def test_a_factory_that_cannot_be_imported_names_its_distribution(site, monkeypa
     )
     text = error("losses", "lost")
     assert text.startswith("loss 'lost' of a-plugin 1.0 cannot be imported (AttributeError: ")
+    assert "loss 'no' is refused, since plugin a_plugin of a-plugin 1.0 failed" in error("losses", "no")
     assert "not an import reference" in error("losses", "no")
     monkeypatch.setenv("FER_STRICT", "1")
     with pytest.raises(AttributeError):

@@ -2,7 +2,7 @@
 
 pluggy's own loader stops everything at the first bad plugin. Here each entry point is loaded, registered and
 checked on its own, and each hook implementation is called on its own; each error becomes a `Failure`, one
-warning, and everything else works on.
+warning, and everything else works on. What a plugin prints meanwhile is reported, too.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +24,13 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from fer_core import builtins
-from fer_core.errors import FerError
-from fer_core.hookspecs import PROJECT, device, loss, registry, trainer
-from fer_core.types import CommandSpec, DatasetSpec, ExperimentSpec, ModelSpec, bare
+from fer_core.boundary import Failure, describe, output_caught, shown
+from fer_core.declarations import check_declared, declared
+from fer_core.discovery import find_plugins
+from fer_core.errors import FerError, nearest
+from fer_core.fields import unknown_fields
+from fer_core.hookspecs import HOOK_API, PROJECT, device, loss, registry, trainer
+from fer_core.types import DatasetSpec, ModelSpec, bare
 
 if TYPE_CHECKING:
     from fer_core.provenance import Component
@@ -48,15 +54,6 @@ KINDS = (
 )
 """What plugins can provide; the hook of each kind is `fer_KIND`."""
 
-SPECS: Mapping[str, type] = {
-    "models": ModelSpec,
-    "datasets": DatasetSpec,
-    "experiments": ExperimentSpec,
-    "commands": CommandSpec,
-}
-"""Kinds whose hook returns specs; the hooks of all others return name -> `Ref`."""
-
-
 CORE = "fer-core"
 _LEGAL = re.compile(r"\w[\w.+-]*")
 """Valid names: they become part of file names, and precede `@DISTRIBUTION`."""
@@ -72,11 +69,6 @@ def singular(kind: str) -> str:
     return "loss" if kind == "losses" else kind.removesuffix("s")
 
 
-def describe(error: BaseException) -> str:
-    """An exception as one line."""
-    return str(error) if isinstance(error, FerError) else " ".join(f"{type(error).__name__}: {error}".split())
-
-
 def installed_versions(names: Iterable[str]) -> dict[str, str]:
     """Version of each distribution that is installed; models may need some that the core does not."""
     found = {}
@@ -89,20 +81,6 @@ def installed_versions(names: Iterable[str]) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Failure:
-    """One failure of a plugin; `str()` is its report in one line."""
-
-    plugin: str
-    distribution: str
-    version: str
-    stage: str
-    error: str
-
-    def __str__(self) -> str:
-        return f"plugin {self.plugin} of {self.distribution} {self.version} failed at {self.stage}: {self.error}"
-
-
-@dataclass(frozen=True)
 class Plugin:
     """A plugin: its entry point's name, where it comes from, and the names it brings, kind by kind."""
 
@@ -110,6 +88,11 @@ class Plugin:
     distribution: str
     version: str
     names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others."""
+        return f"{self.distribution}:{self.name}"
 
 
 @dataclass(frozen=True)
@@ -123,7 +106,9 @@ class Entry:
     @property
     def names(self) -> tuple[str, ...]:
         """The name and its aliases."""
-        return (self.name, *getattr(self.value, "aliases", ()))
+        return (
+            (self.name, *self.value.aliases) if isinstance(self.value, ModelSpec | DatasetSpec) else (self.name,)
+        )
 
     @property
     def keys(self) -> frozenset[str]:
@@ -157,6 +142,7 @@ class Plugins:
         loaded: Plugins that work, the core first.
         disabled: Plugins left out on request.
         failures: What went wrong, in order.
+        seconds: How long each plugin took to be imported and asked, by `Plugin.key`.
         entries: kind -> name -> every claim to that name.
     """
 
@@ -164,8 +150,10 @@ class Plugins:
         self.loaded: list[Plugin] = []
         self.disabled: list[Plugin] = []
         self.failures: list[Failure] = []
+        self.seconds: dict[str, float] = defaultdict(float)
         self.entries: dict[str, dict[str, list[Entry]]] = {kind: {} for kind in KINDS}
         self._strict = strict
+        self._newer: dict[str, tuple[Plugin, int, list[str]]] = {}
         self._homes: dict[tuple[str, str], str] = {}
         self._registered: dict[str, Plugin] = {}
         self._manager = pluggy.PluginManager(PROJECT)
@@ -173,14 +161,19 @@ class Plugins:
             self._manager.add_hookspecs(module)
         self._add(Plugin("core", CORE, version(CORE)), lambda: builtins)
         off = {normalize(name) for name in disable}
-        for plugin, load in _installed():
+        for found in find_plugins():
+            plugin = Plugin(found.name, found.distribution, found.version)
             names = (plugin.name, plugin.distribution, f"{plugin.name}@{plugin.distribution}")
             if not off.isdisjoint(map(normalize, names)):
                 self.disabled.append(plugin)
+            elif found.point is None:
+                self._report(plugin, "load", found.error)
             else:
-                self._add(plugin, load)
+                self._add(plugin, found.point.load)
         for kind in KINDS:
             self._collect(kind)
+        for newer in self._newer.values():
+            self._report_newer(*newer)
 
     def claims(self, kind: str, name: str) -> list[Entry]:
         """Every entry that `name`, qualified or not, can mean."""
@@ -250,21 +243,32 @@ class Plugins:
         return None
 
     def _add(self, plugin: Plugin, load: Callable[[], Any]) -> None:
-        with self._boundary(plugin, "load"):
+        with self._timed(plugin), self._boundary(plugin, "load") as unknown:
             module = load()
+            required = _required_api(module)
+            if required > HOOK_API:
+                self._newer[plugin.key] = (plugin, required, [])
+            self._check_fields(plugin, unknown)
             with self._boundary(plugin, "register"):
                 self._register(plugin, module)
 
     def _register(self, plugin: Plugin, module: Any) -> None:
-        key = f"{plugin.distribution}:{plugin.name}"
         try:
-            self._manager.register(module, key)
-            self._manager.check_pending()
-        except Exception:
-            if self._manager.get_name(module) == key:  # wholly or, by an older pluggy, half registered
+            self._manager.register(module, plugin.key)
+            callers = self._manager.get_hookcallers(module) or ()
+            unknown = [caller.name for caller in callers if not caller.has_spec()]
+            if plugin.key in self._newer:
+                self._newer[plugin.key][2].extend(f"the hook {name}" for name in unknown)
+            elif unknown:
+                known = [name for name in vars(self._manager.hook) if name not in unknown]
+                raise TypeError(f"unknown hook {unknown[0]!r}: {nearest(unknown[0], known)}")
+            elif not callers:
+                raise TypeError("it implements no hook: mark its functions with fer_core.hookimpl")
+        except BaseException:
+            if self._manager.get_name(module) == plugin.key:  # wholly or, by an older pluggy, half registered
                 self._manager.unregister(module)
             raise
-        self._registered[key] = plugin
+        self._registered[plugin.key] = plugin
         self.loaded.append(plugin)
 
     def _collect(self, kind: str) -> None:
@@ -273,19 +277,20 @@ class Plugins:
         calls = [(self._registered[impl.plugin_name], impl.function) for impl in impls]
         calls.sort(key=lambda call: call[0].distribution != CORE)  # first, since its names are reserved
         for plugin, function in calls:
-            with self._boundary(plugin, f"hook {hook}"):
-                entries = [Entry(name, value, plugin) for name, value in _pairs(kind, function())]
-                kept = [entry for entry in entries if self._accepts(entry, hook, reserved)]
+            with self._timed(plugin), self._boundary(plugin, f"hook {hook}") as unknown:
+                entries = [Entry(name, value, plugin) for name, value in declared(kind, function())]
+                self._check_fields(plugin, unknown)
+                kept = [entry for entry in entries if self._accepts(entry, kind, reserved)]
                 for entry in kept:
                     self.entries[kind].setdefault(entry.name, []).append(entry)
                 plugin.names[kind] = tuple(entry.name for entry in kept)
                 if plugin.distribution == CORE:
                     reserved = frozenset(key for entry in kept for key in entry.keys)
 
-    def _accepts(self, entry: Entry, hook: str, reserved: frozenset[str]) -> bool:
+    def _accepts(self, entry: Entry, kind: str, reserved: frozenset[str]) -> bool:
         """Whether an entry may have its names; where it may not, the plugin's other names are not affected."""
-        stage = f"{hook}, name {entry.name!r}"
-        with self._boundary(entry.plugin, stage):
+        with self._boundary(entry.plugin, f"fer_{kind}, name {shown(entry.name)}"):
+            check_declared(kind, entry.name, entry.value)
             if not entry.keys.isdisjoint(reserved):
                 raise FerError(f"{CORE} has that name, and keeps it: choose another name")
             for name in entry.names:
@@ -295,59 +300,70 @@ class Plugins:
         return False
 
     @contextmanager
-    def _boundary(self, plugin: Plugin, stage: str, *passing: type[Exception]) -> Iterator[None]:
-        """Turn what `plugin` raises, even an attempt to exit, into a failure; exceptions in `passing` pass."""
+    def _boundary(self, plugin: Plugin, stage: str, *passing: type[Exception]) -> Iterator[list[tuple[type, str]]]:
+        """Turn what `plugin` raises, even an attempt to exit, into a failure; exceptions in `passing` pass.
+
+        Yields:
+            Fields that specs do not have, as (class, name): they are left out of specs that are made within.
+        """
         try:
-            yield
-        except passing:
-            raise
-        except (Exception, SystemExit) as error:
-            if self._strict:
+            with output_caught() as output, unknown_fields() as unknown:
+                yield unknown
+        except BaseException as raised:
+            if self._strict or isinstance(raised, (KeyboardInterrupt, *passing)):
                 raise
-            failure = Failure(plugin.name, plugin.distribution, plugin.version, stage, describe(error))
-            self.failures.append(failure)
-            logger.warning(f"{failure}; run `fer-run doctor`")
+            self._report(plugin, stage, describe(raised))
+        if output.text:
+            said = shown(" ".join(output.text.split()))
+            error = f"it printed {said} on standard output, which is for results: log it instead"
+            self._report(plugin, stage, error, works=True)
+
+    @contextmanager
+    def _timed(self, plugin: Plugin) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.seconds[plugin.key] += time.perf_counter() - began
+
+    def _check_fields(self, plugin: Plugin, unknown: list[tuple[type, str]]) -> None:
+        """Raises TypeError for fields that specs do not have, unless the plugin is written for a newer core."""
+        for spec, name in unknown:
+            if plugin.key not in self._newer:
+                known = [field.name for field in fields(spec)]
+                raise TypeError(f"{spec.__name__} has no field {name!r}: {nearest(name, known)}")
+            self._newer[plugin.key][2].append(f"the field {spec.__name__}.{name}")
+
+    def _report(self, plugin: Plugin, stage: str, error: str, *, works: bool = False) -> None:
+        failure = Failure(plugin.name, plugin.distribution, plugin.version, stage, error, works)
+        self.failures.append(failure)
+        logger.warning(f"{failure}; run `fer-run doctor`")
+
+    def _report_newer(self, plugin: Plugin, required: int, ignored: list[str]) -> None:
+        without = f", so it is used without {', '.join(dict.fromkeys(ignored))}" if ignored else ""
+        error = f"it needs version {required} of the hooks, and {CORE} has {HOOK_API}{without}: upgrade {CORE}"
+        self._report(plugin, "register", error, works=True)
 
 
-def _installed() -> list[tuple[Plugin, Callable[[], Any]]]:
-    found = []
-    for point in entry_points(group=PROJECT):
-        if point.dist is None:
-            continue
-        found.append((Plugin(point.name, point.dist.name, point.dist.version), point.load))
-    return sorted(found, key=lambda pair: (pair[0].distribution, pair[0].name))
+def _required_api(module: Any) -> int:
+    """Version of the hooks that a plugin says it needs. Raises TypeError where it is not one."""
+    required = getattr(module, "requires_hook_api", 1)
+    if not isinstance(required, int) or required < 1:
+        raise TypeError(f"requires_hook_api is {shown(required)}, expected a whole number such as {HOOK_API}")
+    return required
 
 
 def home_of(file: str) -> str | None:
     """Distribution and version of the plugin whose package a source file lies in; None where it lies in none."""
-    for point in entry_points(group=PROJECT):
-        found = find_spec(point.module.partition(".")[0])
-        if found is None or point.dist is None:
+    for plugin in find_plugins():
+        try:
+            found = find_spec(plugin.point.module.partition(".")[0]) if plugin.point else None
+        except (ImportError, ValueError):  # a module without a spec
+            continue
+        if found is None:
             continue
         places = found.submodule_search_locations or [found.origin or ""]
         if any(file == place or file.startswith(place + os.sep) for place in places):
-            return f"{point.dist.name} {point.dist.version}"
+            return f"{plugin.distribution} {plugin.version}"
     return None
-
-
-def _pairs(kind: str, returned: Any) -> list[tuple[str, Any]]:
-    """(name, value) of everything a hook returned.
-
-    Raises:
-        TypeError: It is not what the hook's documentation asks for.
-    """
-    if spec := SPECS.get(kind):
-        values = list(returned)
-        for value in values:
-            if not isinstance(value, spec):
-                raise TypeError(f"expected {spec.__name__}, got {type(value).__name__}")
-        return [(value.name, value) for value in values]
-    if not isinstance(returned, Mapping):
-        raise TypeError(f"expected a mapping of names, got {type(returned).__name__}")
-    for name, value in returned.items():
-        if not isinstance(name, str) or value is None:
-            raise TypeError(f"expected a name and an object or its import reference, got {name!r}: {value!r}")
-    return list(returned.items())
 
 
 @cache

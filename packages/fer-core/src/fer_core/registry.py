@@ -11,14 +11,13 @@ from fnmatch import fnmatchcase
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from fer_core.boundary import Failure, describe
+from fer_core.declarations import SPECS
 from fer_core.errors import FerError, nearest
 from fer_core.plugins import (
     KINDS,
-    SPECS,
     Entry,
-    Failure,
     Plugin,
-    describe,
     installed_versions,
     load_plugins,
     normalize,
@@ -151,16 +150,16 @@ def suspects(*kinds: str) -> str:
 
 def _broken(*kinds: str) -> list[Failure]:
     stages = {"load", "register", *(f"hook fer_{kind}" for kind in kinds)}
-    return [failure for failure in load_plugins().failures if failure.stage in stages]
+    return [failure for failure in load_plugins().failures if failure.stage in stages and not failure.works]
 
 
 def _factory(kind: str, entry: Entry) -> Any:
     ref = {"models": "factory", "datasets": "factory", "commands": "ref"}.get(kind)
     try:
         return resolve(getattr(entry.value, ref) if ref else entry.value)
-    except FerError:
+    except (FerError, KeyboardInterrupt):
         raise
-    except Exception as error:  # a plugin's module may raise anything
+    except BaseException as error:  # a plugin's module may raise anything, and try to end the process
         if os.environ.get("FER_STRICT") == "1":
             raise
         home = entry.plugin
@@ -191,6 +190,9 @@ def _missing(kind: str, name: str) -> str:
         return (
             f"{noun} {name!r} comes with {home}, which FER_DISABLE_PLUGINS switches off: take it out of that list"
         )
+    for failure in plugins.failures:
+        if failure.stage == f"fer_{kind}, name {own!r}":
+            return f"{noun} {name!r} is refused, since {failure}: correct or update {failure.distribution}"
     for failure in _broken(kind):
         if failure.distribution == home:
             return f"{noun} {name!r} comes with {home}, but {failure}: run `fer-run doctor`"

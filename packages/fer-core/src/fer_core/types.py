@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from fer_core.errors import FerError
+from fer_core.fields import grows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -117,6 +118,7 @@ class Progress:
     steps: int | Tensor
 
 
+@grows
 @dataclass(frozen=True, kw_only=True)
 class Weights:
     """A published weight file: where it is, what it was trained on, what its licence allows."""
@@ -128,6 +130,7 @@ class Weights:
     note: str = ""
 
 
+@grows
 @dataclass(frozen=True, kw_only=True)
 class Claim:
     """A published figure, shown beside what runs give.
@@ -151,6 +154,7 @@ class Claim:
     classes: int | None = None
 
 
+@grows
 @dataclass(frozen=True, kw_only=True)
 class ClassOrder:
     """The order in which the files of a model's authors have the classes of a dataset.
@@ -166,6 +170,7 @@ class ClassOrder:
     source: str
 
 
+@grows
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """A model family as data.
@@ -218,6 +223,7 @@ class ModelSpec:
         return bare(dataset) if bare(dataset) in self.recipes else "default"
 
 
+@grows
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec:
     """A dataset as data.
@@ -255,6 +261,7 @@ class DatasetSpec:
     aliases: tuple[str, ...] = ()
 
 
+@grows
 @dataclass(frozen=True, kw_only=True)
 class ExperimentSpec:
     """An experiment as data.
@@ -274,6 +281,7 @@ class ExperimentSpec:
     published: str | None = None
 
 
+@grows
 @dataclass(frozen=True, kw_only=True)
 class CommandSpec:
     """A command of `fer-run`: `ref` is imported only when the command runs, `help` is its line in `--help`."""

@@ -14,6 +14,9 @@ from fer_core.errors import ExitStatus
 if TYPE_CHECKING:
     from fer_core.workflows.environment import Installation
 
+SLOW = 1.0
+"""Seconds to load a plugin, which every command waits for."""
+
 
 @click.command()
 @json_option
@@ -39,7 +42,9 @@ def _text(found: Installation, problems: Sequence[str]) -> str:
         "plugins",
     ]
     for plugin in found.plugins:
-        lines.append(f"  {plugin.name} ({plugin.distribution} {plugin.version})")
+        seconds = found.seconds[plugin.key]
+        slow = ", which is slow: import what is heavy where it is used" if seconds > SLOW else ""
+        lines.append(f"  {plugin.name} ({plugin.distribution} {plugin.version}), loaded in {seconds:.2f} s{slow}")
         lines += [f"    {kind}: {', '.join(names)}" for kind, names in plugin.names.items() if names]
     for plugin in found.disabled:
         lines.append(f"  {plugin.name} ({plugin.distribution} {plugin.version}): switched off")

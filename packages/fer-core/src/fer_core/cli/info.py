@@ -14,8 +14,9 @@ from pydantic import BaseModel
 
 from fer_core import registry
 from fer_core.cli.options import json_option, print_json
+from fer_core.declarations import SPECS
 from fer_core.errors import FerError
-from fer_core.plugins import SPECS, Entry, load_plugins, normalize
+from fer_core.plugins import Entry, load_plugins, normalize
 from fer_core.types import bare
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"

@@ -9,6 +9,7 @@ import click
 from fer_core import registry
 from fer_core.cli.options import json_option, print_json
 from fer_core.plugins import Entry, load_plugins
+from fer_core.types import CommandSpec, DatasetSpec, ExperimentSpec, ModelSpec
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,18 @@ def _row(kind: str, entry: Entry) -> Row:
         name=entry.name,
         qualified=entry.qualified,
         clashes_with=sorted({other.plugin.distribution for other in claims if other is not entry}),
-        summary=getattr(entry.value, "summary", "") or getattr(entry.value, "help", ""),
+        summary=_summary(entry.value),
         aliases=list(entry.names[1:]),
         plugin=entry.plugin.name,
         distribution=entry.plugin.distribution,
         version=entry.plugin.version,
     )
+
+
+def _summary(value: object) -> str:
+    if isinstance(value, ModelSpec | DatasetSpec | ExperimentSpec):
+        return value.summary
+    return value.help if isinstance(value, CommandSpec) else ""
 
 
 def _print(kind: str, rows: list[Row], indent: str) -> None:

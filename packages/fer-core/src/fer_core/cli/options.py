@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +58,26 @@ config_option = click.option(
 )
 """`configs: tuple[Path, ...]`."""
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_RESULTS = "fer_core.results"
+"""Key of click's `meta` with the standard output that JSON is printed on."""
+
+
+def _reserve_output(context: click.Context, parameter: click.Parameter, given: bool) -> bool:
+    """With `--json`, standard output is for JSON alone: what plugins print goes to standard error."""
+    if given:
+        context.meta[_RESULTS] = sys.stdout
+        context.with_resource(redirect_stdout(sys.stderr))
+    return given
+
+
+json_option = click.option("--json", "as_json", is_flag=True, callback=_reserve_output, help="Print JSON.")
 """`as_json: bool`."""
 
 
 def print_json(content: object) -> None:
     """Print strict JSON: a number that is not finite raises ValueError instead of becoming invalid JSON."""
-    click.echo(json.dumps(content, indent=2, allow_nan=False))
+    text = json.dumps(content, indent=2, allow_nan=False)
+    click.echo(text, file=click.get_current_context().meta.get(_RESULTS))
 
 
 def check_complete(left_out: Sequence[str]) -> None:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from importlib.metadata import requires
 
 from fer_core import registry
+from fer_core.boundary import Failure, describe
 from fer_core.cache import cache_root
 from fer_core.hookspecs import HOOK_API
-from fer_core.plugins import Failure, Plugin, describe, installed_versions, load_plugins
+from fer_core.plugins import Plugin, installed_versions, load_plugins
 
 __all__ = ["Clash", "Installation", "cache_root", "examine"]
 
@@ -37,6 +38,7 @@ class Installation:
         packages: Versions of the core and of what it requires; None where a package is missing.
         devices: `ready`, or why a device cannot be used.
         plugins: Those that were loaded.
+        seconds: How long each plugin took to be imported and asked for its names, by `DISTRIBUTION:NAME`.
         disabled: Those that are switched off.
         failures: What failed.
         clashes: Names that need their distribution.
@@ -49,6 +51,7 @@ class Installation:
     packages: Mapping[str, str | None]
     devices: Mapping[str, str]
     plugins: tuple[Plugin, ...]
+    seconds: Mapping[str, float]
     disabled: tuple[Plugin, ...]
     failures: tuple[Failure, ...]
     clashes: tuple[Clash, ...]
@@ -79,6 +82,7 @@ def examine() -> Installation:
         packages=_packages(),
         devices={name: _device(name) for name in registry.names("devices")},
         plugins=tuple(plugins.loaded),
+        seconds={key: round(seconds, 4) for key, seconds in plugins.seconds.items()},
         disabled=tuple(plugins.disabled),
         failures=tuple(plugins.failures),
         clashes=tuple(
@@ -98,5 +102,7 @@ def _device(name: str) -> str:
 
     try:
         return find_value("devices", name).missing() or "ready"
-    except Exception as error:  # a broken driver or torch is a finding, not the end of the examination
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a broken driver, torch or plugin is a finding, not the end of the examination
         return describe(error)
