@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -17,12 +18,13 @@ from fer_core.hookspecs import HOOK_API, PROJECT, device, loss, registry, traine
 from plugin_page import plugin_page
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
+EXAMPLES = Path(__file__).resolve().parent / "hooks"
 MODULES = (registry, trainer, loss, device)
 
 INTRODUCTION = f"""\
 # Hooks
 
-<!-- Written by docs/build_reference.py from the docstrings in fer_core/hookspecs/: edit those. -->
+<!-- Written by docs/build_reference.py from the docstrings in fer_core/hookspecs/ and from docs/hooks/. -->
 
 A plugin is a module that implements some of these functions, marked with `hookimpl`, and is named by an entry
 point of the group `{PROJECT}`:
@@ -105,7 +107,17 @@ def section(function: str, module: ModuleType) -> str:
     specification = getattr(module, function)
     first = " (the first result wins)" if specification.fer_core_spec["firstresult"] else ""
     head = f"### `{function}{inspect.signature(specification)}`".replace("'", "") + first
-    return "\n".join([head, "", *described(hooks(module)[function])])
+    return "\n".join([head, "", *described(hooks(module)[function]), *example(function)])
+
+
+def example(hook: str) -> Iterator[str]:
+    """The files of a hook's example, which the tests install and use; none where the docstring has an example."""
+    files = sorted((EXAMPLES / hook).glob("*.*"), key=lambda file: (file.name != "__init__.py", file.name))
+    if files:
+        yield "**Example**\n"
+    for file in files:
+        language = "yaml" if file.suffix == ".yaml" else "python"
+        yield f"`my_plugin/{file.name}`\n\n```{language}\n{file.read_text(encoding='utf-8')}```\n"
 
 
 def exported(name: str) -> str:

@@ -34,8 +34,8 @@ Tests of a plugin may also use `fer_core` ([Python interface](python.md)) and `f
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Hooks and errors": ("hookimpl", "HOOK_API", "FerError", "nearest", "Ref", "Names"),
     "Specs": (
-        *("ModelSpec", "Weights", "Claim", "ClassOrder", "DatasetSpec", "Role", "ExperimentSpec", "CommandSpec"),
-        "EXPRESSIONS",
+        *("ModelSpec", "Weights", "Claim", "ClassOrder", "DatasetSpec", "Role", "EXPRESSIONS", "SplitSpec"),
+        *("ExperimentSpec", "CommandSpec"),
     ),
     "Batches": ("Batch", "Output", "Losses", "TaskInfo", "Progress"),
     "Datasets": (

@@ -209,8 +209,10 @@ def test_file_mistakes_are_named(tmp_path, lines, words):
 @pytest.mark.parametrize(
     ("dataset", "protocol", "words"),
     [
-        (official(), "leave-one-out", "unknown split protocol 'leave-one-out'.*kfold:N:K"),
-        (official(), "kfold:10", "unknown split protocol"),
+        (official(), "leave-one-out", "there is no split 'leave-one-out'"),
+        (official(), "kfold:10", r"the split kfold:10 is not valid: write kfold:N:K\[:sorted\]"),
+        (official(), "official:1", "the split official:1 is not valid: write official"),
+        (official(), "file:", "write file:PATH"),
         (official(), "kfold:5:5", "K one of 0..N-1"),
         (official(), "kfold:1:0", "N is at least 2"),
         (official(val=True), "official+holdout", "has a validation part already"),
@@ -247,7 +249,7 @@ def test_sorted_folds_deal_out_groups_by_name():
     with pytest.raises(FerError, match="groups are unknown"):
         divide(Toy([0, 1] * 5), "kfold:2:0:sorted")
     for wrong in ("stratified-shuffle:0:sorted", "kfold:2:sorted"):
-        with pytest.raises(FerError, match="unknown split protocol"):
+        with pytest.raises(FerError, match="is not valid: write"):
             divide(dataset, wrong)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fer_core.hookspecs import hookimpl
-from fer_core.types import CommandSpec, Ref
+from fer_core.types import CommandSpec, Ref, SplitSpec
 
 
 @hookimpl
@@ -28,6 +28,35 @@ def fer_schedulers() -> dict[str, Ref]:
 def fer_samplers() -> dict[str, Ref]:
     """Orders of the training samples."""
     return {name: f"fer_core.data.samplers:{name}" for name in ("shuffle", "balanced", "balanced_down")}
+
+
+@hookimpl
+def fer_splits() -> list[SplitSpec]:
+    """Split protocols."""
+    return [
+        SplitSpec(name="official", divide="fer_core.data.splits:official", summary="The authors' own parts"),
+        SplitSpec(
+            name="kfold",
+            divide="fer_core.data.splits:kfold",
+            form="N:K[:sorted]",
+            summary="Fold K of N is the test part",
+        ),
+        SplitSpec(
+            name="stratified-shuffle",
+            divide="fer_core.data.splits:stratified_shuffle",
+            form="K",
+            summary="60 / 20 / 20, each class alike",
+        ),
+        SplitSpec(
+            name="seed-shuffle",
+            divide="fer_core.data.splits:seed_shuffle",
+            form="K[:S]",
+            summary="60 / 20 / 20 as StevenHSKim/FER-Models divides",
+        ),
+        SplitSpec(
+            name="file", divide="fer_core.data.splits:from_file", form="PATH", summary="A CSV with id and role"
+        ),
+    ]
 
 
 @hookimpl

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fer_core.components import Origin, check, find_value
+from fer_core.data.protocols import read_protocol
 from fer_core.data.transforms import build_pipeline
 from fer_core.preprocessing import Preprocessing
 
@@ -38,6 +39,7 @@ def check_components(config: Config, origin: Origin | None = None) -> None:
         find_value("devices", config.run.device, "run.device", origin)
     if data.alignment is not None and data.alignment.template is not None:
         find_value("templates", data.alignment.template, "data.alignment.template", origin)
+    read_protocol(data.split)
     preprocessing = Preprocessing.from_config(data)
     build_pipeline(preprocessing, data.train_transforms, "data.train_transforms", origin)
     build_pipeline(preprocessing, data.eval_transforms, "data.eval_transforms", origin)

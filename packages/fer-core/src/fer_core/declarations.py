@@ -9,11 +9,22 @@ from dataclasses import fields
 from typing import Any
 
 from fer_core.boundary import shown
-from fer_core.types import ROLES, Claim, ClassOrder, CommandSpec, DatasetSpec, ExperimentSpec, ModelSpec, Weights
+from fer_core.types import (
+    ROLES,
+    Claim,
+    ClassOrder,
+    CommandSpec,
+    DatasetSpec,
+    ExperimentSpec,
+    ModelSpec,
+    SplitSpec,
+    Weights,
+)
 
 SPECS: Mapping[str, type] = {
     "models": ModelSpec,
     "datasets": DatasetSpec,
+    "splits": SplitSpec,
     "experiments": ExperimentSpec,
     "commands": CommandSpec,
 }

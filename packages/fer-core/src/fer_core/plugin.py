@@ -32,6 +32,7 @@ from fer_core.types import (
     Progress,
     Ref,
     Role,
+    SplitSpec,
     TaskInfo,
     Weights,
 )
@@ -93,6 +94,7 @@ __all__ = [
     "SampleBuffer",
     "SampleRandom",
     "Scan",
+    "SplitSpec",
     "TaskInfo",
     "Template",
     "TrainingView",

@@ -43,6 +43,7 @@ KINDS = (
     "optimizers",
     "schedulers",
     "samplers",
+    "splits",
     "transforms",
     "callbacks",
     "devices",

@@ -61,6 +61,9 @@ ClassTable = Sequence[str] | Mapping[str, str | None]
 
 Role = Literal["train", "val", "test"]
 """What a part of the data is for."""
+HOLDOUT = "+holdout"
+"""Ending of a split protocol that takes a validation part from the training part."""
+
 EVALUATED: tuple[Role, ...] = ("val", "test")
 ROLES: tuple[Role, ...] = ("train", *EVALUATED)
 
@@ -75,6 +78,12 @@ def class_names(num_classes: int) -> tuple[str, ...]:
 def bare(name: str) -> str:
     """A component's name without the `@DISTRIBUTION` that may qualify it."""
     return name.partition("@")[0]
+
+
+def split_name(protocol: str) -> tuple[str, str]:
+    """The name of a split protocol, and what follows: `kfold:5:0+holdout` -> `kfold`, `:5:0+holdout`."""
+    name = protocol.removesuffix(HOLDOUT).partition(":")[0]
+    return name, protocol[len(name) :]
 
 
 @dataclass(frozen=True)
@@ -289,6 +298,29 @@ class CommandSpec:
     name: str
     ref: str
     help: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitSpec:
+    """A protocol of `data.split` as data: `NAME[:ARGUMENTS][+holdout]`.
+
+    Attributes:
+        name: What the text begins with.
+        divide: `(dataset: FERDataset, roles: Mapping[str, Role], seed: int, *arguments) -> (train, val, test)`,
+            three integer arrays of row numbers of the table, without a row twice; `val` may be empty, and rows may
+            be left out. `roles` says what each split name of the authors is for, `seed` is `data.split_seed`. It
+            raises `FerError` where a dataset cannot be divided like this.
+        form: The arguments, joined by colons: `K` or another capital letter is a whole number, which `divide` gets
+            as an int; a word in capitals is any text; anything else stands for itself; `[...]` may be left out.
+            Empty: there are none. An experiment takes ranges and `*` for `K`, which counts from 0, and ends before
+            the argument `N` where there is one.
+        summary: One line.
+    """
+
+    name: str
+    divide: Ref
+    form: str = ""
+    summary: str = ""
 
 
 @dataclass(frozen=True)

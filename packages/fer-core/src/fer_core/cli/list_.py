@@ -32,8 +32,8 @@ class Row:
 def list_(kind: str | None, as_json: bool) -> None:
     """List what is installed: every kind, or one.
 
-    KIND is models, datasets, losses, optimizers, schedulers, samplers, transforms, callbacks, devices, trainers,
-    detectors, templates, experiments or commands.
+    KIND is models, datasets, losses, optimizers, schedulers, samplers, splits, transforms, callbacks, devices,
+    trainers, detectors, templates, experiments or commands.
     """
     kinds = [registry.check_kind(kind)] if kind else registry.KINDS
     found = {name: [_row(name, entry) for entry in _entries(name)] for name in kinds}

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from fer_core.config.schema import Config, plain
 from fer_core.config.yaml_text import Tree, Yaml
 from fer_core.plugins import load_plugins
+from fer_core.types import split_name
 
 Place: TypeAlias = "str | list[str] | dict[str, Place]"
 """A kind, a list of `name` or `{name: {options}}` of a kind, or the places in a mapping."""
@@ -24,6 +25,7 @@ _PLACES: dict[str, Place] = {
     "optimizer": "optimizers",
     "scheduler": "schedulers",
     "data": {
+        "split": "splits",
         "sampler": "samplers",
         "train_transforms": ["transforms"],
         "eval_transforms": ["transforms"],
@@ -62,7 +64,8 @@ def _renamed(value: Yaml, place: Place, rename: Rename) -> Yaml:
         return [_item(item, place[0], rename) for item in value] if isinstance(value, list) else value
     if isinstance(place, str):
         if isinstance(value, str):
-            return rename(place, value)
+            name, rest = split_name(value) if place == "splits" else (value, "")
+            return rename(place, name) + rest
         place = {"name": place, **_NESTED.get(place, {})}
     if not isinstance(value, dict):
         return value

@@ -1,7 +1,7 @@
-"""Which samples train, which choose the epoch, which are reported: one grammar of protocols.
+"""Which samples train, which choose the epoch, which are reported: protocols of the core and of plugins.
 
 `official`, `official+holdout`, `kfold:N:K`, `kfold:N:K:sorted`, `stratified-shuffle:K`, `seed-shuffle:K`,
-`seed-shuffle:K:S`, `file:PATH`. K counts from 0.
+`seed-shuffle:K:S` and `file:PATH` are the core's, by the hook `fer_splits` as any other. K counts from 0.
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_core import registry
+from fer_core.boundary import describe
+from fer_core.data.protocols import Protocol, read_protocol
 from fer_core.errors import FerError
+from fer_core.plugins import CORE
+from fer_core.types import HOLDOUT
 
 if TYPE_CHECKING:
     from fer_core.types import FERDataset, Role
@@ -25,10 +30,6 @@ if TYPE_CHECKING:
     Rows = NDArray[np.int64]
     Parts = tuple[Rows, Rows, Rows]
 
-GRAMMAR = "official, official+holdout, kfold:N:K[:sorted], stratified-shuffle:K, seed-shuffle:K[:S] or file:PATH"
-HOLDOUT = "+holdout"
-SORTED = ":sorted"
-"""Ending of `kfold` with which groups are dealt out in the order of their names."""
 UNUSED = "unused"
 """Role in a split file for a sample that is left out on purpose."""
 
@@ -63,9 +64,9 @@ def make_split(
     Args:
         dataset: With a table that `check_table` accepts.
         roles: The authors' split names and the role of each (`DatasetSpec.splits`).
-        protocol: See the grammar above. Without a validation part, `+holdout` (added by itself when `select` is
-            `best:val`) takes one from the training part. `official` for a table that names no split at all is
-            `stratified-shuffle:0`.
+        protocol: `NAME[:ARGUMENTS][+holdout]`, of a protocol that `fer-run list splits` shows. Without a
+            validation part, `+holdout` (added by itself when `select` is `best:val`) takes one from the training
+            part. `official` for a table that names no split at all is `stratified-shuffle:0`.
         holdout: Fraction of the training part that `+holdout` takes.
         seed: Of the hold-out, of `kfold` and of `stratified-shuffle`.
         select: `last`, `best:val` or `best:test`.
@@ -74,16 +75,14 @@ def make_split(
         FerError: The protocol is unknown, impossible for this dataset, or one that it rejects
             (`FERDataset`, attribute `refused`).
     """
-    if protocol.removesuffix(HOLDOUT) == "official" and (dataset.table["split"] == "").all():
-        protocol = "stratified-shuffle:0"
-    base = protocol.removesuffix(HOLDOUT)
-    name, _, argument = base.partition(":")
-    train, val, test = _divide(dataset, roles, name, argument, seed)
-    if name == "file":
-        base = f"file:{Path(argument).name}"
-    if protocol.endswith(HOLDOUT) and len(val):
+    asked = read_protocol(protocol)
+    if asked.name == "official" and (dataset.table["split"] == "").all():
+        asked = read_protocol("stratified-shuffle:0")
+    train, val, test = _divide(dataset, roles, asked, seed)
+    base = f"file:{Path(asked.rest).name}" if asked.name == "file" else asked.base
+    if asked.held_out and len(val):
         raise FerError(f"{protocol} on {dataset.name}: it has a validation part already; use data.split={base}")
-    if not len(val) and (protocol.endswith(HOLDOUT) or select == "best:val"):
+    if not len(val) and (asked.held_out or select == "best:val"):
         train, val = _hold_out(dataset, train, holdout, seed, f"a hold-out of {holdout:g}")
         base += HOLDOUT
     _check_classes(dataset, train, base)
@@ -111,27 +110,46 @@ def thin(dataset: FERDataset, split: Split, fraction: float, seed: int) -> Split
     return replace(split, train=train, digest=_digest(dataset, train, split.val, split.test), fraction=fraction)
 
 
-def _divide(dataset: FERDataset, roles: Mapping[str, Role], name: str, argument: str, seed: int) -> Parts:
-    if name == "official" and not argument:
-        return _official(dataset, roles)
-    if name == "file" and argument:
-        return _from_file(dataset, Path(argument))
-    refused = dataset.refused.get(name)
+def _divide(dataset: FERDataset, roles: Mapping[str, Role], asked: Protocol, seed: int) -> Parts:
+    refused = dataset.refused.get(asked.name)
     if refused:
-        raise FerError(f"{name} on {dataset.name}: {refused}")
-    in_order = name == "kfold" and argument.endswith(SORTED)
-    numeral = argument.removesuffix(SORTED) if in_order else argument
-    numbers = [int(number) for number in numeral.split(":")] if re.fullmatch(r"\d+(:\d+)?", numeral) else []
-    if name == "kfold" and len(numbers) == 2:
-        return _kfold(dataset, numbers[0], numbers[1], None if in_order else seed)
-    if name == "stratified-shuffle" and len(numbers) == 1:
-        return _stratified_shuffle(dataset, numbers[0], seed)
-    if name == "seed-shuffle" and numbers:
-        return _seed_shuffle(dataset, numbers[0], numbers[-1] if len(numbers) == 2 else numbers[0] + 1)
-    raise FerError(f"unknown split protocol '{name}{':' if argument else ''}{argument}': write {GRAMMAR}")
+        raise FerError(f"{asked.name} on {dataset.name}: {refused}")
+    home = registry.entry("splits", asked.name).plugin
+    divide = registry.factory("splits", asked.name)
+    if home.distribution == CORE:
+        parts: Parts = divide(dataset, roles, seed, *asked.arguments)
+        return parts
+    whose = f"split {asked.name!r} of {home.distribution} {home.version}"
+    try:
+        found = divide(dataset, roles, seed, *asked.arguments)
+    except FerError:
+        raise
+    except (Exception, SystemExit) as error:  # a plugin may raise anything, and try to end the process
+        raise FerError(f"{whose} failed on {dataset.name} ({describe(error)}): correct the plugin") from error
+    return _checked(found, len(dataset.table), f"{whose} on {dataset.name}")
 
 
-def _official(dataset: FERDataset, roles: Mapping[str, Role]) -> Parts:
+def _checked(found: object, samples: int, whose: str) -> Parts:
+    """What a protocol of a plugin returned, if it can be used."""
+    expected = "expected three integer arrays of row numbers (train, val, test), without a row twice"
+    if not isinstance(found, tuple) or len(found) != 3:
+        raise FerError(f"{whose} returned a {type(found).__name__}: {expected}")
+    parts = [np.asarray(rows) for rows in found]
+    for name, rows in zip(("train", "val", "test"), parts, strict=True):
+        if rows.ndim != 1 or (len(rows) and not np.issubdtype(rows.dtype, np.integer)):
+            raise FerError(f"{whose} returned {name} of type {rows.dtype} and shape {rows.shape}: {expected}")
+    chosen = np.concatenate(parts).astype(np.int64)
+    if len(np.unique(chosen)) < len(chosen):
+        raise FerError(f"{whose} returned a row twice: {expected}")
+    if len(chosen) and not 0 <= chosen.min() <= chosen.max() < samples:
+        raise FerError(f"{whose} returned a row outside 0..{samples - 1}: {expected}")
+    if not len(parts[2]):
+        raise FerError(f"{whose} gave no sample to the test part: choose another data.split")
+    train, val, test = (rows.astype(np.int64) for rows in parts)
+    return train, val, test
+
+
+def official(dataset: FERDataset, roles: Mapping[str, Role], seed: int) -> Parts:
     """The authors' own parts."""
     names = dataset.table["split"]
     unknown = sorted(set(names.unique()) - set(roles))
@@ -154,10 +172,11 @@ def _official(dataset: FERDataset, roles: Mapping[str, Role]) -> Parts:
     return train, val, test
 
 
-def _from_file(dataset: FERDataset, path: Path) -> Parts:
+def from_file(dataset: FERDataset, roles: Mapping[str, Role], seed: int, place: str) -> Parts:
     """Roles by id from a CSV with the columns id and role."""
     import pandas as pd
 
+    path = Path(place)
     try:
         listed = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
@@ -194,18 +213,20 @@ def _from_file(dataset: FERDataset, path: Path) -> Parts:
     return train, val, test
 
 
-def _kfold(dataset: FERDataset, folds: int, fold: int, seed: int | None) -> Parts:
+def kfold(
+    dataset: FERDataset, roles: Mapping[str, Role], seed: int, folds: int, fold: int, order: str = ""
+) -> Parts:
     """Fold `fold` of `folds` is the test part; stratified, and whole groups where the table has them.
 
-    Without a seed the groups are dealt out in the order of their names, group k to fold k mod `folds`: the custom
-    of CK+ with its subjects.
+    With the order `sorted` the groups are dealt out in the order of their names, group k to fold k mod `folds`:
+    the custom of CK+ with its subjects.
     """
     if folds < 2 or fold >= folds:
         raise FerError(f"kfold:{folds}:{fold} does not exist: N is at least 2 and K one of 0..N-1")
     labels, groups = _labels(dataset), _groups(dataset)
-    if groups is None and seed is None:
+    if groups is None and order:
         raise FerError(
-            f"kfold:{folds}:{fold}{SORTED} on {dataset.name}: its groups are unknown, and only groups can be "
+            f"kfold:{folds}:{fold}:{order} on {dataset.name}: its groups are unknown, and only groups can be "
             f"dealt out in order; use kfold:{folds}:{fold}"
         )
     rows = np.arange(len(labels))
@@ -213,7 +234,7 @@ def _kfold(dataset: FERDataset, folds: int, fold: int, seed: int | None) -> Part
     if units < folds:
         what = "groups" if groups is not None else "samples in the smallest class"
         raise FerError(f"kfold:{folds}:{fold} on {dataset.name}: only {units} {what}; use fewer folds")
-    if seed is None:
+    if order:
         tested = _member(groups) % folds == fold
         return rows[~tested], rows[:0], rows[tested]
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
@@ -240,7 +261,7 @@ def _member(groups: NDArray[np.object_] | None) -> Rows:
     return place[member]
 
 
-def _stratified_shuffle(dataset: FERDataset, repetition: int, seed: int) -> Parts:
+def stratified_shuffle(dataset: FERDataset, roles: Mapping[str, Role], seed: int, repetition: int) -> Parts:
     """60 / 20 / 20, each class alike, whole groups where the table has them."""
     draw = int(np.random.SeedSequence([seed, repetition]).generate_state(1)[0])
     what = f"stratified-shuffle:{repetition}"
@@ -249,7 +270,9 @@ def _stratified_shuffle(dataset: FERDataset, repetition: int, seed: int) -> Part
     return train, val, test
 
 
-def _seed_shuffle(dataset: FERDataset, repetition: int, inner: int) -> Parts:
+def seed_shuffle(
+    dataset: FERDataset, roles: Mapping[str, Role], seed: int, repetition: int, inner: int | None = None
+) -> Parts:
     """60 / 20 / 20 by the scikit-learn calls of StevenHSKim/FER-Models: not stratified, groups ignored.
 
     `inner` seeds the second cut. There it is the iteration's number, which counts from 1, so repetition 0 has 1;
@@ -262,7 +285,7 @@ def _seed_shuffle(dataset: FERDataset, repetition: int, inner: int) -> Parts:
         raise FerError(f"seed-shuffle on {dataset.name}: {len(rows)} samples are too few; add some")
     outer = ShuffleSplit(n_splits=repetition + 1, test_size=0.2, random_state=42)
     rest, test = list(outer.split(rows))[repetition]
-    train, val = train_test_split(rest, test_size=0.25, random_state=inner)
+    train, val = train_test_split(rest, test_size=0.25, random_state=repetition + 1 if inner is None else inner)
     return train, val, test
 
 

@@ -5,15 +5,21 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from fer_core import registry
+from fer_core.data.protocols import parts_of, read_protocol, written
 from fer_core.errors import FerError
 from fer_core.experiments.schema import number_range
+from fer_core.types import SplitSpec
 
 ALL = "*"
+NUMBERED = "K"
+"""The argument of a form that numbers folds or repetitions."""
+COUNT = "N"
+"""The argument that says how many there are."""
 REPETITIONS = 10
 """What `*` means for a shuffle, which has no last repetition: 0-9."""
 LONGEST = 50
 """Characters of a slug; a folder's name has at most 255 bytes."""
-_NUMBERED = ("kfold", "stratified-shuffle", "seed-shuffle")
 
 
 @dataclass(frozen=True)
@@ -39,28 +45,32 @@ class SplitChoice:
 def expand_split(text: str) -> list[SplitChoice]:
     """The splits that `text` stands for.
 
-    `K` of `kfold:N:K`, `stratified-shuffle:K` and `seed-shuffle:K[:S]` may be a number, a range `0-4`, or `*`
-    (every fold, or repetitions 0-9). `S` may be a number, or `*` for the number of K.
+    `K` of a protocol's form, as in `kfold:N:K` and `seed-shuffle:K[:S]`, may be a number, a range `0-4`, or `*`:
+    up to `N` where there is one, else the repetitions 0-9. `*` for an argument behind it is the number of K.
 
     Raises:
-        FerError: A part of the protocol is not a number.
+        FerError: The protocol is unknown, or an argument does not fit.
     """
     base, plus, held = text.partition("+")
     name, *rest = base.split(":")
-    place = 1 if name == "kfold" else 0
-    if name not in _NUMBERED or len(rest) <= place:
+    spec: SplitSpec = registry.find("splits", name)
+    parts = parts_of(spec)
+    if NUMBERED not in parts or len(rest) <= (place := parts.index(NUMBERED)):
+        read_protocol(text)
         return [SplitChoice(text, None)]
     count = REPETITIONS
     try:
-        if name == "kfold":
-            (count,) = number_range(rest[0])
+        if COUNT in parts[:place]:
+            (count,) = number_range(rest[parts.index(COUNT)])
         numbers = list(range(count)) if rest[place] == ALL else number_range(rest[place])
     except ValueError as error:
         raise FerError(
-            f"the split {text} is not valid ({error}): write {name}:{'N:' * place}K, K a number, 0-4, or *"
+            f"the split {text} is not valid ({error}): write {written(spec)}, K a number, 0-4, or *"
         ) from None
     choices = []
     for number in numbers:
-        parts = [*rest[:place], str(number), *(str(number) if part == ALL else part for part in rest[place + 1 :])]
-        choices.append(SplitChoice(":".join([name, *parts]) + plus + held, number))
+        given = [*rest[:place], str(number), *(str(number) if part == ALL else part for part in rest[place + 1 :])]
+        choices.append(SplitChoice(":".join([name, *given]) + plus + held, number))
+    for choice in choices:
+        read_protocol(choice.protocol)
     return choices

@@ -29,11 +29,4 @@ def fer_losses() -> Mapping[str, Ref]:
     Called:
         The hook once in a process, when plugins are loaded. The factory once for each run, with the options
         that stand beside `loss.name`.
-
-    Example:
-        ```python
-        @hookimpl
-        def fer_losses():
-            return {"focal": "my_plugin.losses:Focal"}
-        ```
     """

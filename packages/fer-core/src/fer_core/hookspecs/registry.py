@@ -1,4 +1,4 @@
-"""Hooks that bring names: models, datasets, transforms, detectors, templates, experiments, commands, schemes."""
+"""Hooks that bring names: models, datasets, splits, transforms, detectors, templates, experiments, commands."""
 # mypy: disable-error-code="empty-body"
 # A hookspec is a signature and its docstring; it has no body to check.
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fer_core.hookspecs import hookspec
 
 if TYPE_CHECKING:
-    from fer_core.types import CommandSpec, DatasetSpec, ExperimentSpec, ModelSpec, Ref
+    from fer_core.types import CommandSpec, DatasetSpec, ExperimentSpec, ModelSpec, Ref, SplitSpec
 
 
 @hookspec
@@ -34,23 +34,6 @@ def fer_models() -> Iterable[ModelSpec]:
     Called:
         The hook once in a process, when plugins are loaded. The factory once for each model that is built,
         with the options that stand beside `model.name` in the configuration.
-
-    Example:
-        ```python
-        @hookimpl
-        def fer_models():
-            return [
-                ModelSpec(
-                    name="tiny",
-                    factory="my_plugin.tiny:Tiny",
-                    recipes={"default": "my_plugin.recipes:tiny.yaml"},
-                    summary="Three convolutions, to start from",
-                    paper="",
-                    licence="MIT",
-                    upstream="https://example.org/tiny",
-                )
-            ]
-        ```
     """
 
 
@@ -69,25 +52,6 @@ def fer_datasets() -> Iterable[DatasetSpec]:
     Called:
         The hook once in a process, when plugins are loaded. The factory once for each run, with
         `data.options`.
-
-    Example:
-        ```python
-        @hookimpl
-        def fer_datasets():
-            return [
-                DatasetSpec(
-                    name="office",
-                    factory="my_plugin.office:Office",
-                    classes=("neutral", "happiness"),
-                    splits={"train": "train", "test": "test"},
-                    layouts={"folders": "train/neutral/*.png"},
-                    expected_counts={},
-                    summary="Faces from our office",
-                    licence="internal",
-                    homepage="https://example.org/office",
-                )
-            ]
-        ```
     """
 
 
@@ -107,13 +71,6 @@ def fer_transforms() -> Mapping[str, Ref]:
     Called:
         The hook once in a process, when plugins are loaded. The factory once for each place in a transform
         list.
-
-    Example:
-        ```python
-        @hookimpl
-        def fer_transforms():
-            return {"invert": "my_plugin.transforms:Invert"}
-        ```
     """
 
 
@@ -133,22 +90,6 @@ def fer_detectors() -> Mapping[str, Ref]:
     Called:
         The hook once in a process, when plugins are loaded. The factory once for each use, with the detector's
         options.
-
-    Example:
-        ```python
-        from fer_core.plugin import Detection
-
-
-        class WholeImage:
-            def detect(self, images):
-                sizes = [image.shape[:2] for image in images]
-                return [[Detection(box=(0, 0, width, height), score=1.0)] for height, width in sizes]
-
-
-        @hookimpl
-        def fer_detectors():
-            return {"whole_image": WholeImage}
-        ```
     """
 
 
@@ -165,13 +106,26 @@ def fer_templates() -> Mapping[str, Ref]:
 
     Called:
         The hook once in a process, when plugins are loaded. The reference is imported when a face is aligned.
+    """
 
-    Example:
-        ```python
-        @hookimpl
-        def fer_templates():
-            return {"passport": "my_plugin.templates:PASSPORT"}
-        ```
+
+@hookspec
+def fer_splits() -> Iterable[SplitSpec]:
+    """Protocols of `data.split`, which divide a dataset.
+
+    Returns:
+        One `SplitSpec` for each protocol.
+
+    Factory:
+        None: `SplitSpec.divide(dataset: FERDataset, roles: Mapping[str, Role], seed: int, *arguments)` returns the
+        row numbers of the table that train, that choose the epoch and that are reported. `+holdout`,
+        `data.fraction`, the digest of the parts and the check that every class is in the training part are the
+        core's.
+
+    Called:
+        The hook once in a process, when plugins are loaded. `divide` whenever a dataset is divided: by a run, by
+        the check of an experiment, and by an evaluation on the dataset that the weights were trained on. What it
+        returns depends on its arguments only.
     """
 
 
@@ -187,13 +141,6 @@ def fer_experiments() -> Iterable[ExperimentSpec]:
 
     Called:
         The hook once in a process, when plugins are loaded. The file is read when the experiment is asked for.
-
-    Example:
-        ```python
-        @hookimpl
-        def fer_experiments():
-            return [ExperimentSpec(name="ten-seeds", file="my_plugin:ten_seeds.yaml", summary="Ten seeds of all")]
-        ```
     """
 
 
@@ -211,13 +158,6 @@ def fer_commands() -> Iterable[CommandSpec]:
     Called:
         The hook once in a process, when plugins are loaded. The reference is imported when the command runs or
         prints its own help.
-
-    Example:
-        ```python
-        @hookimpl
-        def fer_commands():
-            return [CommandSpec(name="greet", ref="my_plugin.cli:greet", help="Say hello")]
-        ```
     """
 
 
@@ -238,13 +178,4 @@ def fer_fetch(uri: str, cache: Path) -> Path | None:
     Called:
         Whenever a file of weights (`fer-run import`, `model.backbone_weights`) is given as a URI. Raise `FerError`
         for what the user can correct.
-
-    Example:
-        ```python
-        @hookimpl
-        def fer_fetch(uri, cache):
-            if not uri.startswith("shelf://"):
-                return None
-            return copy_from_shelf(uri, cache)
-        ```
     """

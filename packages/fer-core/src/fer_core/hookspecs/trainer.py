@@ -49,13 +49,6 @@ def fer_optimizers() -> Mapping[str, Ref]:
     Called:
         The hook once in a process, when plugins are loaded. The factory once for each run, with the options
         that stand beside `optimizer.name`.
-
-    Example:
-        ```python
-        @hookimpl
-        def fer_optimizers():
-            return {"rmsprop": "torch.optim:RMSprop"}
-        ```
     """
 
 
@@ -74,13 +67,6 @@ def fer_schedulers() -> Mapping[str, Ref]:
     Called:
         The hook once in a process, when plugins are loaded. The factory once for each run, after the
         optimizer's.
-
-    Example:
-        ```python
-        @hookimpl
-        def fer_schedulers():
-            return {"linear": "my_plugin.schedulers:linear"}
-        ```
     """
 
 
@@ -97,13 +83,6 @@ def fer_samplers() -> Mapping[str, Ref]:
 
     Called:
         The hook once in a process, when plugins are loaded. The factory once for each run.
-
-    Example:
-        ```python
-        @hookimpl
-        def fer_samplers():
-            return {"rare_first": "my_plugin.samplers:RareFirst"}
-        ```
     """
 
 
@@ -120,11 +99,4 @@ def fer_callbacks() -> Mapping[str, Ref]:
     Called:
         The hook once in a process, when plugins are loaded. The factory once for each run that lists the
         callback.
-
-    Example:
-        ```python
-        @hookimpl
-        def fer_callbacks():
-            return {"chime": "my_plugin.callbacks:Chime"}
-        ```
     """

@@ -48,7 +48,7 @@ def diagnose_weights(
     header = read_header(checkpoint)
     spec, opened, same = open_for(checkpoint, header, dataset, root, options)
     part = split or "test"
-    rows = choose_rows(checkpoint, spec, opened, header.split if same else None, part)
+    rows = choose_rows(checkpoint, spec, opened, header if same else None, part)
     engine = Engine.start(device)
     pack = open_pack(opened, cache_root(), progress=True)
     return diagnose_checkpoint(

@@ -41,7 +41,7 @@ def evaluate_weights(
     weights_file = find_weights(checkpoint)
     header = read_header(weights_file)
     spec, opened, same = open_for(weights_file, header, dataset, root, options)
-    rows = choose_rows(weights_file, spec, opened, header.split if same else None, split)
+    rows = choose_rows(weights_file, spec, opened, header if same else None, split)
     engine = Engine.start(device, precision)
     pack = open_pack(opened, cache_root(), progress=True)
     found = evaluate_checkpoint(

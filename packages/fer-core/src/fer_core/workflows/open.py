@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fer_core import registry
 from fer_core.config import load_config
 from fer_core.data.classes import describe_classes
 from fer_core.data.open import check_dataset_options, open_dataset
@@ -16,12 +17,16 @@ from fer_core.data.splits import make_split, thin
 from fer_core.data.union import UnionSpec, find_dataset, part_names, part_roots, recorded_dataset
 from fer_core.errors import FerError, within
 from fer_core.runs.folder import CONFIG
+from fer_core.types import split_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from fer_core.components import Options
     from fer_core.data.splits import Split
+    from fer_core.provenance import Component
     from fer_core.provenance import Split as SplitRecord
     from fer_core.types import DatasetSpec, FERDataset
     from fer_core.weights.header import Header
@@ -86,7 +91,7 @@ def _recorded_root(checkpoint: Path, spec: DatasetSpec) -> Path | None:
 
 
 def choose_rows(
-    checkpoint: Path, spec: DatasetSpec, dataset: FERDataset, own: SplitRecord | None, role: str
+    checkpoint: Path, spec: DatasetSpec, dataset: FERDataset, trained: Header | None, role: str
 ) -> NDArray[np.int64]:
     """Rows of a part of a dataset: of the training's own split where there is one, else of the official one.
 
@@ -94,12 +99,13 @@ def choose_rows(
         checkpoint: The weight file.
         spec: Of the dataset.
         dataset: As opened.
-        own: The split that the weight file records, if the dataset is the one it was trained on.
+        trained: The header of the weight file, if the dataset is the one it was trained on.
         role: `train`, `val`, `test` or `all`.
 
     Raises:
-        FerError: The part does not exist or has no faces.
+        FerError: The part does not exist or has no faces, or the split's protocol is unknown.
     """
+    own = trained.split if trained else None
     if role == "all":
         return np.arange(len(dataset.table))
     if role not in ("train", "val", "test"):
@@ -108,7 +114,7 @@ def choose_rows(
         divided: Split = make_split(
             dataset,
             spec.splits,
-            own.protocol if own else "official",
+            _recorded_protocol(own, trained.components) if own and trained else "official",
             holdout=own.holdout if own else 0.1,
             seed=own.seed if own else 0,
             select="last",
@@ -121,6 +127,12 @@ def choose_rows(
     if len(rows) == 0:
         raise FerError(f"{spec.name} has no {role} part under {divided.protocol}: use another --split")
     return rows
+
+
+def _recorded_protocol(own: SplitRecord, components: Sequence[Component]) -> str:
+    """The protocol of a training as it is known here. Raises FerError if the plugin that brought it is missing."""
+    name, rest = split_name(own.protocol)
+    return registry.recorded("splits", name, components) + rest
 
 
 def is_trained_on(header: Header, spec: DatasetSpec, part: str) -> bool | None:

@@ -1,0 +1,157 @@
+"""The example of every hook in `docs/reference/hooks.md`, installed as a plugin and used."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import fer_core
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from fer_core.cli import main
+from fer_core.components import build
+from fer_core.data.splits import make_split
+from fer_core.experiments.schema import read_experiment
+from fer_core.hookspecs import device, loss, registry, trainer
+from fer_core.plugins import load_plugins
+from fer_core.registry import factory
+from fer_core.testing import check_plugin, make_preprocessing
+from fer_core.types import Progress, TaskInfo
+from PIL import Image
+
+EXAMPLES = Path(__file__).parents[3] / "docs" / "hooks"
+INFO = TaskInfo(("neutral", "happiness"), (2, 1))
+HOOKS = {name for module in (registry, trainer, loss, device) for name in vars(module) if name.startswith("fer_")}
+
+
+def model(folder: Path) -> None:
+    made = fer_core.create_model("tiny", num_classes=3)
+    assert made(torch.zeros(2, 3, 32, 32))["logits"].shape == (2, 3)
+
+
+def dataset(folder: Path) -> None:
+    for row, label in enumerate(("neutral", "happiness")):
+        (folder / "train" / label).mkdir(parents=True)
+        Image.new("RGB", (4, 6), (row, 0, 0)).save(folder / "train" / label / "a.png")
+    opened = fer_core.open_dataset("office", folder)
+    assert list(opened.table["label"]) == [1, 0]
+    assert opened.read(0).tolist() == np.full((6, 4, 3), (1, 0, 0)).tolist()
+    with pytest.raises(fer_core.FerError, match="is not laid out as office"):
+        fer_core.open_dataset("office", folder / "train")
+
+
+def split(folder: Path) -> None:
+    table = {"id": list("abcd"), "label": [0, 1, 0, 1], "split": "", "group": list("xxxy")}
+    films = SimpleNamespace(name="films", classes=INFO.classes, table=frame(table), refused={})
+    made = make_split(films, {}, "leave-group-out:y", holdout=0.1, seed=0, select="last")
+    assert (made.train.tolist(), made.val.tolist(), made.test.tolist()) == ([0, 1, 2], [], [3])
+    with pytest.raises(fer_core.FerError, match="films has no group 'z'"):
+        make_split(films, {}, "leave-group-out:z", holdout=0.1, seed=0, select="last")
+
+
+def frame(columns: dict[str, Any]) -> Any:
+    import pandas as pd
+
+    return pd.DataFrame(columns)
+
+
+def transform(folder: Path) -> None:
+    whole = fer_core.create_transform([{"invert": {"p": 1.0}}, "resize"], preprocessing=make_preprocessing(8))
+    assert torch.equal(whole(Image.new("RGB", (8, 8))), torch.ones(3, 8, 8))
+
+
+def detector(folder: Path) -> None:
+    ((found,),) = build("detectors", "whole_image", {}).detect([np.zeros((4, 6, 3), np.uint8)])
+    assert found.box == (0, 0, 6, 4)
+
+
+def template(folder: Path) -> None:
+    assert factory("templates", "passport").size == 200
+
+
+def experiment(folder: Path) -> None:
+    assert read_experiment("ten-seeds")["models"] == ["dan", "poster_pp"]
+
+
+def command(folder: Path) -> None:
+    assert CliRunner().invoke(main, ["greet", "Ada"]).stdout == "Hello Ada\n"
+
+
+def fetch(folder: Path) -> None:
+    assert load_plugins().fetch("drawer://x", folder) is None
+    with pytest.raises(fer_core.FerError, match="shelf://x is not on the shelf"):
+        load_plugins().fetch("shelf://x", folder)
+
+
+def optimizer(folder: Path) -> None:
+    assert build("optimizers", "rmsprop", {"lr": 0.5}, [torch.zeros(1)]).defaults["lr"] == 0.5
+
+
+def scheduler(folder: Path) -> None:
+    sgd = build("optimizers", "sgd", {"lr": 1.0}, [torch.nn.Parameter(torch.zeros(1))])
+    schedule = build("schedulers", "linear", {"end": 0.5}, sgd, 2, 1)
+    sgd.step(lambda: torch.zeros(()))
+    schedule.step()
+    assert schedule.get_last_lr() == [0.75]
+
+
+def sampler(folder: Path) -> None:
+    made = build("samplers", "rare_first", {}, np.array([0, 0, 1, 0]), 7)
+    assert made.order(0)[0] == 2
+    assert sorted(made.order(1)) == [0, 1, 2, 3]
+
+
+def callback(folder: Path) -> None:
+    training = SimpleNamespace(stop=None)
+    made = build("callbacks", "give_up", {"epochs": 2})
+    for epoch in (1, 2):
+        assert training.stop is None
+        made.on_evaluation(training, SimpleNamespace(epoch=epoch, train={"accuracy": 0.2}))
+    assert training.stop == "training accuracy below 30% after 2 epochs"
+
+
+def objective(folder: Path) -> None:
+    focal = fer_core.create_loss("focal", classes=INFO.classes, gamma=0.0)
+    logits, batch = torch.tensor([[0.0, 3.0]]), {"label": torch.tensor([1])}
+    found = focal.from_output({"logits": logits}, batch, Progress(0, 1, 0, 1))
+    assert torch.equal(found["loss"], torch.nn.functional.cross_entropy(logits, batch["label"]))
+
+
+USES: dict[str, Callable[[Path], None]] = {
+    "fer_models": model,
+    "fer_datasets": dataset,
+    "fer_splits": split,
+    "fer_transforms": transform,
+    "fer_detectors": detector,
+    "fer_templates": template,
+    "fer_experiments": experiment,
+    "fer_commands": command,
+    "fer_fetch": fetch,
+    "fer_optimizers": optimizer,
+    "fer_schedulers": scheduler,
+    "fer_samplers": sampler,
+    "fer_callbacks": callback,
+    "fer_losses": objective,
+}
+
+
+def test_every_hook_has_an_example() -> None:
+    assert {folder.name for folder in EXAMPLES.iterdir()} == set(USES)
+    assert HOOKS - set(USES) == {"fer_trainers", "fer_devices"}
+
+
+@pytest.mark.parametrize("hook", USES)
+def test_the_example_works(hook: str, site, tmp_path) -> None:
+    shutil.copytree(EXAMPLES / hook, site.root / "my_plugin", ignore=shutil.ignore_patterns("__pycache__"))
+    site.install("my-plugin", None, module="my_plugin")
+    check_examples = hook != "fer_experiments"  # it names models and datasets that other packages bring
+    (plugin,) = check_plugin("my-plugin") if check_examples else load_plugins().loaded[1:]
+    assert hook == "fer_fetch" or list(plugin.names) == [hook.removeprefix("fer_")]
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    USES[hook](folder)
