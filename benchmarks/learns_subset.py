@@ -61,7 +61,7 @@ def learn(name: str, by: str) -> str:
     engine = Engine.start("auto")
     model = build_model(config, info)
     engine.prepare(model)
-    loss = registry.find("losses", config.loss.name)(info, **config.loss.options).to(engine.device)
+    loss = registry.find("losses", config.loss.name)(info, **config.loss.options).to(engine.device.torch_device)
     parameters = [p for p in [*model.parameters(), *loss.parameters()] if p.requires_grad]
     optimizer = registry.find("optimizers", config.optimizer.name)(parameters, **config.optimizer.options)
     schedule = config.scheduler
@@ -77,7 +77,7 @@ def learn(name: str, by: str) -> str:
     for step in range(STEPS):
         epoch, part = divmod(step, PER_EPOCH)
         order = torch.randperm(FACES, generator=torch.Generator().manual_seed(epoch))
-        rows = order[part * BATCH : (part + 1) * BATCH].to(engine.device)
+        rows = order[part * BATCH : (part + 1) * BATCH].to(engine.device.torch_device)
         micro = {key: value[rows] for key, value in batch.items()}
 
         progress = Progress(epoch, STEPS // PER_EPOCH, step, STEPS)

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from fer_core.benchmarking.report import describe_hardware
-from fer_core.engine import Engine
+from fer_core.engine import Device, Engine
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Pair:
 
 
 def compare(
-    first: Callable[[], Any], second: Callable[[], Any], device: torch.device, rounds: int, *, warm_up: int = 1
+    first: Callable[[], Any], second: Callable[[], Any], device: Device, rounds: int, *, warm_up: int = 1
 ) -> Pair:
     """Time both in turn, the order changing from round to round."""
     for _ in range(warm_up):
@@ -59,14 +58,13 @@ def hardware(engine: Engine) -> dict[str, Any]:
     return {**describe_hardware(engine).plain(), "processors": os.cpu_count(), "load": load}
 
 
-def _seconds(call: Callable[[], Any], device: torch.device) -> float:
-    if device.type == "cpu":
+def _seconds(call: Callable[[], Any], device: Device) -> float:
+    if device.on_host:
         start = time.process_time()
         call()
         return time.process_time() - start
-    module = torch.get_device_module(device)
-    module.synchronize()
+    device.synchronize()
     start = time.perf_counter()
     call()
-    module.synchronize()
+    device.synchronize()
     return time.perf_counter() - start

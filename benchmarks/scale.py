@@ -98,6 +98,7 @@ def measure_pack(folder: Path) -> dict[str, float]:
     from fer_core.data.packs.open import MappedPack
     from fer_core.data.samplers import shuffle
     from fer_core.data.transforms import build_pipeline
+    from fer_core.engine.devices import Cpu
     from fer_core.testing import make_preprocessing
 
     torch.set_num_threads(1)
@@ -113,7 +114,7 @@ def measure_pack(folder: Path) -> dict[str, float]:
         sampler=shuffle(labels, 0),
         seed=0,
         workers=0,
-        device="cpu",
+        device=Cpu(),
     )
     sizes = []
     began = time.process_time()

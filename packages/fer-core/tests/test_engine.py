@@ -9,13 +9,13 @@ from pathlib import Path
 import fer_core
 import pytest
 import torch
-from fer_core.engine import Engine
+from fer_core.engine.devices import Cuda
 from fer_core.weights import checkpoint
 
 
 def test_fp32_is_no_tf32_whatever_was_set_before() -> None:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    Engine.start("cpu", "fp32", deterministic=False)
+    Cuda().set_deterministic(False)
     assert not torch.backends.cuda.matmul.allow_tf32
     assert not torch.backends.cudnn.allow_tf32
 

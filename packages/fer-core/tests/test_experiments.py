@@ -197,11 +197,14 @@ def test_an_experiment_that_is_not_there_says_what_brings_it(site, place, messag
 
 def test_devices_are_dealt_out(monkeypatch) -> None:
     import torch
+    from fer_core.engine.devices import Cuda
 
+    monkeypatch.setattr(Cuda, "missing", lambda self: None)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
     assert [slot["CUDA_VISIBLE_DEVICES"] for slot in deal_out(3, "auto")] == ["4", "7", "4"]
-    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in deal_out(2, "cpu")] == ["4,7", "4,7"]
+    for one in ("cpu", "cuda:1"):
+        assert [slot["CUDA_VISIBLE_DEVICES"] for slot in deal_out(2, one)] == ["4,7", "4,7"]
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert [slot["OMP_NUM_THREADS"] for slot in deal_out(4, "cpu")] == ["2"] * 4

@@ -160,7 +160,7 @@ def test_what_cannot_change_a_result_may_be_edited(killed) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
-        ("device", "cudda", "there is no device 'cudda'"),
+        ("device", "cudda", "the run was trained on device cudda, which cannot be used here (there is no device"),
         ("precision", "fp8", "train.precision fp8 is not supported"),
     ],
 )

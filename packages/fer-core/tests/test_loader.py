@@ -15,6 +15,7 @@ from fer_core.data.packs.open import DirectReader, open_pack
 from fer_core.data.samplers import balanced, shuffle
 from fer_core.data.table import make_fingerprint
 from fer_core.data.transforms import build_pipeline
+from fer_core.engine.devices import Cpu
 from fer_core.errors import FerError
 from fer_core.inference.predict import logits_of
 from fer_core.testing import make_preprocessing
@@ -58,7 +59,7 @@ def colour(tmp_path):
 
 def load(pack, rows=None, transforms=RANDOM, sampler=shuffle, mode="batched", color="rgb", **changes):
     rows = np.arange(COUNT) if rows is None else np.asarray(rows)
-    options = {"batch_size": 8, "seed": 1, "workers": 0, "device": "cpu", **changes}
+    options = {"batch_size": 8, "seed": 1, "workers": 0, "device": Cpu(), **changes}
     made = None if sampler is None else sampler(LABELS[rows], 0)
     pipeline = build_pipeline(INFO.model_copy(update={"pipeline": mode, "color": color}), transforms)
     return Loader(pack, rows, LABELS, pipeline=pipeline, sampler=made, **options)
@@ -260,7 +261,7 @@ def test_labels_must_belong_to_the_pack(colour):
             sampler=None,
             seed=0,
             workers=0,
-            device="cpu",
+            device=Cpu(),
         )
 
 

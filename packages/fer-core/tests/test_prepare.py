@@ -12,12 +12,13 @@ from fer_core.checks import check_components
 from fer_core.config import Config, resolve_config
 from fer_core.data.prepare import divide, make_loader, open_configured, prepare_data
 from fer_core.data.union import find_dataset
+from fer_core.engine.devices import Cpu
 from fer_core.plugins import installed_versions
 from fer_core.runs.versions import decisive_versions
 from fer_core.weights.origin import component_of, list_components
 from fer_core.workflows.extend import lengthen
 
-CPU = torch.device("cpu")
+CPU = Cpu()
 
 
 def config(*overrides: str) -> Config:
@@ -94,8 +95,10 @@ def test_every_component_of_a_configuration_is_checked_before_data_are_read(tiny
 
 
 def test_a_run_is_made_of_all_that_its_configuration_names(tiny) -> None:
-    found = {(of.kind, of.name): of for of in list_components(config("optimizer={name: sam, lr: 0.1, base: sgd}"))}
+    components = list_components(config("optimizer={name: sam, lr: 0.1, base: sgd}"), "cpu")
+    found = {(of.kind, of.name): of for of in components}
     assert {("models", "tiny"), ("datasets", "bars"), ("optimizers", "sam"), ("optimizers", "sgd")} <= set(found)
+    assert ("devices", "cpu") in found
     assert found["models", "tiny"] == component_of("models", "tiny")
     assert found["models", "tiny"].distribution == "fer-tests"
     assert found["optimizers", "sam"].version == importlib.metadata.version("fer-core")

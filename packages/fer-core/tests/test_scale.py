@@ -52,6 +52,7 @@ def test_an_epoch_of_a_pack_that_exceeds_the_memory_allowed(tmp_path):
         from fer_core.data.packs.open import MappedPack
         from fer_core.data.samplers import shuffle
         from fer_core.data.transforms import build_pipeline
+        from fer_core.engine.devices import Cpu
         from fer_core.testing import make_preprocessing
 
         folder, count, image = Path(sys.argv[1]), 2**30 // 30_000, 30_000
@@ -67,7 +68,7 @@ def test_an_epoch_of_a_pack_that_exceeds_the_memory_allowed(tmp_path):
         loader = Loader(
             MappedPack(folder), np.arange(count), labels, batch_size=128, seed=0,
             pipeline=build_pipeline(make_preprocessing(16), [{"resize": {"size": 16}}, "normalize"]),
-            sampler=shuffle(labels, 0), workers=0, device="cpu",
+            sampler=shuffle(labels, 0), workers=0, device=Cpu(),
         )
         network = torch.nn.Linear(3 * 16 * 16, 2)
         optimizer = torch.optim.SGD(network.parameters(), 0.01)

@@ -14,6 +14,7 @@ from fer_core.data.loader import Loader
 from fer_core.data.random import derive_seed
 from fer_core.data.samplers import shuffle
 from fer_core.data.transforms import build_pipeline
+from fer_core.engine.devices import Cpu
 from fer_core.preprocessing import Preprocessing
 from fer_core.provenance import Calibration
 from fer_core.weights.checkpoint import load_weights, save_weights
@@ -76,7 +77,7 @@ def test_augmentation_is_that_of_a_run_of_the_same_seed(tiny, mode: str, epoch: 
         sampler=shuffle(labels[part.rows], 0),
         seed=derive_seed(3, 2),
         workers=0,
-        device="cpu",
+        device=Cpu(),
     )
     (batch,) = loader.epoch(epoch)
     expected = dict(zip(loader.rows[batch["index"]].tolist(), batch["image"], strict=True))

@@ -97,7 +97,8 @@ def fer_callbacks() -> dict[str, Ref]:
 @hookimpl
 def fer_devices() -> dict[str, Ref]:
     """Devices."""
-    return {name: f"fer_core.engine.devices:{name}" for name in ("cpu", "cuda", "mps")}
+    home = "fer_core.engine.devices"
+    return {"cpu": f"{home}:Cpu", "cuda": f"{home}:Cuda", "mps": f"{home}:Mps"}
 
 
 @hookimpl

@@ -35,7 +35,8 @@ def start(backend: str) -> None:
     """Join the other processes. Call it once, before anything else here.
 
     Args:
-        backend: `nccl` for CUDA, else `gloo`. Plain values and flags always travel by gloo.
+        backend: As `torch.distributed.init_process_group` takes it. Plain values and flags travel as tensors of
+            the host, so it has to name a backend for those, too.
     """
     import torch.distributed as dist
 
@@ -43,7 +44,7 @@ def start(backend: str) -> None:
         # Its signatures name the group of the moment they are read in: read in later, they would keep it for good.
         import torch.distributed.nn  # noqa: F401
 
-        dist.init_process_group("cpu:gloo,cuda:nccl" if backend == "nccl" else backend)
+        dist.init_process_group(backend)
 
 
 def stop() -> None:

@@ -9,15 +9,15 @@ import torch
 from torch.nn.functional import conv2d
 
 from fer_core.benchmarking.clock import repeat
-from fer_core.engine.engine import DTYPES
+from fer_core.engine.devices import DTYPES
 
 if TYPE_CHECKING:
     from fer_core.engine import Engine
 
-SIDE = {"cpu": 1536}
-"""Rows of the matrices; 8192 on an accelerator, where smaller ones do not fill it."""
-IMAGES = {"cpu": 16}
-"""Images of the convolution; 256 on an accelerator."""
+ON_HOST = (1536, 16)
+"""Rows of the matrices and images of the convolution on a CPU."""
+ON_ACCELERATOR = (8192, 256)
+"""The same on other devices, which smaller ones do not fill."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Ceiling:
 @torch.inference_mode()
 def measure_ceiling(engine: Engine, seconds: float) -> Ceiling:
     """The shortest of the repeated calls counts, in the engine's precision and layout."""
-    device, dtype = engine.device, DTYPES[engine.precision]
-    side, images = SIDE.get(device.type, 8192), IMAGES.get(device.type, 256)
-    left, right = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+    device, where, dtype = engine.device, engine.device.torch_device, DTYPES[engine.precision]
+    side, images = ON_HOST if device.on_host else ON_ACCELERATOR
+    left, right = (torch.randn(side, side, device=where, dtype=dtype) for _ in range(2))
     product = repeat(lambda: left @ right, device, seconds)
-    maps = torch.randn(images, 256, 14, 14, device=device, dtype=dtype)
-    weight = torch.randn(256, 256, 3, 3, device=device, dtype=dtype)
+    maps = torch.randn(images, 256, 14, 14, device=where, dtype=dtype)
+    weight = torch.randn(256, 256, 3, 3, device=where, dtype=dtype)
     if engine.channels_last:
         maps, weight = (t.contiguous(memory_format=torch.channels_last) for t in (maps, weight))
     convolved = repeat(lambda: conv2d(maps, weight, padding=1), device, seconds)

@@ -37,10 +37,11 @@ class Hardware(Machine):
 
 def describe_hardware(engine: Engine) -> Hardware:
     """The hardware and software that the figures of this engine are valid for."""
-    device = engine.device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     return Hardware(
-        **dict(engine.describe()), hardware=name, torch=str(torch.__version__), system=platform.platform()
+        **dict(engine.describe()),
+        hardware=engine.device.hardware(),
+        torch=str(torch.__version__),
+        system=platform.platform(),
     )
 
 
@@ -75,10 +76,8 @@ def table_rows(bench: Bench, peak: float) -> list[list[str]]:
 HEADINGS = ("model", "phase", "images/s", "GFLOP/s", "of peak", "peak MB")
 
 
-def share_of_processor(benches: Sequence[Bench], hardware: Hardware) -> float | None:
-    """Smallest CPU share of a network phase; None on other devices than a CPU."""
-    if hardware.device != "cpu":
-        return None
+def share_of_processor(benches: Sequence[Bench], hardware: Hardware) -> float:
+    """Smallest share of the CPU that a phase of a network got, on a device that computes on the host."""
     phases = [phase for bench in benches for phase in bench.phases.values() if phase.flops is not None]
     least = min(phase.timing.cpu_seconds / phase.timing.seconds for phase in phases)
     return least / hardware.threads
@@ -107,12 +106,3 @@ def _work(phase: Phase, peak: float) -> tuple[str, str]:
 def _memory(phase: Phase) -> str:
     peak = phase.timing.peak_bytes
     return "" if peak is None else f"{peak / 1e6:,.0f}"
-
-
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    if information.is_file():
-        for line in information.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

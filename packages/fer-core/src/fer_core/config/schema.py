@@ -304,7 +304,7 @@ class Train(Section):
         False, "true or false", "Synchronize BatchNorm statistics over all processes; GPUs only."
     )
     deterministic: Literal["auto"] | bool = _key(
-        "auto", "auto, true or false", "Deterministic algorithms only; auto: true on CPU, false on cuda."
+        "auto", "auto, true or false", "Deterministic algorithms only; auto: the device's (CPU true, cuda false)."
     )
 
 
@@ -315,7 +315,12 @@ class Run(Section):
     dir: Folder | None = _key(
         None, "a folder or null", "Folder of exactly this run; null: `ROOT/MODEL-DATASET/TIME-sSEED`."
     )
-    device: str = _key("auto", "a device", "Device (`--device`); auto: cuda, else mps, else cpu.", min_length=1)
+    device: str = _key(
+        "auto",
+        "a device",
+        "Device (`--device`); auto: cuda, else mps, else cpu, or a plugin's that ranks higher.",
+        min_length=1,
+    )
 
 
 class Config(Section):

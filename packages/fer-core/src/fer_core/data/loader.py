@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakSet
 
 import numpy as np
@@ -30,6 +30,7 @@ from fer_core.errors import FerError
 from fer_core.types import Pack
 
 if TYPE_CHECKING:
+    from fer_core.engine import Device
     from fer_core.types import Batch
 
     Positions = NDArray[np.int64]
@@ -113,7 +114,7 @@ class Loader:
         sampler: Sampler | None,
         seed: int,
         workers: int | Literal["auto"],
-        device: torch.device | str,
+        device: Device,
         votes: NDArray[np.floating] | None = None,
         drop_last: bool = False,
         draw_labels: bool = False,
@@ -134,7 +135,7 @@ class Loader:
         self._labels = torch.from_numpy(np.array(labels, dtype=np.int64)[self._rows])
         self._distributions = None if votes is None else normalise_votes(votes[self._rows], self._rows)
         self._batch_size, self._seed = batch_size, seed
-        self._device = torch.device(device)
+        self._device = device
         self._workers = max((os.cpu_count() or 1) - 1, 1) if workers == "auto" else workers
         self._per_epoch = len(self._rows) if sampler is None else len(sampler.order(0))
         self._drop_last = drop_last and sampler is not None
@@ -186,18 +187,30 @@ class Loader:
 
         On a CPU both would compete for the same cores, each with a team of threads of its own.
         """
-        if self._device.type == "cpu":
+        device = self._device
+        if device.on_host:
             yield from (self._transform(epoch, positions, streams) for positions, streams in batches)
             return
-        pending: deque[Future[Batch]] = deque()
+        queue = device.stream()
+
+        def prepare(positions: Positions, streams: Streams) -> tuple[Batch, Any]:
+            with device.within(queue):
+                return self._transform(epoch, positions, streams), device.event()
+
+        def received(prepared: Future[tuple[Batch, Any]]) -> Batch:
+            batch, event = prepared.result()
+            device.wait(event, batch.values())
+            return batch
+
+        pending: deque[Future[tuple[Batch, Any]]] = deque()
         with ThreadPoolExecutor(1, thread_name_prefix="fer-loader") as thread:
             try:
                 for positions, streams in batches:
-                    pending.append(thread.submit(self._transform, epoch, positions, streams))
+                    pending.append(thread.submit(prepare, positions, streams))
                     if len(pending) > AHEAD:
-                        yield pending.popleft().result()
+                        yield received(pending.popleft())
                 while pending:
-                    yield pending.popleft().result()
+                    yield received(pending.popleft())
             finally:
                 for batch in pending:
                     batch.cancel()
@@ -208,12 +221,12 @@ class Loader:
         random, labels = SampleRandom(self._seed, epoch, streams), self._draw(epoch, positions, streams)
         if isinstance(images, list):
             return self._batch(self._pipeline.batch(self._move(images), random), positions, labels)
-        pixels = torch.from_numpy(images).to(self._device).permute(0, 3, 1, 2)
+        pixels = self._device.place(torch.from_numpy(images)).permute(0, 3, 1, 2)
         return self._batch(self._pipeline.batch(pixels, random), positions, labels)
 
     def _move(self, images: list[NDArray[np.uint8]]) -> list[Tensor]:
         """Images of several sizes on the device, [H, W, C] each, by one transfer."""
-        flat = torch.from_numpy(np.concatenate([image.ravel() for image in images])).to(self._device)
+        flat = self._device.place(torch.from_numpy(np.concatenate([image.ravel() for image in images])))
         parts = torch.split(flat, [image.size for image in images])
         return [part.view(image.shape) for part, image in zip(parts, images, strict=True)]
 
@@ -236,7 +249,7 @@ class Loader:
                 generator=torch.Generator().manual_seed(0),
             )
         for (positions, streams), images in zip(batches, self._received(self._processes), strict=True):
-            yield self._batch(images.to(self._device), positions, self._draw(epoch, positions, streams))
+            yield self._batch(self._device.place(images), positions, self._draw(epoch, positions, streams))
 
     @staticmethod
     def _received(processes: Iterable[Tensor | FerError]) -> Iterator[Tensor]:
@@ -270,11 +283,11 @@ class Loader:
         at = torch.from_numpy(positions)
         batch = {
             "image": images,
-            "label": labels.to(self._device),
-            "index": self._numbers[at].to(self._device),
+            "label": self._device.place(labels),
+            "index": self._device.place(self._numbers[at]),
         }
         if self._distributions is not None:
-            batch["distribution"] = self._distributions[at].to(self._device)
+            batch["distribution"] = self._device.place(self._distributions[at])
         return batch
 
 

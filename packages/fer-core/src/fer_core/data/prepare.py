@@ -25,11 +25,11 @@ from fer_core.errors import FerError
 from fer_core.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
-    import torch
     from numpy.typing import NDArray
 
     from fer_core.config import Config
     from fer_core.data.splits import Split
+    from fer_core.engine import Device
     from fer_core.types import DatasetSpec, FERDataset, Pack, Role
 
 logger = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ def prepare_data(config: Config) -> PreparedData:
 
 
 def make_loader(
-    data: PreparedData, rows: NDArray[np.int64], config: Config, device: torch.device, *, training: bool
+    data: PreparedData, rows: NDArray[np.int64], config: Config, device: Device, *, training: bool
 ) -> Loader:
     """A loader over `rows`, with the training transforms and sampler or the evaluation ones."""
     section = config.data

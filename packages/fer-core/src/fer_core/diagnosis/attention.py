@@ -93,7 +93,7 @@ def look(network: Network, faces: Sequence[NDArray[np.uint8]], classes: Sequence
     own: Callable[[nn.Module, Tensor], Mapping[str, Tensor]] | None = (
         None if spec.attention is None else resolve(spec.attention)
     )
-    device = network.engine.device
+    device = network.engine.device.torch_device
     site = find_map(network.model, network.engine.place({"image": images[:2]})["image"])
     if site is None and own is None:
         raise NotPossibleError(f"{NO_MAP}, and no attention maps of its own")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,16 +11,13 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fer_core import distributed
-from fer_core.components import find_value
+from fer_core.engine.choose import choose_device
 from fer_core.errors import FerError
 from fer_core.machine import Machine
 
 if TYPE_CHECKING:
     from fer_core.engine.devices import Device
     from fer_core.types import Batch
-
-AUTO_ORDER = ("cuda", "mps", "cpu")
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -37,12 +33,12 @@ class Engine:
         scaler: Scales the loss under fp16, so that small gradients do not vanish; idle otherwise.
     """
 
-    device: torch.device
+    device: Device
     precision: str
     compile: bool
     deterministic: bool
     channels_last: bool
-    scaler: torch.amp.GradScaler = field(default_factory=lambda: torch.amp.GradScaler("cpu", enabled=False))
+    scaler: torch.amp.GradScaler
 
     @classmethod
     def start(
@@ -56,47 +52,40 @@ class Engine:
         """Resolve `auto`, switch torch's global settings accordingly, and join the processes of torchrun.
 
         Args:
-            device: `auto` (cuda, else mps, else cpu) or the name of a device, with an index as in `cuda:1`.
-            precision: `auto` is bf16 where the hardware computes it natively, else fp16 on cuda, else fp32.
+            device: `auto` (the available one with the highest priority: cuda, else mps, else cpu, where no plugin
+                has a higher one) or the name of a device, with an index as in `cuda:1`.
+            precision: `auto` is the first of the device's `native_precisions`.
             compile: Whether `prepare` compiles the model.
-            deterministic: `auto` is True on CPU and False elsewhere.
+            deterministic: `auto` is what the device's class says: True on CPU, False on cuda.
 
         Raises:
             FerError: The device is absent or the precision unknown; nothing is chosen in its place.
         """
-        kind, where = _find_device(device)
+        where = choose_device(device)
         if precision == "auto":
-            precision = "bf16" if kind.native_bf16() else "fp16" if where.type == "cuda" else "fp32"
-        if precision not in kind.precisions:
+            precision = where.native_precisions()[0]
+        if precision not in where.precisions:
             raise FerError(
-                f"train.precision {precision} is not supported on {where}: use {' or '.join(kind.precisions)}"
+                f"train.precision {precision} is not supported on {where}: use {' or '.join(where.precisions)}"
             )
-        distributed.start("nccl" if where.type == "cuda" else "gloo")
-        exact = where.type == "cpu" if deterministic == "auto" else bool(deterministic)
-        if exact and where.type == "cuda":
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(exact)
-        # Filling fresh memory guards against code that reads it unwritten, which no operation here does.
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-        torch.backends.cudnn.benchmark = not exact
-        # TF32 keeps 10 of float32's 23 bits of mantissa: `fp32` means fp32, and bf16 is there for speed.
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-        scaler = torch.amp.GradScaler(where.type, enabled=precision == "fp16")
-        return cls(where, precision, compile, exact, kind.channels_last, scaler)
+        distributed.start(where.backend)
+        exact = where.deterministic if deterministic == "auto" else bool(deterministic)
+        where.set_deterministic(exact)
+        return cls(where, precision, compile, exact, where.channels_last, where.scaler(precision))
 
     def prepare(self, model: nn.Module) -> None:
         """Move the model to the device, lay out its weights for it and compile it if asked, all in place."""
         # Module.to without a layout keeps each weight's own, so the two calls differ.
         if self.channels_last:
-            model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            model.to(self.device.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         else:
-            model.to(self.device)
+            model.to(self.device.torch_device)
         if self.compile:
             model.compile()
 
     def place(self, batch: Batch) -> Batch:
         """The batch on the device, its images in the layout of the model."""
-        moved = {key: value.to(self.device, non_blocking=True) for key, value in batch.items()}
+        moved = {key: self.device.place(value) for key, value in batch.items()}
         if self.channels_last and moved["image"].dim() == 4:
             moved["image"] = moved["image"].contiguous(memory_format=torch.channels_last)
         return moved
@@ -114,16 +103,16 @@ class Engine:
         Raises:
             FerError: `sync_batch_norm` on a device that torch cannot do it on.
         """
-        if sync_batch_norm and self.device.type != "cuda":
+        if sync_batch_norm and not self.device.sync_batch_norm:
             raise FerError(
-                f"train.sync_batch_norm is asked for on {self.device}, but torch synchronises BatchNorm on cuda "
-                "alone: leave it out, or use --device cuda"
+                f"train.sync_batch_norm is asked for on {self.device}, where torch cannot synchronise BatchNorm: "
+                "leave it out, or use --device cuda"
             )
         if distributed.size() == 1:
             return task
         if sync_batch_norm:
             task = nn.SyncBatchNorm.convert_sync_batchnorm(task)  # type: ignore[no-untyped-call]
-        devices = [self.device.index] if self.device.type == "cuda" else None
+        devices = None if self.device.index is None else [self.device.torch_device]
         # A loss may leave parameters out (centres of absent classes, exits without a target).
         return DistributedDataParallel(task, device_ids=devices, find_unused_parameters=True)
 
@@ -134,7 +123,7 @@ class Engine:
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Context in which the model runs in the chosen precision."""
-        return torch.autocast(self.device.type, dtype=DTYPES[self.precision], enabled=self.precision != "fp32")
+        return self.device.autocast(self.precision)
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of `loss`, under fp16 times the scale, to the parameters."""
@@ -155,46 +144,12 @@ class Engine:
 
     def describe(self) -> Machine:
         """The conditions that results and speed depend on."""
+        several = distributed.size() > 1  # then an index says which process this is
         return Machine(
-            device=str(self.device),
+            device=self.device.name if several else str(self.device),
             precision=self.precision,
             compile=self.compile,
             deterministic=self.deterministic,
             threads=torch.get_num_threads(),
             processes=distributed.size(),
         )
-
-
-def _find_device(name: str) -> tuple[Device, torch.device]:
-    if name == "auto":
-        candidates = ((kind, find_value("devices", kind)) for kind in AUTO_ORDER)
-        kind, device = next((kind, device) for kind, device in candidates if device.missing() is None)
-        return device, _own_device(device)
-    kind, _, index = name.partition(":")
-    device = find_value("devices", kind)
-    reason = device.missing()
-    if reason is not None:
-        raise FerError(f"device {name} is not available: {reason}; use --device auto or --device cpu")
-    if not index:
-        return device, _own_device(device)
-    if distributed.launched() > 1:
-        raise FerError(f"device {name} is one device, but torchrun started several processes: use --device {kind}")
-    count = torch.get_device_module(device.torch_name).device_count()
-    if not index.isdecimal() or int(index) >= count:
-        raise FerError(f"device {name} does not exist: {kind} has indices 0 to {count - 1}; correct --device")
-    return device, torch.device(device.torch_name, int(index))
-
-
-def _own_device(device: Device) -> torch.device:
-    """The device of this process: with several processes on a machine, one GPU each."""
-    if device.torch_name == "cpu" or distributed.launched() == 1:
-        return torch.device(device.torch_name)
-    count = torch.get_device_module(device.torch_name).device_count()
-    if distributed.local_rank() >= count:
-        raise FerError(
-            f"torchrun started more processes than this machine has devices of {device.torch_name} ({count}): use "
-            f"--nproc-per-node {count}"
-        )
-    own = torch.device(device.torch_name, distributed.local_rank())
-    torch.get_device_module(device.torch_name).set_device(own)
-    return own

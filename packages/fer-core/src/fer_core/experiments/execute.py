@@ -217,7 +217,7 @@ def interruption(received: signal.Signals, outcomes: Sequence[Outcome], total: i
 
 
 def deal_out(jobs: int, device: str) -> list[dict[str, str]]:
-    """Environment of each of `jobs` processes: GPUs in turn, and a fair part of the CPUs where there are none.
+    """Environment of each of `jobs` processes: accelerators in turn, or a fair part of the CPUs.
 
     Raises:
         FerError: Fewer than one job.
@@ -225,24 +225,20 @@ def deal_out(jobs: int, device: str) -> list[dict[str, str]]:
     if jobs < 1:
         raise FerError(f"--jobs is {jobs}: give the number of parallel runs, at least 1")
     base = dict(os.environ)
-    gpus = _visible_gpus() if device in ("auto", "cuda") else []
-    if gpus:
-        return (
-            [base | {"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)]} for index in range(jobs)]
-            if jobs > 1
-            else [base]
-        )
+    if jobs > 1 and (shares := _shares(device)):
+        return [base | shares[index % len(shares)] for index in range(jobs)]
     if jobs > 1 and "OMP_NUM_THREADS" not in base:
         base["OMP_NUM_THREADS"] = str(max((os.cpu_count() or 1) // jobs, 1))
     return [base] * jobs
 
 
-def _visible_gpus() -> list[str]:
-    import torch
+def _shares(name: str) -> Sequence[dict[str, str]]:
+    """What a process needs in its environment to see one of the devices only; `cuda:1` is one already."""
+    from fer_core.engine.choose import find_device, first_available
 
-    count = torch.cuda.device_count()
-    named = [part for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if part]
-    return named[:count] if named else [str(index) for index in range(count)]
+    if ":" in name:
+        return ()
+    return (first_available() if name == "auto" else find_device(name)).shares()
 
 
 def check_outcomes(outcomes: Sequence[Outcome]) -> None:

@@ -100,7 +100,10 @@ def _check_answer(address: str) -> None:
 def _need(nodes: Sequence[dict[str, float]], device: str, gpus: float | None, cpus: float) -> dict[str, float]:
     """The resources that a run requests. Raises FerError if no machine has them, since Ray would wait forever."""
     if gpus is None:
-        gpus = 1.0 if device in ("auto", "cuda") and any(node.get("GPU") for node in nodes) else 0.0
+        from fer_core.engine.choose import find_device
+
+        wanted = device == "auto" or not find_device(device).on_host
+        gpus = 1.0 if wanted and any(node.get("GPU") for node in nodes) else 0.0
     if not any(node.get("GPU", 0.0) >= gpus and node.get("CPU", 0.0) >= cpus for node in nodes):
         has = ", ".join(f"{node.get('GPU', 0):g} and {node.get('CPU', 0):g}" for node in nodes)
         raise FerError(

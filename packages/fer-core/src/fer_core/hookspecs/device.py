@@ -18,11 +18,18 @@ def fer_devices() -> Mapping[str, Ref]:
     """Devices for `--device`; `cpu`, `cuda` and `mps` are the core's own.
 
     Returns:
-        Name -> device, or its import reference.
+        Name -> subclass of `fer_core.plugin.Device`, or its import reference.
 
     Factory:
-        None: the value is a `Device`, which says how torch calls the device, why it cannot
-        be used here, and what it computes natively.
+        `(name: str, index: int | None) -> Device`, which the base class has; the number is that in `cuda:1`. A
+        subclass sets `torch_name`, the device type of torch, and overrides what differs from any device of torch:
+        why it cannot be used here (`missing`), `autocast` and `scaler`, placement and pinned memory, streams and
+        events, `synchronize` and `peak_memory`, switches for determinism, the `backend` of several processes. What
+        it does not override works on any device. `priority` puts it into the order of `--device auto`, which
+        begins with the highest: cuda 20, mps 10, cpu 0.
+
+        A run records the name and is resumed on that device; where it is missing, no other one is taken in its
+        place.
 
     Called:
         The hook once in a process, when plugins are loaded. The reference is imported when a run asks for that
@@ -30,8 +37,23 @@ def fer_devices() -> Mapping[str, Ref]:
 
     Example:
         ```python
+        from fer_core.plugin import Device
+
+
+        class Xpu(Device):
+            torch_name = "xpu"
+            backend = "cpu:gloo,xpu:xccl"
+            priority = 15
+
+            def missing(self):
+                return None if torch.xpu.is_available() else "torch sees no Intel GPU"
+
+            def native_precisions(self):
+                return ("bf16", "fp16", "fp32")
+
+
         @hookimpl
         def fer_devices():
-            return {"xpu": "my_plugin.devices:xpu"}
+            return {"xpu": Xpu}
         ```
     """

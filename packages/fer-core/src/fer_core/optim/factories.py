@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Annotated, Any
 
 import torch
@@ -15,8 +16,6 @@ from fer_core.optim.sam import SAM
 from fer_core.records import Fraction, NotNegative, Positive
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]]
-
-_FUSED_DEVICES = {"cpu", "cuda", "mps"}
 
 
 def sgd(
@@ -146,11 +145,23 @@ def _build(
     if not decay_vectors:
         groups = [part for group in groups for part in _spare_vectors(group)]
     # One pass over the memory instead of one per operation: on a CPU three times as quick as a loop or foreach.
-    fused = all(p.device.type in _FUSED_DEVICES and p.is_floating_point() for p in tensors)
+    fused = all(p.is_floating_point() and _fuses(optimizer, p.device) for p in tensors)
     try:
         return optimizer(groups, fused=fused or None, **options)
     except ValueError as error:
         raise FerError(f"optimizer {name} rejects its options ({error}): correct them under optimizer") from error
+
+
+@cache
+def _fuses(optimizer: Callable[..., Optimizer], device: torch.device) -> bool:
+    """Whether torch has a fused form of an optimizer there, which only a step can tell."""
+    weight = torch.zeros(1, device=device, requires_grad=True)
+    weight.grad = torch.zeros_like(weight)
+    try:
+        optimizer([weight], fused=True).step()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _groups(params: Params) -> list[dict[str, Any]]:

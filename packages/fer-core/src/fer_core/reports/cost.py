@@ -68,6 +68,5 @@ def _measure(name: str, options: str, classes: tuple[str, ...], size: int) -> Co
         except FerError:
             return None
         except Exception:  # a plugin's network may refuse such tensors in any way
-            if device == "cpu" and parameters is not None:
-                return Cost(parameters, None)
-    return None
+            continue
+    return None if parameters is None else Cost(parameters, None)

@@ -69,7 +69,7 @@ def _fits(setup: Setup, progress: Progress, images: int, *, training: bool) -> b
         }
     )
     setup.optimizer.zero_grad(set_to_none=True)
-    torch.cuda.empty_cache()
+    engine.device.free_memory()
     setup.task.train(training)
     try:
         with engine.autocast(), torch.set_grad_enabled(training):

@@ -117,7 +117,7 @@ def build_setup(
     engine.prepare(model)
     if config.train.recompute:
         _recompute(model, config)
-    loss.to(engine.device)
+    loss.to(engine.device.torch_device)
     wrapped = engine.wrap(task, sync_batch_norm=config.train.sync_batch_norm)
     parameters = [parameter for parameter in task.parameters() if parameter.requires_grad]
     optimizer: Optimizer = build("optimizers", config.optimizer.name, config.optimizer.options, parameters)

@@ -70,7 +70,7 @@ class Trainer:
         self.learning_rate = 0.0
         self.ema = EMA(setup.task.model) if self.config.train.ema is not None else None
         ids = setup.data.dataset.table["id"].to_numpy()[setup.data.rows("train")].tolist()
-        self.guard = LossGuard(self, ids, waits=setup.engine.device.type != "cpu")
+        self.guard = LossGuard(self, ids, waits=not setup.engine.device.on_host)
         setup.task.train()
         self.parameters = [p for group in setup.optimizer.param_groups for p in group["params"]]
         self.sample_buffers = [module for module in setup.task.modules() if isinstance(module, SampleBuffer)]
@@ -335,7 +335,7 @@ class Trainer:
         self.extended, self.versions = envelope.extended, envelope.identity.versions
         share = 1.0 if distributed.is_main() else 0.0
         try:
-            self.sums = {name: value.to(self.setup.engine.device) * share for name, value in state.sums.items()}
+            self.sums = {name: self.setup.engine.device.place(value) * share for name, value in state.sums.items()}
             self.setup.engine.scaler.load_state_dict(state.scaler)
             self.setup.task.load_state_dict(state.task)
             self.setup.optimizer.load_state_dict(state.optimizer)

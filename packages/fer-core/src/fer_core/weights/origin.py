@@ -22,15 +22,20 @@ if TYPE_CHECKING:
     from fer_core.provenance import Start
 
 
-def list_components(config: Config) -> tuple[Component, ...]:
+def list_components(config: Config, device: str) -> tuple[Component, ...]:
     """What a run is made of, and which distributions bring it, in the order of kinds and names.
+
+    Args:
+        config: Of the run.
+        device: Name of the device that it computes on.
 
     Raises:
         FerError: A component does not exist.
     """
     spec = find_dataset(config.data.name)
     parts = spec.parts if isinstance(spec, UnionSpec) else (spec,)
-    named = component_names(config) | {("datasets", part.name) for part in parts} | {("models", config.model.name)}
+    named = component_names(config) | {("datasets", part.name) for part in parts}
+    named |= {("models", config.model.name), ("devices", device)}
     return tuple(sorted({component_of(*each) for each in named}, key=lambda of: (of.kind, of.name)))
 
 
@@ -69,6 +74,6 @@ def make_header(config: Config, data: PreparedData, start: Start, components: Se
             fraction=data.split.fraction,
         ),
         start=start,
-        # Equal runs may differ in what watches them.
-        components=tuple(of for of in components if of.kind != "callbacks"),
+        # Equal runs may differ in what watches them, and in where they run.
+        components=tuple(of for of in components if of.kind not in ("callbacks", "devices")),
     )

@@ -109,7 +109,7 @@ def measure(
     if out is not None:
         _make(out)
     engine = Engine.start(device, precision, compile=compiled)
-    size = batch or (8 if engine.device.type == "cpu" else 64)
+    size = batch or (8 if engine.device.on_host else 64)
     ceiling = measure_ceiling(engine, seconds)
     benches: list[Bench] = []
     left_out: list[str] = []
@@ -120,8 +120,7 @@ def measure(
             left_out.append(name)
             logger.warning(f"{name}: {error}")
     found = Measured(benches, ceiling, describe_hardware(engine), left_out)
-    share = share_of_processor(benches, found.hardware) if benches else None
-    if share is not None and share < IDLE:
+    if benches and engine.device.on_host and (share := share_of_processor(benches, found.hardware)) < IDLE:
         logger.warning(
             f"other programs ran (down to {share:.0%} of the CPU was left): throughput is underestimated"
         )

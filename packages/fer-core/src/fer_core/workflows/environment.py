@@ -98,11 +98,11 @@ def _packages() -> dict[str, str | None]:
 
 
 def _device(name: str) -> str:
-    from fer_core.components import find_value
-
     try:
-        return find_value("devices", name).missing() or "ready"
+        from fer_core.engine.choose import find_device, why_missing
+
+        return why_missing(find_device(name)) or "ready"
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # a broken driver, torch or plugin is a finding, not the end of the examination
+    except BaseException as error:  # a broken torch or plugin is a finding, not the end of the examination
         return describe(error)

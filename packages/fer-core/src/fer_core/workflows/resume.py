@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fer_core import distributed
+from fer_core import distributed, registry
 from fer_core.components import build
 from fer_core.config import config_hash, load_config
 from fer_core.data.prepare import prepare_data
+from fer_core.engine.choose import find_device, why_missing
 from fer_core.errors import FerError, within
 from fer_core.plugins import load_plugins
 from fer_core.provenance import Extension
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from fer_core.config import Config
     from fer_core.engine import Engine
+    from fer_core.provenance import Component
     from fer_core.runs.state import State
     from fer_core.training.setup import Setup
     from fer_core.training.trainer import Trainer
@@ -147,7 +149,7 @@ def _extend(stored: _Stored, epochs: int, device: str, overrides: Sequence[str],
         if distributed.is_main():
             run_folder.check(config)
         data = prepare_data(config)
-    components = list_components(config)
+    components = list_components(config, engine.device.name)
     setup = build_setup(config, data, engine, before.envelope.start, components)
     before.envelope.identity.check_data(setup.identity.data)
     state = _longer_state(before, setup, stored.config)
@@ -224,11 +226,26 @@ def _read(folder: Path) -> _Stored:
 
 
 def _engine(stored: _Stored, device: str) -> Engine:
-    environment = stored.environment
+    """`device`, or the run's own, in whose place no other one is taken."""
+    environment, path = stored.environment, stored.folder / run_folder.ENVIRONMENT
     if device != "auto":
         return start_engine(stored.config, device, environment.precision)
-    with within(str(stored.folder / run_folder.ENVIRONMENT)):
+    if reason := _why_missing(environment.device, environment.components):
+        raise FerError(
+            f"{path}: the run was trained on device {environment.device}, which cannot be used here ({reason}): "
+            "correct that, or choose another with --device, on which results will not be bit-identical"
+        )
+    with within(str(path)):
         return start_engine(stored.config, environment.device, environment.precision)
+
+
+def _why_missing(device: str, components: Sequence[Component]) -> str | None:
+    """Why a device, or the plugin that brings it, is not there; None where both are."""
+    try:
+        registry.recorded("devices", device.partition(":")[0], components)
+        return why_missing(find_device(device))
+    except FerError as error:
+        return str(error)
 
 
 def _warn_of_changes(stored: _Stored, state: State | None, engine: Engine) -> None:
@@ -236,7 +253,7 @@ def _warn_of_changes(stored: _Stored, state: State | None, engine: Engine) -> No
     before, now = stored.environment, engine.describe()
     changed = [(key, getattr(before, key), getattr(now, key)) for key in ("device", "threads", "processes")]
     if state is not None:
-        versions = decisive_versions(list_components(stored.config))
+        versions = decisive_versions(list_components(stored.config, engine.device.name))
         changed += state.envelope.identity.changed_versions(versions)
     for name, was, is_now in changed:
         if was != is_now:

@@ -60,7 +60,7 @@ def start_run(config: Config) -> Path:
                 run_folder.check(config)
             check_backbones(config.model.name, config.model.backbones)
             data = prepare_data(config)
-        components = list_components(config)
+        components = list_components(config, engine.device.name)
         setup = build_setup(config, data, engine, components=components)
         folder = begin_folder(config, engine, components)
         log.open(folder)

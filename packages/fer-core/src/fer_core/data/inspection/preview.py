@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fer_core.data.loader import Loader
 from fer_core.data.transforms import Pipeline
 from fer_core.data.transforms.pipeline import as_picture
+from fer_core.engine.devices import Cpu
 from fer_core.plotting.faces import Sheet
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def make_sheet(
             sampler=None,
             seed=seed,
             workers=0,
-            device="cpu",
+            device=Cpu(),
         )
         images = next(iter(loader.epoch(epoch)))["image"]
         if pipeline.views is not None:  # another view in each epoch

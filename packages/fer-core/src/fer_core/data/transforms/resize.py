@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 import torch.nn.functional as F
 from PIL import Image
@@ -26,10 +28,21 @@ def resize_batch(images: Tensor, size: tuple[int, int], method: str) -> Tensor:
     """Images [N, C, H, W], uint8 or float, in this height and width; returned as they are if they have them."""
     if images.shape[-2:] == size:
         return images
-    native = images.is_floating_point() or images.device.type == "cpu"
-    given = images if native else images.float()  # only the CPU interpolates uint8
+    native = images.is_floating_point() or _resizes_bytes(images.device)
+    given = images if native else images.float()
     resized = F.interpolate(given, size, mode=method, antialias=True)
     return resized if native else resized.round_().clamp_(0, 255).to(torch.uint8)
+
+
+@cache
+def _resizes_bytes(device: torch.device) -> bool:
+    """Whether torch interpolates uint8 there, as it does on a CPU."""
+    image = torch.zeros(1, 1, 2, 2, dtype=torch.uint8, device=device)
+    try:
+        F.interpolate(image, 1, mode="bilinear", antialias=True)
+    except RuntimeError:
+        return False
+    return True
 
 
 class Resize(Transform):
