@@ -58,6 +58,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "Config",
         "Device",
     ),
+    "Experiments": ("Executor", "PlannedRun", "SplitChoice", "run_here"),
 }
 """Every exported name, in the order of the page."""
 

@@ -21,7 +21,8 @@ from click.testing import CliRunner, Result
 from fer_core.cli import main
 from fer_core.config import config_hash, load_config
 from fer_core.errors import FerError
-from fer_core.experiments.execute import deal_out, skip
+from fer_core.experiments.execute import deal_out
+from fer_core.experiments.outcome import skip
 from fer_core.experiments.plan import make_plan, parse_grid, take_shard
 from fer_core.experiments.schema import check_experiment, number_range, read_experiment
 from fer_core.experiments.splits import expand_split
@@ -134,7 +135,8 @@ def test_mistakes_are_refused_before_anything_starts(tiny) -> None:
     assert "no number" in refused(*both, "--seeds", "per-split")
     assert "--shard 3/2" in refused(*both, "--shard", "3/2")
     assert "--jobs is 0" in refused(*both, "--jobs", "0")
-    assert "set cpus and gpus" in refused(*both, "--jobs", "2", "--on", "ray")
+    assert "executor.jobs: unknown option of ray" in refused(*both, "--jobs", "2", "--on", "ray")
+    assert "there is no executor 'rey': did you mean ray?" in refused(*both, "--on", "rey")
     assert "did you mean fer-models" in refused("fer-model")
     assert "needs a FILE" in refused("--models", "tiny")
 
@@ -361,7 +363,8 @@ def on_ray(site, tmp_path):
     """Starts the experiment on a Ray of its own, whose two workers share the machine's processors."""
     site.install("fer-tests", PLUGIN)
     share = (os.cpu_count() or 1) / 2
-    (tmp_path / "two.yaml").write_text(f"models: [tiny]\ndatasets: [bars]\nseeds: 0-1\ncpus: {share}\n")
+    executor = f"{{name: ray, cpus: {share}}}"
+    (tmp_path / "two.yaml").write_text(f"models: [tiny]\ndatasets: [bars]\nseeds: 0-1\nexecutor: {executor}\n")
     settings = [word for word in COMMAND if "=" in word or word == "-o"]
     home = Path(tempfile.mkdtemp(prefix="ray"))  # short, for the names of sockets
     environment = {"HOME": str(home), "RAY_TMPDIR": str(home), "RAY_ADDRESS": ""}
@@ -406,7 +409,7 @@ def test_a_cluster_that_does_not_answer_is_one_line(tiny, monkeypatch) -> None:
 @NEEDS_RAY
 @NEEDS_PROC
 def test_ray_gives_the_files_of_the_local_runner_whoever_is_killed(on_ray, wait_for, tmp_path) -> None:
-    here = on_ray("here", place="here")
+    here = on_ray("here", place="local")
     assert here.wait(timeout=300) == 0, here.communicate()[0]
     expected = products(tmp_path / "here")
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +17,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from fer_core.cli import main
-from fer_core.components import build
+from fer_core.components import build, find_value
 from fer_core.data.splits import make_split
 from fer_core.experiments.schema import read_experiment
 from fer_core.hookspecs import device, loss, registry, trainer
@@ -54,6 +57,14 @@ def split(folder: Path) -> None:
         make_split(films, {}, "leave-group-out:z", holdout=0.1, seed=0, select="last")
 
 
+SBATCH = """
+import subprocess, sys
+*options, wrapped = sys.argv[1:]
+assert options[:2] == ["--wait", "--partition=long"], options
+sys.exit(subprocess.run(wrapped.removeprefix("--wrap="), shell=True, capture_output=True).returncode)
+"""
+
+
 def frame(columns: dict[str, Any]) -> Any:
     import pandas as pd
 
@@ -76,6 +87,19 @@ def template(folder: Path) -> None:
 
 def experiment(folder: Path) -> None:
     assert read_experiment("ten-seeds")["models"] == ["dan", "poster_pp"]
+
+
+def executor(folder: Path) -> None:
+    """`sbatch` is a script here, which does what it is asked for at once."""
+    (folder / "sbatch").write_text(f"#!{sys.executable}\n{SBATCH}")
+    (folder / "sbatch").chmod(0o755)
+    runs = [
+        SimpleNamespace(name=name, command=lambda device, name=name: ["list", name]) for name in ("losses", "x")
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+        ended = list(build("executors", "slurm", {"partition": "long"}).execute(runs, "cpu"))
+    assert ended == [(runs[0], ""), (runs[1], "its job ended with status 2")]
 
 
 def command(folder: Path) -> None:
@@ -115,6 +139,11 @@ def callback(folder: Path) -> None:
     assert training.stop == "training accuracy below 30% after 2 epochs"
 
 
+def accelerator(folder: Path) -> None:
+    assert find_value("devices", "xpu")().missing() in (None, "torch sees no Intel GPU")
+    assert "xpu" in json.loads(CliRunner().invoke(main, ["doctor", "--json"]).stdout)["devices"]
+
+
 def objective(folder: Path) -> None:
     focal = fer_core.create_loss("focal", classes=INFO.classes, gamma=0.0)
     logits, batch = torch.tensor([[0.0, 3.0]]), {"label": torch.tensor([1])}
@@ -130,6 +159,7 @@ USES: dict[str, Callable[[Path], None]] = {
     "fer_detectors": detector,
     "fer_templates": template,
     "fer_experiments": experiment,
+    "fer_executors": executor,
     "fer_commands": command,
     "fer_fetch": fetch,
     "fer_optimizers": optimizer,
@@ -137,12 +167,13 @@ USES: dict[str, Callable[[Path], None]] = {
     "fer_samplers": sampler,
     "fer_callbacks": callback,
     "fer_losses": objective,
+    "fer_devices": accelerator,
 }
 
 
 def test_every_hook_has_an_example() -> None:
     assert {folder.name for folder in EXAMPLES.iterdir()} == set(USES)
-    assert HOOKS - set(USES) == {"fer_trainers", "fer_devices"}
+    assert HOOKS - set(USES) == {"fer_trainers"}
 
 
 @pytest.mark.parametrize("hook", USES)

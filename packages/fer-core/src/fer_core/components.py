@@ -57,6 +57,7 @@ CONTRACTS: Mapping[str, Contract] = {
     "callbacks": Contract("callbacks", listed=True),
     "trainers": Contract("train.trainer", ("setup", "folder")),
     "detectors": Contract("detector"),
+    "executors": Contract("executor"),
 }
 """Every kind that a factory makes. Devices and templates are what their references name, see `find_value`."""
 

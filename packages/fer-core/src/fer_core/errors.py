@@ -60,6 +60,7 @@ class InterruptedRunError(FerError):
 
     def __init__(self, message: str, number: int) -> None:
         super().__init__(message)
+        self.number = number
         self.exit_status = ExitStatus.SIGNAL + number
 
 

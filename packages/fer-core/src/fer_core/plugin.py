@@ -46,6 +46,10 @@ if TYPE_CHECKING:
     from fer_core.data.table import make_fingerprint
     from fer_core.data.transforms.base import Picture, Transform, Views, to_tensor
     from fer_core.engine.devices import Device
+    from fer_core.experiments.execute import run_here
+    from fer_core.experiments.executor import Executor
+    from fer_core.experiments.plan import PlannedRun
+    from fer_core.experiments.splits import SplitChoice
     from fer_core.faces import Alignment, Detection, Detector, FivePoints, Template
     from fer_core.losses.base import Loss, Scan
     from fer_core.losses.sample_buffer import SampleBuffer
@@ -71,6 +75,7 @@ __all__ = [
     "Detection",
     "Detector",
     "Device",
+    "Executor",
     "ExperimentSpec",
     "FERDataset",
     "FerError",
@@ -86,6 +91,7 @@ __all__ = [
     "Pack",
     "Picture",
     "PlainState",
+    "PlannedRun",
     "Position",
     "Preprocessing",
     "Progress",
@@ -94,6 +100,7 @@ __all__ = [
     "SampleBuffer",
     "SampleRandom",
     "Scan",
+    "SplitChoice",
     "SplitSpec",
     "TaskInfo",
     "Template",
@@ -114,6 +121,7 @@ __all__ = [
     "nearest",
     "no_autocast",
     "open_file",
+    "run_here",
     "scalars",
     "show_progress",
     "to_tensor",
@@ -132,6 +140,10 @@ _LAZY = {
         "data.table": ("make_fingerprint",),
         "data.transforms.base": ("Picture", "Transform", "Views", "to_tensor"),
         "engine.devices": ("Device",),
+        "experiments.execute": ("run_here",),
+        "experiments.executor": ("Executor",),
+        "experiments.plan": ("PlannedRun",),
+        "experiments.splits": ("SplitChoice",),
         "faces": ("Alignment", "Detection", "Detector", "FivePoints", "Template"),
         "losses.base": ("Loss", "Scan"),
         "losses.sample_buffer": ("SampleBuffer",),

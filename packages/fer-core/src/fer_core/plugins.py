@@ -51,6 +51,7 @@ KINDS = (
     "detectors",
     "templates",
     "experiments",
+    "executors",
     "commands",
 )
 """What plugins can provide; the hook of each kind is `fer_KIND`."""

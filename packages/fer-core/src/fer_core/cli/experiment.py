@@ -36,12 +36,13 @@ logger = logging.getLogger(__name__)
     "--root", type=click.Path(path_type=Path), metavar="DIR", help="Folder of all runs; default: runs/NAME."
 )
 @device_option
-@click.option(
-    "--jobs", type=int, default=1, show_default=True, help="Number of parallel runs; GPUs are divided among them."
-)
+@click.option("--jobs", type=int, metavar="N", help="Parallel runs on this machine; GPUs are divided among them.")
 @click.option("--shard", metavar="I/N", help="Only part I of N, for job arrays.")
 @click.option(
-    "--on", "place", type=click.Choice(["here", "ray"]), default="here", help="Run on this machine, or on Ray."
+    "--on",
+    "executor",
+    metavar="NAME",
+    help="What executes the runs: local (default), ray or a plugin.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the command of each run without starting any.")
 @json_option
@@ -50,9 +51,7 @@ def experiment(
     overrides: tuple[str, ...],
     grid: tuple[str, ...],
     device: str,
-    jobs: int,
     shard: str | None,
-    place: str,
     dry_run: bool,
     as_json: bool,
     **options: Any,
@@ -69,15 +68,13 @@ def experiment(
     """  # noqa: D301  # click reads \b
     from fer_core.workflows.experiment import carry_out, plan
 
-    if place == "ray" and jobs != 1:
-        raise FerError("--jobs divides this machine: on Ray, set cpus and gpus of a run in the experiment file")
     if options["data"] is not None:
         options["data"] = _folders(options["data"])
-    planned = plan(file, options, overrides, grid, device=device, shard=shard, check=not dry_run)
+    planned = plan(file, options, overrides, grid, device=device, shard=shard, check_data=not dry_run)
     if dry_run:
         _print_plan(planned, as_json)
         return
-    outcomes = carry_out(planned, jobs, on_ray=place == "ray")
+    outcomes = carry_out(planned)
     if as_json:
         print_json([{**_identity(o.run), "status": o.status, "line": o.line} for o in outcomes])
     planned.check(outcomes)
@@ -95,7 +92,7 @@ def _folders(text: str) -> dict[str, str]:
 
 
 def _print_plan(planned: Plan, as_json: bool) -> None:
-    rows = [(run, planned.is_finished(run), planned.command(run)) for run in planned.runs]
+    rows = [(run, run.is_finished, planned.command(run)) for run in planned.runs]
     if as_json:
         print_json([{**_identity(run), "finished": done, "command": words} for run, done, words in rows])
         return

@@ -33,7 +33,7 @@ def list_(kind: str | None, as_json: bool) -> None:
     """List what is installed: every kind, or one.
 
     KIND is models, datasets, losses, optimizers, schedulers, samplers, splits, transforms, callbacks, devices,
-    trainers, detectors, templates, experiments or commands.
+    trainers, detectors, templates, experiments, executors or commands.
     """
     kinds = [registry.check_kind(kind)] if kind else registry.KINDS
     found = {name: [_row(name, entry) for entry in _entries(name)] for name in kinds}

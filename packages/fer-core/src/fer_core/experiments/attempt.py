@@ -16,31 +16,6 @@ from typing import IO
 
 from fer_core.errors import FerError
 from fer_core.experiments.plan import PlannedRun
-from fer_core.files import write_text
-from fer_core.runs import folder as run_folder
-
-
-def is_finished(run: PlannedRun) -> bool:
-    """Whether the run has a result."""
-    return (run.folder / run_folder.RESULT).is_file()
-
-
-def is_begun(run: PlannedRun) -> bool:
-    """Whether the run can be resumed."""
-    return all((run.folder / name).is_file() for name in (run_folder.CONFIG, run_folder.ENVIRONMENT))
-
-
-def command(run: PlannedRun, device: str) -> list[str]:
-    """Arguments of `fer-run` that begin the run, or resume it."""
-    chosen = [] if device == "auto" else ["--device", device]
-    if is_begun(run):
-        return ["train", "--resume", str(run.folder), *chosen]
-    return [*run.arguments, *chosen]
-
-
-def mark(run: PlannedRun) -> None:
-    """Record in the run's folder which experiment it belongs to."""
-    write_text(run.folder / run_folder.EXPERIMENT, run.membership().text())
 
 
 class Attempt:
@@ -82,11 +57,11 @@ class Attempt:
         """Start the process; an incomplete folder of a killed one is removed first."""
         assert self.output is not None
         folder = self.run.folder
-        if folder.exists() and not is_begun(self.run) and not is_finished(self.run):
+        if folder.exists() and not self.run.is_begun and not self.run.is_finished:
             shutil.rmtree(folder)
         self.begin = self.log.stat().st_size
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "fer_core", *command(self.run, self.device)],
+            [sys.executable, "-m", "fer_core", *self.run.command(self.device)],
             stdin=subprocess.DEVNULL,
             stdout=self.output,
             stderr=subprocess.STDOUT,

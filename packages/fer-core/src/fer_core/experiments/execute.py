@@ -8,32 +8,18 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from types import FrameType, TracebackType
-from typing import Any, Literal
+from typing import Any
 
-from fer_core.errors import FerError, IncompleteError, InterruptedRunError
-from fer_core.experiments.attempt import Attempt, is_finished, mark
+from fer_core.errors import FerError, InterruptedRunError
+from fer_core.experiments.attempt import Attempt
 from fer_core.experiments.plan import PlannedRun
-from fer_core.runs import folder as run_folder
-from fer_core.runs.records import Result
 
 logger = logging.getLogger(__name__)
-Status = Literal["finished", "skipped", "failed", "interrupted"]
 HEEDED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 PAUSE = 0.05
 """Seconds between two polls of the processes."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended; `line` is its result, or why it failed."""
-
-    run: PlannedRun
-    status: Status
-    line: str
 
 
 class Stop:
@@ -83,25 +69,21 @@ class Runner:
         self.slots: dict[int, dict[str, str]] = dict(enumerate(slots))
         self.stop = stop
         self.working: dict[int, Attempt] = {}
-        self.outcomes: dict[Path, Outcome] = {}
-        self.number = {run.folder: f"[{index}/{len(runs)}]" for index, run in enumerate(runs, 1)}
         self.elsewhere: set[str] = set()
         self.signals_passed = 0
 
-    def work(self) -> list[Outcome]:
-        """Until all runs have ended, or a signal came."""
-        order = list(self.waiting)
+    def work(self) -> Iterator[tuple[PlannedRun, str]]:
+        """Each run that has ended and why it failed, until all have, or a signal came."""
         try:
             while self.waiting or self.working:
                 self._pass_signals()
-                self._fill()
-                self._reap()
+                yield from self._fill()
+                yield from self._reap()
                 if self.waiting or self.working:
                     time.sleep(PAUSE)
         finally:
             for attempt in self.working.values():
                 attempt.stop()
-        return [self.outcomes[run.folder] for run in order]
 
     def _pass_signals(self) -> None:
         if self.stop.count == self.signals_passed:
@@ -113,107 +95,91 @@ class Runner:
             logger.info(
                 f"{self.stop.received and self.stop.received.name} received: waiting for trainings to save"
             )
-        for run in self.waiting:
-            self.outcomes[run.folder] = Outcome(run, "interrupted", "not started")
         self.waiting.clear()
 
-    def _fill(self) -> None:
-        """Give every free slot the first run that no other process trains."""
+    def _fill(self) -> Iterator[tuple[PlannedRun, str]]:
+        """Give every free slot the first run that no other process trains; yields those found finished."""
         for slot, environment in self.slots.items():
             if slot in self.working:
                 continue
             for _ in range(len(self.waiting)):
                 run = self.waiting.popleft()
-                if is_finished(run):
-                    self._end(skip(run))
+                if run.is_finished:
+                    yield run, ""
                     continue
                 attempt = Attempt(run, self.device, environment)
                 if not attempt.lock():
                     if run.name not in self.elsewhere:
                         self.elsewhere.add(run.name)
-                        logger.info(f"{self.number[run.folder]} {run.name}  another process trains it: waiting")
+                        logger.info(f"{run.name}  another process trains it: waiting")
                     self.waiting.append(run)
                     continue
-                if is_finished(run):  # by the one that had the lock
+                if run.is_finished:  # by the one that had the lock
                     attempt.close()
-                    self._end(skip(run))
+                    yield run, ""
                     continue
                 resumed = "resumes" if run.folder.exists() else "begins"
                 attempt.start()
                 self.working[slot] = attempt
-                logger.info(f"{self.number[run.folder]} {run.name}  {resumed}")
+                logger.info(f"{run.name}  {resumed}")
                 break
 
-    def _reap(self) -> None:
+    def _reap(self) -> Iterator[tuple[PlannedRun, str]]:
         for slot, attempt in list(self.working.items()):
             status = attempt.poll()
             if status is None:
                 continue
             del self.working[slot]
-            run = attempt.run
-            if status == 0 and is_finished(run):
-                self._end(_with_result(run, "finished"))
-            elif self.stop.received is not None:
-                self._end(Outcome(run, "interrupted", "saved"))
-            else:
-                self._end(Outcome(run, "failed", attempt.failure()))
+            failure = "" if status == 0 and attempt.run.is_finished else attempt.failure()
             attempt.close()
-
-    def _end(self, outcome: Outcome) -> None:
-        self.outcomes[outcome.run.folder] = outcome
-        logger.info(f"{self.number[outcome.run.folder]} {describe_outcome(outcome)}")
-
-
-def skip(run: PlannedRun) -> Outcome:
-    """A run that was finished before, and belongs to the experiment from now on."""
-    return _with_result(run, "skipped")
+            if failure and self.stop.received is not None:
+                logger.info(f"{attempt.run.name}  interrupted: saved")
+            else:
+                yield attempt.run, failure
 
 
-def _with_result(run: PlannedRun, status: Status) -> Outcome:
-    """The outcome of a run that has a result; it failed where that is damaged."""
-    try:
-        line = summary(run)
-    except FerError as error:
-        return Outcome(run, "failed", str(error))
-    mark(run)
-    return Outcome(run, status, line)
+class Local:
+    """This machine: each run is a process.
+
+    Args:
+        jobs: How many work at a time; devices are divided among them.
+    """
+
+    def __init__(self, *, jobs: int = 1) -> None:
+        self.jobs = jobs
+
+    def execute(self, runs: Sequence[PlannedRun], device: str) -> Iterator[tuple[PlannedRun, str]]:
+        """See `Executor`.
+
+        Raises:
+            InterruptedRunError: A signal came; trainings were asked to save, and have ended.
+        """
+        with Stop() as stop:
+            yield from Runner(runs, device, deal_out(self.jobs, device), stop).work()
+        if stop.received is not None:
+            raise InterruptedRunError("the trainings were stopped", stop.received)
 
 
-def describe_outcome(outcome: Outcome) -> str:
-    """How a run ended, in one line."""
-    word = "is finished already" if outcome.status == "skipped" else outcome.status
-    return f"{outcome.run.name}  {word}: {outcome.line}"
+def run_here(run: PlannedRun, device: str) -> str:
+    """Begin or resume a run in a process of this machine, and wait for it: what an executor calls on a worker.
 
+    A lock keeps two processes out of one folder; a signal lets the training save. A run can be pickled, and its
+    folder is relative to the working directory of the command.
 
-def summary(run: PlannedRun) -> str:
-    """Test figures of a finished run. Raises FerError where its result is damaged."""
-    metrics = Result.read(run.folder / run_folder.RESULT, "delete that folder to make the run again").metrics
-    if "test" not in metrics:
-        return "no faces in its test part"
-    found = metrics["test"]
-    return f"test accuracy {found.accuracy:.2%}, mean class accuracy {found.mean_class_accuracy:.2%}"
+    Args:
+        run: The run.
+        device: As `--device`.
 
-
-def run_local(runs: Sequence[PlannedRun], device: str, jobs: int) -> list[Outcome]:
-    """Execute runs on this machine, `jobs` at a time.
+    Returns:
+        Why it failed; empty where it did not.
 
     Raises:
-        InterruptedRunError: A signal came; trainings were asked to save, and have ended.
+        FerError: There can be no lock in the folder.
     """
     with Stop() as stop:
-        outcomes = Runner(runs, device, deal_out(jobs, device), stop).work()
-    if stop.received is not None:
-        raise interruption(stop.received, outcomes, len(runs))
-    return outcomes
-
-
-def interruption(received: signal.Signals, outcomes: Sequence[Outcome], total: int) -> InterruptedRunError:
-    """The error of a runner that a signal stopped."""
-    done = sum(outcome.status in ("finished", "skipped") for outcome in outcomes)
-    return InterruptedRunError(
-        f"{received.name} received with {done} of {total} runs finished; the same command resumes the others",
-        received,
-    )
+        for _, failure in Runner([run], device, [dict(os.environ)], stop).work():
+            return failure
+    return "a signal stopped it"
 
 
 def deal_out(jobs: int, device: str) -> list[dict[str, str]]:
@@ -239,13 +205,3 @@ def _shares(name: str) -> Sequence[dict[str, str]]:
     if ":" in name:
         return ()
     return (first_available() if name == "auto" else find_device(name)).shares()
-
-
-def check_outcomes(outcomes: Sequence[Outcome]) -> None:
-    """Raises IncompleteError with the line of every failed run, where one failed."""
-    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-    if failed:
-        raise IncompleteError(
-            f"{len(failed)} of {len(outcomes)} runs failed; the same command retries them",
-            "\n".join(f"{outcome.run.name}: {outcome.line}" for outcome in failed),
-        )

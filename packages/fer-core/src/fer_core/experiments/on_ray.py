@@ -14,11 +14,12 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fer_core.errors import FerError
-from fer_core.experiments.attempt import is_finished
-from fer_core.experiments.execute import Outcome, Runner, Stop, describe_outcome, interruption, skip
+from pydantic import Field
+
+from fer_core.errors import FerError, InterruptedRunError
+from fer_core.experiments.execute import Stop, run_here
 from fer_core.experiments.plan import PlannedRun
 
 logger = logging.getLogger(__name__)
@@ -34,32 +35,39 @@ ANSWER = 10
 """Seconds within which a cluster must accept a connection; Ray itself tries for minutes."""
 
 
-def run_on_ray(runs: Sequence[PlannedRun], device: str, gpus: float | None, cpus: float) -> list[Outcome]:
-    """Execute runs on the cluster that `RAY_ADDRESS` names or that is found here, else on one started here.
+class OnRay:
+    """A Ray cluster: the one that `RAY_ADDRESS` names or that is found here, else one started here.
 
     Args:
-        runs: In order.
-        device: As `--device`.
-        gpus: GPUs of a run; None: 1 where the cluster has any and `device` does not say otherwise.
+        gpus: GPUs of a run; None: 1 where the cluster has any and the device does not say otherwise.
         cpus: CPUs of a run.
-
-    Raises:
-        FerError: No Ray, no cluster, or none with what a run needs.
-        InterruptedRunError: A signal came; tasks were cancelled.
     """
-    try:
-        import ray
-    except ImportError:
-        raise FerError("--on ray needs Ray, which is not installed: pip install 'fer-core[ray]'") from None
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), _cluster(ray):  # noqa: PTH123
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        need = _need(nodes, device, gpus, cpus)
-        machines = f"{len(nodes)} {'machine' if len(nodes) == 1 else 'machines'}"
-        logger.info(f"Ray: {machines}, {need['num_gpus']:g} GPUs and {need['num_cpus']:g} CPUs for each run")
-        # Ray would replace a dead worker itself, but silently, and without a reason when it gives up.
-        task = ray.remote(max_retries=0, **need)(_make)
-        with Stop() as stop:
-            return _collect(ray, task, runs, device, stop)
+
+    def __init__(
+        self, *, gpus: Annotated[float, Field(ge=0)] | None = None, cpus: Annotated[float, Field(gt=0)] = 1.0
+    ) -> None:
+        self.gpus, self.cpus = gpus, cpus
+
+    def execute(self, runs: Sequence[PlannedRun], device: str) -> Iterator[tuple[PlannedRun, str]]:
+        """See `Executor`.
+
+        Raises:
+            FerError: No Ray, no cluster, or none with what a run needs.
+            InterruptedRunError: A signal came; tasks were cancelled.
+        """
+        try:
+            import ray
+        except ImportError:
+            raise FerError("the executor ray needs Ray, which is missing: pip install 'fer-core[ray]'") from None
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), _cluster(ray):  # noqa: PTH123
+            nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+            need = _need(nodes, device, self.gpus, self.cpus)
+            machines = f"{len(nodes)} {'machine' if len(nodes) == 1 else 'machines'}"
+            logger.info(f"Ray: {machines}, {need['num_gpus']:g} GPUs and {need['num_cpus']:g} CPUs for each run")
+            # Ray would replace a dead worker itself, but silently, and without a reason when it gives up.
+            task = ray.remote(max_retries=0, **need)(_make)
+            with Stop() as stop:
+                yield from _collect(ray, task, runs, device, stop)
 
 
 @contextlib.contextmanager
@@ -113,44 +121,37 @@ def _need(nodes: Sequence[dict[str, float]], device: str, gpus: float | None, cp
     return {"num_gpus": gpus, "num_cpus": cpus}
 
 
-def _make(run: PlannedRun, device: str, folder: str, settings: dict[str, str]) -> tuple[str, str]:
-    """The task: one run, in a process of its own. Ray's cancelling is a SIGINT here, which `Stop` notes."""
+def _make(run: PlannedRun, device: str, folder: str, settings: dict[str, str]) -> str:
+    """The task: one run, in a process of its own. Ray cancels by a SIGINT, which `run_here` passes on."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # into the worker's log
     os.chdir(folder)
-    with Stop() as stop:
-        try:
-            (outcome,) = Runner([run], device, [{**os.environ, **settings}], stop).work()
-        except FerError as error:
-            return "failed", str(error)
-    return outcome.status, outcome.line
+    os.environ.update(settings)
+    try:
+        return run_here(run, device)
+    except FerError as error:
+        return str(error)
 
 
-def _collect(ray: Any, task: Any, runs: Sequence[PlannedRun], device: str, stop: Stop) -> list[Outcome]:
+def _collect(
+    ray: Any, task: Any, runs: Sequence[PlannedRun], device: str, stop: Stop
+) -> Iterator[tuple[PlannedRun, str]]:
     """Submit all runs and wait for them; resubmit those whose worker died."""
     settings = {name: value for name, value in os.environ.items() if name.startswith("FER_")}
-    outcomes: dict[Path, Outcome] = {}
     working: dict[Any, PlannedRun] = {}
     deaths: Counter[Path] = Counter()
 
     def hand_out(run: PlannedRun) -> None:
         working[task.options(name=run.name).remote(run, device, str(Path.cwd()), settings)] = run
 
-    def end(outcome: Outcome) -> None:
-        outcomes[outcome.run.folder] = outcome
-        logger.info(f"[{len(outcomes)}/{len(runs)}] {describe_outcome(outcome)}")
-
     for run in runs:
-        if is_finished(run):
-            end(skip(run))
-        else:
-            hand_out(run)
+        hand_out(run)
     while working and stop.received is None:
         for ref in ray.wait(list(working), num_returns=1, timeout=PATIENCE)[0]:
             run = working.pop(ref)
             try:
-                status, line = ray.get(ref)
+                yield run, ray.get(ref)
             except ray.exceptions.RayTaskError as error:
-                end(Outcome(run, "failed", f"{type(error.cause).__name__}: {error.cause}"))
+                yield run, f"{type(error.cause).__name__}: {error.cause}"
             except ray.exceptions.RayError as error:
                 deaths[run.folder] += 1
                 if deaths[run.folder] <= RETRIES:
@@ -158,13 +159,10 @@ def _collect(ray: Any, task: Any, runs: Sequence[PlannedRun], device: str, stop:
                     hand_out(run)
                     continue
                 reason = str(error).partition("\n")[0]
-                end(Outcome(run, "failed", f"{deaths[run.folder]} workers died on it, the last: {reason}"))
-            else:  # a training outlives its worker, so another worker may find its run finished
-                end(Outcome(run, "finished" if status == "skipped" else status, line))
+                yield run, f"{deaths[run.folder]} workers died on it, the last: {reason}"
     if stop.received is not None:
         _let_save(ray, working, stop)
-        raise interruption(stop.received, list(outcomes.values()), len(runs))
-    return [outcomes[run.folder] for run in runs]
+        raise InterruptedRunError("the tasks were cancelled", stop.received)
 
 
 def _let_save(ray: Any, refs: Iterable[Any], stop: Stop) -> None:

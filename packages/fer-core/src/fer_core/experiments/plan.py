@@ -19,7 +19,7 @@ from fer_core.errors import FerError
 from fer_core.experiments.schema import PER_SPLIT, Experiment
 from fer_core.experiments.splits import SplitChoice, expand_split
 from fer_core.plugins import load_plugins
-from fer_core.runs.records import FORMAT, Membership
+from fer_core.runs import folder as run_folder
 from fer_core.types import ModelSpec
 
 if TYPE_CHECKING:
@@ -63,10 +63,26 @@ class PlannedRun:
         """The folder, seen from the experiment's."""
         return f"{self.folder.parent.name}/{self.folder.name}"
 
-    def membership(self) -> Membership:
-        """What `experiment.json` in its folder says."""
-        shared = self.experiment if self.recipe == "shared" else ""
-        return Membership(format=FORMAT, experiment=self.experiment, recipe=shared, grid=self.grid)
+    @property
+    def is_finished(self) -> bool:
+        """Whether it has a result."""
+        return (self.folder / run_folder.RESULT).is_file()
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether it can be resumed."""
+        return all((self.folder / name).is_file() for name in (run_folder.CONFIG, run_folder.ENVIRONMENT))
+
+    def command(self, device: str) -> list[str]:
+        """Arguments of `fer-run` that begin it, or resume it.
+
+        Args:
+            device: As `--device`.
+        """
+        chosen = [] if device == "auto" else ["--device", device]
+        if self.is_begun:
+            return ["train", "--resume", str(self.folder), *chosen]
+        return [*self.arguments, *chosen]
 
 
 def make_plan(experiment: Experiment, source: str) -> list[PlannedRun]:

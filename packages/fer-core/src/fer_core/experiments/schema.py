@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, field_validator
 
 from fer_core import registry
-from fer_core.config.schema import Folder, Section
+from fer_core.config.schema import Component, Folder, Section
 from fer_core.config.yaml_text import flow, parse_yaml, read_yaml
 from fer_core.errors import FerError, nearest, one_line
 from fer_core.refs import read_resource
@@ -59,10 +59,11 @@ class Experiment(Section):
         {}, "a mapping from KEY to a list of values", "Values to try, in all combinations."
     )
     overrides: list[str] = _key([], "a list of KEY=VALUE", "As `-o`, for all runs.")
-    gpus: Annotated[float, Field(ge=0)] | None = _key(
-        None, "a number of at least 0, or null", "GPUs of a run on Ray; null: 1 where the cluster has any."
+    executor: Component = _key(
+        Component(name="local"),
+        "a name or a mapping with a name",
+        "What executes the runs, see `fer-run list executors`, and its options.",
     )
-    cpus: Annotated[float, Field(gt=0)] = _key(1.0, "a number above 0", "CPUs of a run on Ray.")
 
     @field_validator("models", "datasets", "splits", "recipe", mode="before")
     @classmethod

@@ -34,26 +34,4 @@ def fer_devices() -> Mapping[str, Ref]:
     Called:
         The hook once in a process, when plugins are loaded. The reference is imported when a run asks for that
         device or for `auto`, and by `fer-run doctor`.
-
-    Example:
-        ```python
-        from fer_core.plugin import Device
-
-
-        class Xpu(Device):
-            torch_name = "xpu"
-            backend = "cpu:gloo,xpu:xccl"
-            priority = 15
-
-            def missing(self):
-                return None if torch.xpu.is_available() else "torch sees no Intel GPU"
-
-            def native_precisions(self):
-                return ("bf16", "fp16", "fp32")
-
-
-        @hookimpl
-        def fer_devices():
-            return {"xpu": Xpu}
-        ```
     """

@@ -1,4 +1,4 @@
-"""Hooks that bring names: models, datasets, splits, transforms, detectors, templates, experiments, commands."""
+"""Hooks that bring names: models, datasets, splits, transforms, faces, experiments, executors and commands."""
 # mypy: disable-error-code="empty-body"
 # A hookspec is a signature and its docstring; it has no body to check.
 
@@ -141,6 +141,23 @@ def fer_experiments() -> Iterable[ExperimentSpec]:
 
     Called:
         The hook once in a process, when plugins are loaded. The file is read when the experiment is asked for.
+    """
+
+
+@hookspec
+def fer_executors() -> Mapping[str, Ref]:
+    """Executors, which carry out the runs of an experiment: `fer-run experiment --on NAME`.
+
+    Returns:
+        Name -> factory, or its import reference; `local` and `ray` are the core's own.
+
+    Factory:
+        `(**options) -> Executor`. Its `execute(runs, device)` gets the runs that have no result yet, and gives
+        back each with why it failed as soon as it has ended. Plans, checks, messages and results are the core's.
+
+    Called:
+        The hook once in a process, when plugins are loaded. The factory once for each `fer-run experiment`, with
+        the options that stand beside `executor.name` in the experiment's file.
     """
 
 

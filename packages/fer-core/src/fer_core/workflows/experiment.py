@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fer_core.components import find_value
+from fer_core.components import check, find_value
 from fer_core.errors import FerError
-from fer_core.experiments.attempt import command, is_finished
-from fer_core.experiments.execute import Outcome, check_outcomes, run_local
+from fer_core.experiments.executor import execute
+from fer_core.experiments.outcome import Outcome, check_outcomes
 from fer_core.experiments.plan import PlannedRun, make_plan, parse_grid, take_shard
 from fer_core.experiments.schema import Experiment, check_experiment, read_experiment
 
@@ -28,11 +28,7 @@ class Plan:
 
     def command(self, run: PlannedRun) -> list[str]:
         """Arguments of the command that starts or resumes a run."""
-        return ["fer-run", *command(run, self.device)]
-
-    def is_finished(self, run: PlannedRun) -> bool:
-        """Whether a run has a result."""
-        return is_finished(run)
+        return ["fer-run", *run.command(self.device)]
 
     def check(self, outcomes: Sequence[Outcome]) -> None:
         """Raise FerError where a run has no result; else log that all have."""
@@ -48,7 +44,7 @@ def plan(
     *,
     device: str,
     shard: str | None,
-    check: bool,
+    check_data: bool,
 ) -> Plan:
     """The runs of an experiment.
 
@@ -59,7 +55,7 @@ def plan(
         grid: `KEY=A,B`, all of which are tried.
         device: `auto`, or the name of a device.
         shard: `I/N`, part I of N.
-        check: Check models, data and splits of all runs before the first one starts.
+        check_data: Check models, data and splits of all runs before the first one starts.
 
     Raises:
         FerError: A mistake in the experiment.
@@ -68,21 +64,18 @@ def plan(
         find_value("devices", device)
     values, source = _values(file, options, overrides, grid), file or "the options"
     found = check_experiment(values, source)
+    check("executors", found.executor.name, found.executor.options)
     runs = take_shard(make_plan(found, source), shard)
-    if check and runs:
+    if check_data and runs:
         from fer_core.experiments.check import check_runs
 
         check_runs(runs)
     return Plan(found, runs, device)
 
 
-def carry_out(planned: Plan, jobs: int, *, on_ray: bool) -> list[Outcome]:
-    """Execute the unfinished runs, `jobs` at a time on this machine, or on Ray."""
-    if on_ray:
-        from fer_core.experiments.on_ray import run_on_ray
-
-        return run_on_ray(planned.runs, planned.device, planned.experiment.gpus, planned.experiment.cpus)
-    return run_local(planned.runs, planned.device, jobs)
+def carry_out(planned: Plan) -> list[Outcome]:
+    """Execute the unfinished runs by the executor of the experiment."""
+    return execute(planned.runs, planned.device, planned.experiment.executor)
 
 
 def _values(
@@ -93,6 +86,7 @@ def _values(
         raise FerError("experiment needs a FILE, or --models and --datasets: see fer-run experiment --help")
     values = read_experiment(file) if file is not None else {}
     given = {key: value for key, value in options.items() if value is not None}
+    given["executor"] = _executor(values.get("executor"), given.get("executor"), given.pop("jobs", None))
     if "root" in given:
         given["root"] = str(given["root"])
     if "data" in given:
@@ -102,3 +96,11 @@ def _values(
     if grid:
         given["grid"] = {**(values.get("grid") or {}), **parse_grid(grid)}
     return values | given
+
+
+def _executor(stated: Any, name: str | None, jobs: int | None) -> dict[str, Any]:
+    """The executor of the file, with `--on` and `--jobs` over it; another one has none of its options."""
+    values = stated if isinstance(stated, dict) else {"name": stated or "local"}
+    if name is not None and name != values.get("name"):
+        values = {"name": name}
+    return values if jobs is None else {**values, "jobs": jobs}
