@@ -21,19 +21,19 @@ import sys, tempfile, time
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from fer_core.benchmarking.model import endless, make_trainer
+from fer_core.benchmarking.model import endless, make_loop
 from fer_core.engine import Engine
 model, batch, changes = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
 engine = Engine.start("cpu", "fp32")
-trainer = make_trainer(model, engine, batch, Path(tempfile.mkdtemp()), changes)
-data = engine.place(next(endless(trainer.setup.train_loader)))
+loop = make_loop(model, engine, batch, Path(tempfile.mkdtemp()), changes)
+data = engine.place(next(endless(loop.setup.train_loader)))
 for line in sys.stdin:
     start = time.process_time()
     if line.strip() == "train":
-        trainer.train_step(data)
+        loop.step(data)
     else:
         with torch.inference_mode():
-            trainer.setup.task.model.eval()(data["image"])
+            loop.setup.task.model.eval()(data["image"])
     print(time.process_time() - start, flush=True)
 """
 

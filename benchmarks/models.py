@@ -21,24 +21,24 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from fer_core import FerError, inference_form, registry
-from fer_core.benchmarking.model import count_flops, endless, make_trainer
+from fer_core.benchmarking.model import count_flops, endless, make_loop
 from fer_core.engine import Engine
 from pairs import compare, hardware
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fer_core.training.trainer import Trainer
+    from fer_core.training.loop import Loop
     from fer_core.types import Batch
 
 
-def plain_trainer(name: str, device: str, batch: int, folder: Path) -> Trainer:
+def plain_trainer(name: str, device: str, batch: int, folder: Path) -> Loop:
     """A trainer with none of our settings: layout, precision and optimizer as torch has them by default."""
     engine = replace(Engine.start(device, "fp32"), channels_last=False)
-    trainer = make_trainer(name, engine, batch, folder)
-    for group in trainer.setup.optimizer.param_groups:
+    loop = make_loop(name, engine, batch, folder)
+    for group in loop.trainer.optimizers[0].param_groups:
         group["fused"] = None
-    return trainer
+    return loop
 
 
 def evaluating(network: torch.nn.Module, engine: Engine, batch: Batch) -> Callable[[], None]:
@@ -56,12 +56,10 @@ def row(name: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """All figures of one network."""
     plain = plain_trainer(name, options.device, options.batch, folder)
     engine = Engine.start(options.device, compile=options.compile)
-    ours = make_trainer(name, engine, options.batch, folder)
+    ours = make_loop(name, engine, options.batch, folder)
     batch = next(endless(plain.setup.train_loader))
     before, after = plain.engine.place(dict(batch)), engine.place(dict(batch))
-    training = compare(
-        lambda: plain.train_step(before), lambda: ours.train_step(after), engine.device, options.rounds
-    )
+    training = compare(lambda: plain.step(before), lambda: ours.step(after), engine.device, options.rounds)
     form = inference_form(ours.task.model, name)
     engine.prepare(form)
     flops = count_flops(evaluating(plain.task.model.eval(), plain.engine, before))

@@ -20,13 +20,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import torch
-from fer_core.benchmarking.model import endless, make_trainer
+from fer_core.benchmarking.model import endless, make_loop
 from fer_core.engine import Engine
 from fer_core.types import Progress
 from pairs import compare, hardware
 
 if TYPE_CHECKING:
-    from fer_core.training.trainer import Trainer
+    from fer_core.training.loop import Loop
     from fer_core.types import Batch
 
 ZERO = Progress(0, 1, 0, 1)
@@ -44,9 +44,9 @@ class Meter:
         self.count += count
 
 
-def bare_step(trainer: Trainer, batch: Batch) -> Callable[[], None]:
+def bare_step(loop: Loop, batch: Batch) -> Callable[[], None]:
     """Forward, backward, update: nothing else."""
-    task, optimizer, engine = trainer.setup.task.train(), trainer.setup.optimizer, trainer.setup.engine
+    task, optimizer, engine = loop.setup.task.train(), loop.trainer.optimizers[0], loop.setup.engine
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
@@ -58,9 +58,9 @@ def bare_step(trainer: Trainer, batch: Batch) -> Callable[[], None]:
     return step
 
 
-def timm_like_step(trainer: Trainer, batch: Batch) -> Callable[[], None]:
+def timm_like_step(loop: Loop, batch: Batch) -> Callable[[], None]:
     """What a step of timm's script does besides: images to their layout, meters, a schedule by updates."""
-    network, optimizer, engine = trainer.setup.task.model.train(), trainer.setup.optimizer, trainer.setup.engine
+    network, optimizer, engine = loop.setup.task.model.train(), loop.trainer.optimizers[0], loop.setup.engine
     criterion, losses, updates = torch.nn.CrossEntropyLoss(), Meter(), [0]
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 1_000_000)
 
@@ -78,9 +78,9 @@ def timm_like_step(trainer: Trainer, batch: Batch) -> Callable[[], None]:
     return step
 
 
-def ours(trainer: Trainer, batch: Batch) -> Callable[[], None]:
+def ours(loop: Loop, batch: Batch) -> Callable[[], None]:
     """A step of the trainer."""
-    return lambda: trainer.train_step(batch)
+    return lambda: loop.step(batch)
 
 
 PAIRS = {"dan": ("a bare loop", bare_step), "timm": ("a loop like timm's", timm_like_step)}
@@ -101,7 +101,7 @@ def main() -> None:
         for name, (what, other) in PAIRS.items():
             engine = Engine.start(options.device)
             changes = [f"data.input_size={options.input}"] if options.input else []
-            mine, theirs = (make_trainer(name, engine, options.batch, Path(folder), changes) for _ in range(2))
+            mine, theirs = (make_loop(name, engine, options.batch, Path(folder), changes) for _ in range(2))
             batch = engine.place(next(endless(mine.setup.train_loader)))
             result = compare(other(theirs, batch), ours(mine, batch), engine.device, options.rounds)
             cost = statistics.median(result.ratios) - 1

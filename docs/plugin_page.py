@@ -49,6 +49,9 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Losses": ("Loss", "SampleBuffer", "Scan", "distributed"),
     "Transforms": ("Transform", "Views", "Picture", "to_tensor", "SampleRandom", "derive_seed", "Preprocessing"),
     "Training": (
+        "Trainer",
+        "Batches",
+        "StateDict",
         "Callback",
         "scalars",
         "TrainingView",

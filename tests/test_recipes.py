@@ -16,7 +16,7 @@ from fer_core import registry
 from fer_core.config import resolve_config
 from fer_core.data.table import make_fingerprint
 from fer_core.plugins import Entry, Plugin, load_plugins
-from fer_core.training.trainer import Trainer
+from fer_core.training.loop import Loop
 from fer_core.types import FERDataset
 from torch import nn
 
@@ -107,19 +107,18 @@ def three_steps(monkeypatch, tmp_path):
     """`three_steps(model, train)`: what the model's recipe for RAF-DB does in its first three steps."""
     seen, loss = SimpleNamespace(batches=[], rates=[], losses=[]), None
 
-    class Watching(Trainer):
-        def __init__(self, setup, folder):
-            super().__init__(setup, folder)
-            seen.before, seen.model = copy.deepcopy(setup.task.model), setup.task.model
+    step = Loop.step
 
-        def train_step(self, batch):
-            seen.batches.append({key: value.clone() for key, value in batch.items()})
-            before = self.sums.get("loss", 0)
-            super().train_step(batch)
-            seen.rates.append(self.learning_rate)
-            seen.losses.append(float(self.sums["loss"] - before) / len(batch["label"]))
-            if self.position.step == 3:
-                self.stop = "three steps are done"
+    def watching(training, batch):
+        if not seen.batches:
+            seen.before, seen.model = copy.deepcopy(training.trainer.model), training.trainer.model
+        seen.batches.append({key: value.clone() for key, value in batch.items()})
+        before = training.sums.get("loss", 0)
+        step(training, batch)
+        seen.rates.append(training.learning_rate)
+        seen.losses.append(float(training.sums["loss"] - before) / len(batch["label"]))
+        if training.position.step == 3:
+            training.stop = "three steps are done"
 
     def make_loss(info, **options):  # constants such as the weights of the classes, in double precision, too
         torch.set_default_dtype(torch.float64)
@@ -144,12 +143,11 @@ def three_steps(monkeypatch, tmp_path):
         monkeypatch.setitem(entries["models"], model, [Entry(model, spec, plugin)])
         monkeypatch.setitem(entries["losses"], model, [Entry(model, make_loss, plugin)])
         monkeypatch.setitem(entries["datasets"], "rafdb", [Entry("rafdb", data, plugin)])
-        monkeypatch.setitem(entries["trainers"], "watching", [Entry("watching", Watching, plugin)])
+        monkeypatch.setattr(Loop, "step", watching)
         fer_core.train(
             model,
             "rafdb",
             data={"options": {"train": train}},
-            train={"trainer": "watching"},
             callbacks=[],
             device="cpu",
         )

@@ -209,12 +209,12 @@ def test_a_full_disk_keeps_the_previous_checkpoint(tiny, quick) -> None:
     """The limit on file size stands for a full disk: the kernel refuses the same writes."""
     pytest.importorskip("resource")
     from fer_core import api
-    from fer_core.training.trainer import Trainer
+    from fer_core.training.loop import Loop
 
     class Killed(BaseException):
         pass
 
-    original = Trainer.train_step
+    original = Loop.step
 
     def dying(self, batch):
         if self.position.step == 6:
@@ -222,7 +222,7 @@ def test_a_full_disk_keeps_the_previous_checkpoint(tiny, quick) -> None:
         original(self, batch)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "train_step", dying)
+        patch.setattr(Loop, "step", dying)
         with pytest.raises(Killed):
             fer_core.train("tiny", "bars", device="cpu", **quick, run={"dir": "r"})
     before = Path("r/last.state.pt").read_bytes()

@@ -88,15 +88,15 @@ class Remembering(Loss):
                 self.labels[batch["index"]] = torch.stack([batch["label"] == 1, batch["label"] == 2], 1)
 
 class Dumping(Trainer):
-    def train_step(self, batch):
-        super().train_step(batch)
-        if self.position.step == int(os.environ["SIGTERM_AT"]):
+    def after_step(self, progress):
+        if progress.step + 1 == int(os.environ["SIGTERM_AT"]):
             os.kill(os.getpid(), signal.SIGTERM)
+        if progress.step == 0:
+            atexit.register(count_threads, Path(self.config.run.dir, f"threads{distributed.rank()}.txt"))
 
-    def fit(self):
-        super().fit()
-        torch.save(self.setup.task.state_dict(), self.folder / f"rank{distributed.rank()}.pt")
-        atexit.register(count_threads, self.folder / f"threads{distributed.rank()}.txt")
+    def extra_state(self):
+        torch.save(self.setup.task.state_dict(), Path(self.config.run.dir, f"rank{distributed.rank()}.pt"))
+        return {}
 
 def count_threads(file):
     names = ["pt_gloo_runloop"]

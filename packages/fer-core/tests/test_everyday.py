@@ -121,7 +121,7 @@ def test_a_fraction_is_above_0_and_at_most_1(tiny, value: str) -> None:
 
 
 def test_a_start_that_fails_leaves_no_folder(tiny, quick, monkeypatch) -> None:
-    def broken(setup: object, folder: Path) -> None:
+    def broken(setup: object) -> None:
         raise FerError("the trainer is broken: mend it")
 
     entry = Entry("broken", broken, Plugin("tests", "fer-tests", "0"))

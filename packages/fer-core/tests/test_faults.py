@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 import torch
 from fer_core.data.table import make_fingerprint
-from fer_core.training.trainer import Trainer
+from fer_core.training.loop import Loop
 from fer_core.types import FERDataset
 from torch import nn
 
@@ -64,12 +64,15 @@ class Bars(FERDataset):
     def fingerprint(self):
         return make_fingerprint(self.table["id"], self.table["label"], self.table["id"])
 
-class Marking(Trainer):
-    def _evaluate(self):
-        mark = self.folder.parent / "evaluating"
-        mark.touch()
-        super()._evaluate()
-        mark.unlink()
+evaluate = Loop._evaluate
+
+def marking(self):
+    mark = self.folder.parent / "evaluating"
+    mark.touch()
+    evaluate(self)
+    mark.unlink()
+
+Loop._evaluate = marking
 
 @hookimpl
 def fer_models():
@@ -80,10 +83,6 @@ def fer_datasets():
     return [DatasetSpec(name="bars", factory=Bars, classes=CLASSES, layouts={}, expected_counts={}, summary="",
         splits={"train": "train", "val": "val", "test": "test"}, licence="", homepage="",
         options={"samples": 96, "pause": 0.0}, needs_root=False)]
-
-@hookimpl
-def fer_trainers():
-    return {"marking": Marking}
 """
 TRAIN = ["train", "net", "bars", "--device", "cpu", "-o", "callbacks=[]", "-o", "data.input_size=16"]
 TRAIN += ["-o", "data.batch_size=8", "-o", "optimizer={name: adamw, lr: 0.01}", "-o", "train.save_every=1"]
@@ -308,8 +307,6 @@ def test_thirty_kills_leave_no_trace_in_the_result(environment, tmp_path) -> Non
     A run that is killed is taken up, and killed again, until it ends.
     """
     options = [
-        "-o",
-        "train.trainer=marking",
         "-o",
         "train.epochs=2",
         "-o",

@@ -16,11 +16,11 @@ from fer_core.config.identity import WITHOUT_EFFECT
 from fer_core.config.schema import Config, json_schema, schema_keys
 from fer_core.runs.reading import read_history
 from fer_core.runs.state import read_state, save_state
-from fer_core.training import trainer
+from fer_core.training import loop
 from fer_core.weights.checkpoint import load_weights, save_weights
 
 PRODUCTS = ("best.safetensors", "last.safetensors", "result.json", "predictions-test.csv", "metrics.jsonl")
-NAMES = {"model.name": "other", "data.name": "other", "train.trainer": "other"}
+NAMES = {"model.name": "other", "data.name": "other", "train.trainer.name": "other"}
 
 
 class Killed(BaseException):
@@ -30,7 +30,7 @@ class Killed(BaseException):
 @pytest.fixture
 def killed(tiny, quick, monkeypatch) -> Path:
     """A run that was killed in its third epoch, and the whole one beside it."""
-    original = trainer.Trainer.train_step
+    original = loop.Loop.step
 
     def dying(self, batch):
         if self.position.step == 9:
@@ -39,7 +39,7 @@ def killed(tiny, quick, monkeypatch) -> Path:
 
     fer_core.train("tiny", "bars", device="cpu", **quick, run={"dir": "runs/whole"})
     with monkeypatch.context() as patch:
-        patch.setattr(trainer.Trainer, "train_step", dying)
+        patch.setattr(loop.Loop, "step", dying)
         with pytest.raises(Killed):
             fer_core.train("tiny", "bars", device="cpu", **quick, run={"dir": "runs/killed"})
     return Path("runs/killed")
@@ -216,7 +216,7 @@ def test_an_extended_run_follows_the_schedule_of_its_own_length(tiny, quick) -> 
 def test_an_extended_run_that_is_killed_resumes_to_the_same_bytes(tiny, quick, monkeypatch) -> None:
     short = fer_core.train("tiny", "bars", device="cpu", **quick, run={"dir": "runs/short"})
     whole = api.extend(short.folder, epochs=6, run={"dir": "runs/whole"})
-    original = trainer.Trainer.train_step
+    original = loop.Loop.step
 
     def dying(self, batch):
         if self.position.step in (16, 21):
@@ -224,7 +224,7 @@ def test_an_extended_run_that_is_killed_resumes_to_the_same_bytes(tiny, quick, m
         original(self, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer.Trainer, "train_step", dying)
+        patch.setattr(loop.Loop, "step", dying)
         with pytest.raises(Killed):
             api.extend(short.folder, epochs=6, run={"dir": "runs/killed"})
     shutil.rmtree(short.folder)

@@ -18,7 +18,7 @@ from fer_core.cli.main import main
 from fer_core.data.progress import shows_bars
 from fer_core.errors import FerError
 from fer_core.runs.log import RunLog
-from fer_core.training.trainer import Trainer
+from fer_core.training.loop import Loop
 
 CORE, SAID = logging.getLogger("fer_core"), logging.getLogger("fer_core.tests")
 TRAIN = ("train", "tiny", "bars", "--device", "cpu", "-o", "train.epochs=1", "-o", "run.dir=run")
@@ -147,7 +147,7 @@ def test_a_log_continues_after_what_is_there(tmp_path) -> None:
 
 
 def test_two_runs_in_a_process_have_a_log_each(tiny, quick, monkeypatch) -> None:
-    original = Trainer.train_step
+    original = Loop.step
 
     def dying(self, batch):
         if self.position.step == 8:
@@ -155,7 +155,7 @@ def test_two_runs_in_a_process_have_a_log_each(tiny, quick, monkeypatch) -> None
         original(self, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "train_step", dying)
+        patch.setattr(Loop, "step", dying)
         with pytest.raises(KeyboardInterrupt):
             fer_core.train("tiny", "bars", device="cpu", **quick, run={"dir": "one"})
     first = log_of("one")

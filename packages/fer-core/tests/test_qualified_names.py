@@ -23,7 +23,7 @@ from fer_core.losses import CrossEntropy
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.refs import resolve
 from fer_core.training.callbacks import CSVLog
-from fer_core.training.trainer import Trainer
+from fer_core.training.loop import Loop
 from fer_core.types import DatasetSpec
 
 RECIPE = """
@@ -177,10 +177,10 @@ def test_a_run_keeps_its_meaning_when_others_claim_its_names(claim, quick, monke
     """The model, the loss and the dataset of a run are claimed once more, while it is interrupted and after it."""
     settings = {**quick, "run": {"dir": "whole"}}
     whole = fer_core.train("tiny", "bars", device="cpu", **settings)
-    original = Trainer.train_step
+    original = Loop.step
     with monkeypatch.context() as patch:
         left = iter(range(8))
-        patch.setattr(Trainer, "train_step", lambda *given: original(*given) if next(left) < 7 else 1 / 0)
+        patch.setattr(Loop, "step", lambda *given: original(*given) if next(left) < 7 else 1 / 0)
         with pytest.raises(ZeroDivisionError):
             fer_core.train("tiny", "bars", **{**settings, "run": {"dir": "killed"}})
     claim("b-plugin", "models", "tiny", replace(registry.find("models", "tiny"), factory="nothing:here"))
@@ -286,10 +286,10 @@ def test_two_callbacks_of_one_kind_work_and_resume(tiny, quick, monkeypatch):
         fer_core.train("tiny", "bars", device="cpu", run={"dir": folder}, **settings)
 
     train("whole")
-    original = Trainer.train_step
+    original = Loop.step
     with monkeypatch.context() as patch:
         left = iter(range(8))
-        patch.setattr(Trainer, "train_step", lambda *given: original(*given) if next(left) < 7 else 1 / 0)
+        patch.setattr(Loop, "step", lambda *given: original(*given) if next(left) < 7 else 1 / 0)
         with pytest.raises(ZeroDivisionError):
             train("killed")
     fer_core.resume("killed")

@@ -15,7 +15,7 @@ from fer_core.cli import main
 from fer_core.errors import FerError
 from fer_core.runs.records import Environment
 from fer_core.runs.state import MAX_ENTRIES, describe, read_state
-from fer_core.training import trainer
+from fer_core.training import loop
 from fer_core.weights import checkpoint
 
 
@@ -26,7 +26,7 @@ class Killed(BaseException):
 @pytest.fixture
 def killed(tiny, quick, monkeypatch) -> Path:
     """A run that was killed in its third epoch."""
-    original = trainer.Trainer.train_step
+    original = loop.Loop.step
 
     def dying(self, batch):
         if self.position.step == 9:
@@ -35,7 +35,7 @@ def killed(tiny, quick, monkeypatch) -> Path:
 
     quick |= {"train": {"epochs": 4, "save_every": 2, "ema": 0.9}, "callbacks": ["early_stopping"]}
     with monkeypatch.context() as patch:
-        patch.setattr(trainer.Trainer, "train_step", dying)
+        patch.setattr(loop.Loop, "step", dying)
         with pytest.raises(Killed):
             fer_core.train("tiny", "bars", device="cpu", **quick, run={"dir": "run"})
     return tiny / "run"
@@ -68,7 +68,7 @@ def test_every_altered_entry_is_one_line_and_the_state_stays(killed: Path) -> No
     path, whole = killed / "last.state.pt", killed.with_name("whole.pt")
     shutil.copy(path, whole)
     state = torch.load(path, weights_only=True)
-    own, base = state["optimizer"]["state"], state["optimizer"]["param_groups"]
+    own, base = state["optimizers"][0]["state"], state["optimizers"][0]["param_groups"]
     looped: dict[str, object] = {}
     looped["self"] = looped
     cases = [
@@ -89,12 +89,12 @@ def test_every_altered_entry_is_one_line_and_the_state_stays(killed: Path) -> No
         ({"task": {"model.head.bias": torch.zeros(3)}}, 'is "missing", expected'),
         ({"task": None}, 'task is "missing"'),
         ({"surplus": torch.zeros(1)}, 'surplus is "float32[1]", expected "nothing"'),
-        ({"optimizer": {"state": {**own, 0: {}}, "param_groups": base}}, "optimizer.state.0.exp_avg"),
+        ({"optimizers": [{"state": {**own, 0: {}}, "param_groups": base}]}, "optimizers.0.state.0.exp_avg"),
         (
-            {"optimizer": {"state": own, "param_groups": [{**base[0], "lr": "fast"}]}},
-            "optimizer.param_groups.0.lr",
+            {"optimizers": [{"state": own, "param_groups": [{**base[0], "lr": "fast"}]}]},
+            "optimizers.0.param_groups.0.lr",
         ),
-        ({"scheduler": {**state["scheduler"], "last_epoch": 99}}, 'scheduler.last_epoch is "99"'),
+        ({"schedulers": [{**state["schedulers"][0], "last_epoch": 99}]}, 'schedulers.0.last_epoch is "99"'),
         ({"ema": {**state["ema"], "updates": -1}}, 'ema.updates is "-1"'),
         ({"callbacks": {}}, "callbacks"),
         ({"sums": {"loss": torch.zeros(1).expand(10**10)}}, "is a tensor that is larger than the file"),

@@ -11,7 +11,7 @@ from fer_core import FerError, Loss, api
 from fer_core.losses import SampleBuffer
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.runs.state import describe, read_state
-from fer_core.training import trainer
+from fer_core.training import loop
 
 
 def test_what_is_written_is_read_and_the_last_of_several_values_counts() -> None:
@@ -91,7 +91,7 @@ def test_a_killed_run_resumes_with_the_values_of_its_samples(tiny, quick, monkey
         options = quick | {"loss": "averaging", "train": {"epochs": 3, "save_every": 2}}
         fer_core.train("tiny", "bars", device="cpu", **options, run={"dir": folder})
 
-    original = trainer.Trainer.train_step
+    original = loop.Loop.step
 
     def dying(self, batch):
         if self.position.step == 7:
@@ -100,7 +100,7 @@ def test_a_killed_run_resumes_with_the_values_of_its_samples(tiny, quick, monkey
 
     run("runs/whole")
     with monkeypatch.context() as patch:
-        patch.setattr(trainer.Trainer, "train_step", dying)
+        patch.setattr(loop.Loop, "step", dying)
         with pytest.raises(Killed):
             run("runs/killed")
     saved = read_state(Path("runs/killed/last.state.pt"))

@@ -49,8 +49,9 @@ STATE = State(
     sums={"loss": torch.tensor(1.5)},
     scaler={},
     task={"model.weight": torch.arange(6.0).reshape(2, 3)},
-    optimizer={"state": {0: {"exp_avg": torch.ones(2, 3)}}, "param_groups": [{"lr": 0.1, "params": [0]}]},
-    scheduler={"last": 3},
+    optimizers=[{"state": {0: {"exp_avg": torch.ones(2, 3)}}, "param_groups": [{"lr": 0.1, "params": [0]}]}],
+    schedulers=[{"last": 3}],
+    extra={"seen": [torch.arange(3)]},
     ema={},
     callbacks={"early_stopping": {"best": None}},
 )
@@ -73,9 +74,10 @@ def test_a_state_comes_back_as_it_was(tmp_path) -> None:
     assert found.envelope.model_copy(update={"layout": {}}) == ENVELOPE
     assert torch.equal(found.task["model.weight"], STATE.task["model.weight"])
     assert torch.equal(found.sums["loss"], STATE.sums["loss"])
-    assert torch.equal(found.optimizer["state"][0]["exp_avg"], torch.ones(2, 3))
-    assert found.optimizer["param_groups"] == STATE.optimizer["param_groups"]
-    assert (found.scaler, found.scheduler, found.ema) == ({}, {"last": 3}, {})
+    assert torch.equal(found.optimizers[0]["state"][0]["exp_avg"], torch.ones(2, 3))
+    assert found.optimizers[0]["param_groups"] == STATE.optimizers[0]["param_groups"]
+    assert torch.equal(found.extra["seen"][0], torch.arange(3))
+    assert (found.scaler, found.schedulers, found.ema) == ({}, [{"last": 3}], {})
     assert found.callbacks == STATE.callbacks
     assert [file.name for file in tmp_path.iterdir()] == ["last.state.pt"]
 
@@ -84,9 +86,9 @@ def test_the_layout_names_every_entry(tmp_path) -> None:
     layout = read_state(saved(tmp_path)).envelope.layout
     assert layout["sums.loss"] == "float32[] 1.5"
     assert layout["task.model.weight"] == "float32[2, 3]"
-    assert layout["optimizer.state.0.exp_avg"] == "float32[2, 3]"
-    assert layout["optimizer.param_groups"] == "list"
-    assert layout["optimizer.param_groups.0.lr"] == "0.1"
+    assert layout["optimizers.0.state.0.exp_avg"] == "float32[2, 3]"
+    assert layout["optimizers.0.param_groups"] == "list"
+    assert layout["optimizers.0.param_groups.0.lr"] == "0.1"
     assert layout["callbacks.early_stopping.best"] == "None"
     assert layout["ema"] == "mapping"
     assert "envelope" not in layout
@@ -116,12 +118,12 @@ ADVICE = "the run cannot be resumed, start it again"
 @pytest.mark.parametrize(
     ("entries", "says"),
     [
-        ({"scheduler": {"last": 4}}, 'scheduler.last is "4", expected "3"'),
-        ({"scheduler": {}}, 'scheduler.last is "missing", expected "3"'),
-        ({"scheduler": {"last": 3, "more": 1}}, 'scheduler.more is "1", expected "nothing"'),
+        ({"schedulers": [{"last": 4}]}, 'schedulers.0.last is "4", expected "3"'),
+        ({"schedulers": [{}]}, 'schedulers.0.last is "missing", expected "3"'),
+        ({"schedulers": [{"last": 3, "more": 1}]}, 'schedulers.0.more is "1", expected "nothing"'),
         ({"task": {"model.weight": torch.ones(3, 2)}}, 'is "float32[3, 2]", expected "float32[2, 3]"'),
         ({"sums": {"loss": torch.tensor(2.5)}}, 'sums.loss is "float32[] 2.5", expected "float32[] 1.5"'),
-        ({"extra": 3}, 'extra is "3", expected "nothing"'),
+        ({"surplus": 3}, 'surplus is "3", expected "nothing"'),
         ({"ema": None}, 'ema is "missing", expected "mapping"'),
     ],
 )
@@ -140,16 +142,16 @@ def test_a_state_with_other_entries_is_refused_though_the_envelope_agrees(tmp_pa
     content["envelope"] = ENVELOPE.model_copy(update={"layout": layout}).text()
     torch.save(content, path)
     assert refusal(path) == (
-        f"{path}: it holds sums, scaler, task, optimizer, scheduler, callbacks, "
-        f"expected callbacks, ema, optimizer, scaler, scheduler, sums, task: {ADVICE}"
+        f"{path}: it holds sums, scaler, task, optimizers, schedulers, extra, callbacks, "
+        f"expected callbacks, ema, extra, optimizers, scaler, schedulers, sums, task: {ADVICE}"
     )
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_moments_that_are_not_finite_are_named(tmp_path, value) -> None:
     moments = {"exp_avg": torch.tensor([1.0, value]), "step": torch.tensor(3)}
-    path = saved(tmp_path, optimizer={"state": {7: moments}, "param_groups": []})
-    assert refusal(path) == f"{path}: optimizer.state.7.exp_avg is not finite: {ADVICE}"
+    path = saved(tmp_path, optimizers=[{}, {"state": {7: moments}, "param_groups": []}])
+    assert refusal(path) == f"{path}: optimizers.1.state.7.exp_avg is not finite: {ADVICE}"
 
 
 def test_a_file_that_is_not_a_state_says_why(tmp_path) -> None:

@@ -13,7 +13,7 @@ from fer_core import FerError, ModelSpec, api
 from fer_core.config import config_hash, load_config
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.provenance import Start
-from fer_core.training import trainer
+from fer_core.training import loop
 from fer_core.weights import backbone, checkpoint
 from fer_core.weights.header import PartHeader
 from torch import Tensor
@@ -115,7 +115,7 @@ def test_a_model_that_starts_from_random_weights_does_not_warn(tiny, quick, line
 
 def test_resuming_needs_the_files_no_more_and_ends_alike(based, quick, files, monkeypatch) -> None:
     whole = train(quick, folder="runs/whole", backbone_weights=files)
-    original = trainer.Trainer.train_step
+    original = loop.Loop.step
 
     def dying(self, batch):
         if self.position.step == 5:
@@ -123,7 +123,7 @@ def test_resuming_needs_the_files_no_more_and_ends_alike(based, quick, files, mo
         original(self, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer.Trainer, "train_step", dying)
+        patch.setattr(loop.Loop, "step", dying)
         with pytest.raises(KeyboardInterrupt):
             train(quick, folder="runs/killed", backbone_weights=files)
     for file in files:

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from fer_core import api
 from fer_core.cli import main
-from fer_core.training import trainer
+from fer_core.training import loop
 
 NEEDED = pytest.mark.skipif(
     find_spec("tensorboard") is None, reason="TensorBoard is not installed: fer-core[tensorboard]"
@@ -54,14 +54,14 @@ def test_every_figure_of_every_epoch_is_there(tiny, quick) -> None:
 def test_a_run_that_goes_on_leaves_no_point_twice(tiny, quick, monkeypatch) -> None:
     quick |= {"callbacks": ["tensorboard"]}
     with monkeypatch.context() as patch:
-        save = trainer.Trainer._save_state
+        save = loop.Loop._save_state
 
         def dying(self) -> None:  # after the second evaluation was written, before its state was saved
             if self.position.epoch == 2:
                 raise KeyboardInterrupt
             save(self)
 
-        patch.setattr(trainer.Trainer, "_save_state", dying)
+        patch.setattr(loop.Loop, "_save_state", dying)
         with pytest.raises(KeyboardInterrupt):
             fer_core.train("tiny", "bars", device="cpu", **quick, run={"dir": "runs/a"})
     assert len(points(Path("runs/a"))["epoch"]) == 2

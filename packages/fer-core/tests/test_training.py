@@ -15,7 +15,7 @@ import torch
 from fer_core import FerError, api, registry
 from fer_core.errors import InterruptedRunError
 from fer_core.runs.state import SavedPosition, read_state
-from fer_core.training import trainer
+from fer_core.training import loop
 from fer_core.training.callbacks import Callback
 from fer_core.training.signals import Signals
 from fer_core.weights import checkpoint
@@ -39,14 +39,14 @@ class Killed(BaseException):
 
 
 def kill_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    original = trainer.Trainer.train_step
+    original = loop.Loop.step
 
     def dying(self, batch):
         if self.position.step == step:
             raise Killed
         original(self, batch)
 
-    monkeypatch.setattr(trainer.Trainer, "train_step", dying)
+    monkeypatch.setattr(loop.Loop, "step", dying)
 
 
 def test_a_run_learns_and_explains_itself(tiny, quick) -> None:
@@ -136,10 +136,10 @@ def signal_at(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, number:
 @pytest.mark.parametrize(
     ("number", "owner", "name", "count"),
     [
-        (signal.SIGTERM, trainer.Trainer, "train_step", 1),
-        (signal.SIGINT, trainer.Trainer, "train_step", 3),
-        (signal.SIGTERM, trainer.Trainer, "train_step", 12),
-        (signal.SIGTERM, trainer.Trainer, "_evaluate", 4),
+        (signal.SIGTERM, loop.Loop, "step", 1),
+        (signal.SIGINT, loop.Loop, "step", 3),
+        (signal.SIGTERM, loop.Loop, "step", 12),
+        (signal.SIGTERM, loop.Loop, "_evaluate", 4),
         (signal.SIGINT, whole_run, "evaluate_checkpoint", 1),
         (signal.SIGTERM, whole_run, "evaluate_checkpoint", 2),
     ],
@@ -293,6 +293,6 @@ def test_a_finished_training_holds_no_memory(tiny, quick) -> None:
     gc.disable()
     try:
         run("runs/a", quick)
-        assert not [found for found in gc.get_objects() if isinstance(found, trainer.Trainer)]
+        assert not [found for found in gc.get_objects() if isinstance(found, loop.Loop)]
     finally:
         gc.enable()

@@ -61,7 +61,8 @@ from fer_core import distributed
 from fer_core.cli import main
 from fer_core.data.table import make_fingerprint
 from fer_core.plugins import Entry, Plugin, load_plugins
-from fer_core.training.trainer import Trainer
+from fer_core.training.loop import Loop
+from fer_core.workflows import train
 from fer_core.types import DatasetSpec, FERDataset
 from torch import nn
 
@@ -87,7 +88,7 @@ class Bars(FERDataset):
         return make_fingerprint(self.table["id"], self.table["label"], self.table["id"])
 
 
-class Dumping(Trainer):
+class Dumping(Loop):
     # With several processes buffers are those of the main one, which sees the first part of every batch. To be
     # comparable, one process that runs the parts in turn keeps the running statistics of the first, too.
     def _seed_layers(self, part, passes):
@@ -95,9 +96,9 @@ class Dumping(Trainer):
         if part == 1 and distributed.size() == 1:
             self.first = {name: buffer.clone() for name, buffer in self.setup.task.named_buffers()}
 
-    def train_step(self, batch):
+    def step(self, batch):
         self.first = {}
-        super().train_step(batch)
+        super().step(batch)
         for name, buffer in self.setup.task.named_buffers():
             if name in self.first:
                 buffer.copy_(self.first[name])
@@ -116,7 +117,7 @@ spec = DatasetSpec(
 )
 entries, plugin = load_plugins().entries, Plugin("tests", "fer-tests", "0")
 entries["datasets"]["bars"] = [Entry("bars", spec, plugin)]
-entries["trainers"]["dumping"] = [Entry("dumping", Dumping, plugin)]
+train.Loop = Dumping
 main(sys.argv[1:])
 """
 
@@ -130,7 +131,7 @@ def train_bars(tmp_path):
     program = tmp_path / "process.py"
     program.write_text(PROCESS)
     environment = {**os.environ, "FER_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
-    common = ["train.trainer=dumping", "callbacks=[]", "train.precision=fp32", "train.select=last"]
+    common = ["callbacks=[]", "train.precision=fp32", "train.select=last"]
     common += ["optimizer={name: sgd, lr: 0.01, momentum: 0.9}", "scheduler=constant", "train.deterministic=true"]
 
     def train(model, processes, *overrides):

@@ -30,11 +30,11 @@ def check_components(config: Config, origin: Origin | None = None) -> None:
         ("optimizers", config.optimizer),
         ("schedulers", config.scheduler),
         ("samplers", data.sampler),
+        ("trainers", config.train.trainer),
         *(("callbacks", callback) for callback in config.callbacks),
     ]
     for kind, component in chosen:
         check(kind, component.name, component.options, origin=origin)
-    check("trainers", config.train.trainer, {}, origin=origin)
     if config.run.device != "auto":
         find_value("devices", config.run.device, "run.device", origin)
     if data.alignment is not None and data.alignment.template is not None:

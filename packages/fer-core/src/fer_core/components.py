@@ -55,7 +55,7 @@ CONTRACTS: Mapping[str, Contract] = {
     "samplers": Contract("data.sampler", ("labels", "seed")),
     "transforms": Contract("transforms", ("preprocessing",), listed=True),
     "callbacks": Contract("callbacks", listed=True),
-    "trainers": Contract("train.trainer", ("setup", "folder")),
+    "trainers": Contract("train.trainer", ("setup",)),
     "detectors": Contract("detector"),
     "executors": Contract("executor"),
 }

@@ -33,6 +33,7 @@ from fer_core.types import (
     Ref,
     Role,
     SplitSpec,
+    StateDict,
     TaskInfo,
     Weights,
 )
@@ -57,7 +58,8 @@ if TYPE_CHECKING:
     from fer_core.nn import Frozen, at_least_float32, fold_batch_norm, no_autocast
     from fer_core.preprocessing import Preprocessing
     from fer_core.training.callbacks import Callback, PlainState, scalars
-    from fer_core.training.state import Position, TrainingView
+    from fer_core.training.state import Batches, Position, TrainingView
+    from fer_core.training.trainer import Trainer
     from fer_core.weights.state import check_state, unwrap
 
 __all__ = [
@@ -65,6 +67,7 @@ __all__ = [
     "HOOK_API",
     "Alignment",
     "Batch",
+    "Batches",
     "Callback",
     "Claim",
     "ClassChanges",
@@ -102,8 +105,10 @@ __all__ = [
     "Scan",
     "SplitChoice",
     "SplitSpec",
+    "StateDict",
     "TaskInfo",
     "Template",
+    "Trainer",
     "TrainingView",
     "Transform",
     "Views",
@@ -151,7 +156,8 @@ _LAZY = {
         "nn": ("Frozen", "at_least_float32", "fold_batch_norm", "no_autocast"),
         "preprocessing": ("Preprocessing",),
         "training.callbacks": ("Callback", "PlainState", "scalars"),
-        "training.state": ("Position", "TrainingView"),
+        "training.state": ("Batches", "Position", "TrainingView"),
+        "training.trainer": ("Trainer",),
         "weights.state": ("check_state", "unwrap"),
     }.items()
     for name in names

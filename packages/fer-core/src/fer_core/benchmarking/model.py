@@ -13,17 +13,17 @@ import torch
 from fer_core import registry
 from fer_core.benchmarking.clock import Timing, repeat
 from fer_core.benchmarking.noise import NOISE, make_data
-from fer_core.components import build
 from fer_core.config import resolve_config
 from fer_core.inference.fuse import fuse
 from fer_core.inference.predict import logits_of
 from fer_core.provenance import Start
+from fer_core.training.loop import Loop
 from fer_core.training.setup import build_setup
+from fer_core.training.trainer import build_trainer
 
 if TYPE_CHECKING:
     from fer_core.data.loader import Loader
     from fer_core.engine import Engine
-    from fer_core.training.trainer import Trainer
     from fer_core.types import Batch
 
 SIDE = 100
@@ -78,8 +78,8 @@ class Bench:
     phases: dict[str, Phase]
 
 
-def make_trainer(model: str, engine: Engine, batch: int, folder: Path, changes: Sequence[str] = ()) -> Trainer:
-    """The trainer of a model's default recipe, with `changes` such as `data.input_size=32`, over noise.
+def make_loop(model: str, engine: Engine, batch: int, folder: Path, changes: Sequence[str] = ()) -> Loop:
+    """The training of a model's default recipe, with `changes` such as `data.input_size=32`, over noise.
 
     Raises:
         FerError: Unknown model.
@@ -94,8 +94,7 @@ def make_trainer(model: str, engine: Engine, batch: int, folder: Path, changes: 
     config = resolve_config(registry.find("models", model), NOISE, overrides=overrides).config
     data = make_data(4 * BATCHES * batch, SIDE)
     setup = build_setup(config, data, engine, start=Start(description="random weights"))
-    trainer: Trainer = build("trainers", config.train.trainer, {}, setup, folder)
-    return trainer
+    return Loop(build_trainer(setup), folder)
 
 
 def measure_model(model: str, engine: Engine, *, batch: int, seconds: float) -> Bench:
@@ -111,30 +110,27 @@ def measure_model(model: str, engine: Engine, *, batch: int, seconds: float) -> 
         FerError: Unknown model.
     """
     with TemporaryDirectory() as folder:
-        trainer = make_trainer(model, engine, batch, Path(folder))
-        return _Bench(model, trainer, batch, seconds).measure()
+        return _Bench(model, make_loop(model, engine, batch, Path(folder)), batch, seconds).measure()
 
 
 class _Bench:
     """The phases of one model, in turn."""
 
-    def __init__(self, model: str, trainer: Trainer, batch: int, seconds: float) -> None:
-        self.model, self.trainer, self.batch, self.seconds = model, trainer, batch, seconds
-        self.engine, self.network = trainer.setup.engine, trainer.setup.task.model
+    def __init__(self, model: str, loop: Loop, batch: int, seconds: float) -> None:
+        self.model, self.loop, self.batch, self.seconds = model, loop, batch, seconds
+        self.engine, self.network = loop.setup.engine, loop.setup.task.model
 
     def measure(self) -> Bench:
-        trainer, config = self.trainer, self.trainer.config
-        evaluation, training = trainer.setup.loaders["val"], trainer.setup.train_loader
+        loop, config = self.loop, self.loop.config
+        evaluation, training = loop.setup.loaders["val"], loop.setup.train_loader
         kept, taught = (self.engine.place(next(endless(loader))) for loader in (evaluation, training))
         self.network.eval()
         macs = count_flops(lambda: self._evaluate(self.network, kept)) // 2 // self.batch
         phases = {"evaluation": self._compute(lambda: self._evaluate(self.network, kept), len(kept["label"]))}
         self.network.train()
-        phases["training step"] = self._compute(lambda: trainer.train_step(taught), self.batch)
+        phases["training step"] = self._compute(lambda: loop.step(taught), self.batch)
         phases["training data"] = self._read(training, self.engine.place)
-        phases["training with data"] = self._read(
-            training, lambda batch: trainer.train_step(self.engine.place(batch))
-        )
+        phases["training with data"] = self._read(training, lambda batch: loop.step(self.engine.place(batch)))
         form = fuse(self.network, config.model.name)
         self.engine.prepare(form)
         phases["inference form"] = self._compute(lambda: self._evaluate(form, kept), len(kept["label"]))

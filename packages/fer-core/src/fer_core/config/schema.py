@@ -244,7 +244,9 @@ class Data(Section):
 class Train(Section):
     """How long and how to train, and which epoch to keep."""
 
-    trainer: str = _key("standard", "a name", "Registered trainer.", min_length=1)
+    trainer: Component = _key(
+        Component(name="standard"), "a name or a mapping with a name", "Trainer, see `fer-run list trainers`."
+    )
     epochs: int = _key(40, "a whole number of at least 1", "Passes over the training samples.", ge=1)
     steps: _Count | None = _key(
         None,

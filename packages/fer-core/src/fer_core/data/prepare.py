@@ -113,9 +113,18 @@ def prepare_data(config: Config) -> PreparedData:
 
 
 def make_loader(
-    data: PreparedData, rows: NDArray[np.int64], config: Config, device: Device, *, training: bool
+    data: PreparedData,
+    rows: NDArray[np.int64],
+    config: Config,
+    device: Device,
+    *,
+    training: bool,
+    number: tuple[int, ...] = (),
 ) -> Loader:
-    """A loader over `rows`, with the training transforms and sampler or the evaluation ones."""
+    """A loader over `rows`, with the training transforms and sampler or the evaluation ones.
+
+    Loaders of another `number` change images differently.
+    """
     section = config.data
     preprocessing = Preprocessing.from_config(section)
     labels = data.dataset.table["label"].to_numpy()
@@ -130,7 +139,7 @@ def make_loader(
         pipeline=build_pipeline(preprocessing, section.train_transforms if training else None),
         batch_size=section.batch_size if training else section.eval_batch_size or section.batch_size,
         sampler=sampler,
-        seed=derive_seed(config.train.seed, 2),
+        seed=derive_seed(config.train.seed, 2, *number),
         workers=section.workers,
         device=device,
         votes=votes_of(data.dataset),

@@ -10,7 +10,7 @@ import hashlib
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,7 @@ class Split:
         test: Rows to report on.
         digest: sha256 over every role with its sorted ids.
         fraction: Share of the training part that `train` holds (`thin`).
+        unlabelled: Rows of the rest, for methods that learn without their labels.
     """
 
     protocol: str
@@ -54,6 +55,7 @@ class Split:
     test: Rows
     digest: str
     fraction: float = 1.0
+    unlabelled: Rows = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
 
 def make_split(
@@ -107,7 +109,8 @@ def thin(dataset: FERDataset, split: Split, fraction: float, seed: int) -> Split
     labels, random = _labels(dataset)[split.train], np.random.RandomState(seed)
     drawn = [random.permutation(split.train[labels == label]) for label in np.unique(labels)]
     train = np.sort(np.concatenate([rows[: max(1, round(fraction * len(rows)))] for rows in drawn]))
-    return replace(split, train=train, digest=_digest(dataset, train, split.val, split.test), fraction=fraction)
+    digest, rest = _digest(dataset, train, split.val, split.test), np.setdiff1d(split.train, train)
+    return replace(split, train=train, digest=digest, fraction=fraction, unlabelled=rest)
 
 
 def _divide(dataset: FERDataset, roles: Mapping[str, Role], asked: Protocol, seed: int) -> Parts:

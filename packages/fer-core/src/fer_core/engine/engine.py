@@ -129,7 +129,7 @@ class Engine:
         """Add the gradients of `loss`, under fp16 times the scale, to the parameters."""
         torch.autograd.backward(self.scaler.scale(loss))
 
-    def unscale(self, optimizer: torch.optim.Optimizer) -> bool:
+    def unscale(self, *optimizers: torch.optim.Optimizer) -> bool:
         """Divide the gradients by fp16's scale again, and adapt it.
 
         Returns:
@@ -138,7 +138,8 @@ class Engine:
         if not self.scaler.is_enabled():
             return True
         scale = self.scaler.get_scale()
-        self.scaler.unscale_(optimizer)
+        for optimizer in optimizers:
+            self.scaler.unscale_(optimizer)
         self.scaler.update()
         return self.scaler.get_scale() >= scale
 

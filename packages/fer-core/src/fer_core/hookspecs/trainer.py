@@ -18,10 +18,12 @@ def fer_trainers() -> Mapping[str, Ref]:
     """Trainers; `standard` is the core's own.
 
     Returns:
-        Name -> trainer class, or its import reference.
+        Name -> subclass of `fer_core.plugin.Trainer`, or its import reference.
 
     Factory:
-        As `fer_core.training.trainer.Trainer`, of which a trainer of your own is best a subclass.
+        `(setup, **options) -> Trainer`. A constructor hands `setup` to that of `Trainer`, adds modules, and has
+        the options that stand beside `train.trainer.name`. What a step computes, which model is saved, the
+        optimizers, further loaders and further state are methods of `Trainer` to override.
 
     Called:
         The hook once in a process, when plugins are loaded. The factory once for each run.
@@ -30,7 +32,7 @@ def fer_trainers() -> Mapping[str, Ref]:
         ```python
         @hookimpl
         def fer_trainers():
-            return {"verbose": "my_plugin.trainer:VerboseTrainer"}
+            return {"mean_teacher": "my_plugin.trainer:MeanTeacher"}
         ```
     """
 

@@ -135,9 +135,10 @@ class State:
         envelope: Everything but tensors.
         sums: Sums of the terms of the loss since the last evaluation, by name.
         scaler: Of fp16.
-        task: Model and loss.
-        optimizer: The optimizer.
-        scheduler: The learning rate schedule.
+        task: Model, loss and what the trainer adds.
+        optimizers: Of each optimizer.
+        schedulers: Of the learning rate schedule of each.
+        extra: What the trainer keeps besides.
         ema: The averaged weights; empty where there are none.
         callbacks: By the names of the callbacks.
     """
@@ -146,8 +147,9 @@ class State:
     sums: dict[str, Tensor]
     scaler: StateDict
     task: dict[str, Tensor]
-    optimizer: StateDict
-    scheduler: StateDict
+    optimizers: list[StateDict]
+    schedulers: list[StateDict]
+    extra: StateDict
     ema: StateDict
     callbacks: dict[str, dict[str, JsonValue]]
 
@@ -187,17 +189,18 @@ def read_state(path: Path) -> State:
     expected = {field.name for field in fields(State)} - {ENVELOPE}
     if content.keys() != expected:
         raise FerError(f"{path}: it holds {', '.join(content)}, expected {', '.join(sorted(expected))}: {ADVICE}")
-    _check_moments(path, content["optimizer"])
+    _check_moments(path, content["optimizers"])
     return State(envelope, **content)
 
 
-def _check_moments(path: Path, optimizer: StateDict) -> None:
+def _check_moments(path: Path, optimizers: list[StateDict]) -> None:
     """Reject moments that are not finite: no training saves them, and the next step would corrupt the weights."""
-    state = optimizer.get("state") if isinstance(optimizer, dict) else None
-    for number, moments in state.items() if isinstance(state, dict) else ():
-        for name, value in moments.items() if isinstance(moments, dict) else ():
-            if isinstance(value, Tensor) and value.is_floating_point() and not value.isfinite().all():
-                raise FerError(f"{path}: optimizer.state.{number}.{name} is not finite: {ADVICE}")
+    for place, optimizer in enumerate(optimizers if isinstance(optimizers, list) else ()):
+        state = optimizer.get("state") if isinstance(optimizer, dict) else None
+        for number, moments in state.items() if isinstance(state, dict) else ():
+            for name, value in moments.items() if isinstance(moments, dict) else ():
+                if isinstance(value, Tensor) and value.is_floating_point() and not value.isfinite().all():
+                    raise FerError(f"{path}: optimizers.{place}.state.{number}.{name} is not finite: {ADVICE}")
 
 
 def _load(path: Path) -> StateDict:

@@ -23,9 +23,6 @@ from fer_core.weights.backbone import load_backbones
 from fer_core.weights.origin import make_header
 
 if TYPE_CHECKING:
-    from torch.optim import Optimizer
-    from torch.optim.lr_scheduler import LRScheduler
-
     from fer_core.config import Config
     from fer_core.data.loader import Loader
     from fer_core.data.prepare import PreparedData
@@ -46,9 +43,6 @@ class Setup:
         info: What model and loss know of the task.
         engine: Where it runs.
         task: Model and loss, on the device.
-        wrapped: The task as it is called in training: compiled, or sharing gradients with other processes.
-        optimizer: Of the parameters of model and loss.
-        scheduler: Of the learning rate, stepped each epoch or each step (`scheduler.per`).
         train_loader: Batches of the training part.
         loaders: Batches of the parts that are evaluated while training.
         callbacks: By number and name.
@@ -64,9 +58,6 @@ class Setup:
     info: TaskInfo
     engine: Engine
     task: Task
-    wrapped: torch.nn.Module
-    optimizer: Optimizer
-    scheduler: LRScheduler
     train_loader: Loader
     loaders: dict[Role, Loader]
     callbacks: dict[str, Callback]
@@ -77,9 +68,9 @@ class Setup:
     start: Start
 
 
-def build_model(config: Config, info: TaskInfo) -> torch.nn.Module:
-    """The configured model, with weights drawn from the run's seed."""
-    torch.manual_seed(derive_seed(config.train.seed, 0))
+def build_model(config: Config, info: TaskInfo, *number: int) -> torch.nn.Module:
+    """The configured model, with weights drawn from the run's seed, and from the `number` of a further model."""
+    torch.manual_seed(derive_seed(config.train.seed, 0, *number))
     model: torch.nn.Module = build("models", config.model.name, config.model.options, info)
     return model
 
@@ -118,9 +109,6 @@ def build_setup(
     if config.train.recompute:
         _recompute(model, config)
     loss.to(engine.device.torch_device)
-    wrapped = engine.wrap(task, sync_batch_norm=config.train.sync_batch_norm)
-    parameters = [parameter for parameter in task.parameters() if parameter.requires_grad]
-    optimizer: Optimizer = build("optimizers", config.optimizer.name, config.optimizer.options, parameters)
     train_loader = make_loader(data, data.split.train, config, engine.device, training=True)
     per_epoch = len(train_loader)
     total_steps = config.train.steps or config.train.epochs * per_epoch
@@ -131,9 +119,6 @@ def build_setup(
         info=info,
         engine=engine,
         task=task,
-        wrapped=wrapped,
-        optimizer=optimizer,
-        scheduler=_scheduler(config, optimizer, epochs, total_steps, per_epoch),
         train_loader=train_loader,
         loaders={
             role: make_loader(data, data.rows(role), config, engine.device, training=False)
@@ -165,13 +150,6 @@ def _recompute(model: torch.nn.Module, config: Config) -> None:
             "compiled: leave one of them out"
         )
     recompute_blocks(model)
-
-
-def _scheduler(config: Config, optimizer: Optimizer, epochs: int, steps: int, per_epoch: int) -> LRScheduler:
-    chosen = config.scheduler
-    units = {"epoch": (epochs, 1), "step": (steps, per_epoch)}[chosen.per]
-    scheduler: LRScheduler = build("schedulers", chosen.name, chosen.options, optimizer, *units)
-    return scheduler
 
 
 def _watched(config: Config, data: PreparedData) -> tuple[Role, ...]:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from fer_core.config import Config
     from fer_core.metrics import MetricsRow
+    from fer_core.types import Batch
 
 
 @dataclass
@@ -19,6 +21,16 @@ class Position:
     epoch: int = 0
     batch: int = 0
     step: int = 0
+
+
+class Batches(Protocol):
+    """Batches of an epoch that can be begun at any of them, as a trainer's `make_loader` gives them."""
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Batches `start`, `start` + 1... of an epoch, counted from 0; the same however they were reached."""
 
 
 class TrainingView(Protocol):

@@ -1,388 +1,204 @@
-"""The training loop. It has no paper-specific code: a method is a loss plus an optimizer."""
+"""The standard trainer: what one step computes, and the modules, optimizers and loaders that it needs."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from fer_core import distributed, files
-from fer_core.data.random import derive_seed
+from fer_core.components import build
+from fer_core.config import Component
+from fer_core.data.prepare import make_loader
 from fer_core.errors import FerError
-from fer_core.inference.predict import predict
-from fer_core.losses import SampleBuffer
-from fer_core.metrics import MetricsRow, compute_metrics
-from fer_core.metrics.record import LARGEST
-from fer_core.runs import folder as run_folder
-from fer_core.runs.records import FORMAT, Best
-from fer_core.runs.state import ADVICE, Envelope, SavedPosition, State, save_state
-from fer_core.training.ema import EMA
-from fer_core.training.guard import LossGuard
-from fer_core.training.memory import out_of_memory, smaller_batch
-from fer_core.training.signals import Signals
-from fer_core.training.state import Position
-from fer_core.types import Progress
-from fer_core.weights import checkpoint
-from fer_core.weights.header import Selection
+from fer_core.training.setup import build_model
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from torch.optim.lr_scheduler import LRScheduler
+
     from fer_core.config import Config
-    from fer_core.provenance import Extension
+    from fer_core.engine import Device
+    from fer_core.losses import Loss
     from fer_core.training.setup import Setup
-    from fer_core.types import Batch, Losses, Output, Role
+    from fer_core.training.state import Batches
+    from fer_core.types import Batch, Losses, Progress, StateDict, TaskInfo
 
-
-logger = logging.getLogger(__name__)
-SCALARS = ("accuracy", "mean_class_accuracy", "macro_f1", "cross_entropy")
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class Trainer:
-    """The `standard` trainer, built from a `Setup`; what it writes goes into `folder`.
+    """The `standard` trainer. Subclass it for a method that is more than a loss and an optimizer.
+
+    The core loops over epochs, evaluates, selects and saves; it calls the methods below, and a subclass overrides
+    those that differ. Its constructor adds modules, and has the options of `train.trainer` as keywords:
+
+    ```python
+    class MeanTeacher(Trainer):
+        def __init__(self, *given: Any, decay: float = 0.999) -> None:
+            super().__init__(*given)
+            self.teacher = self.add_module("teacher", copy.deepcopy(self.model).requires_grad_(False))
+    ```
+
+    Every process of a run calls each method. Added modules, `SampleBuffer`s among them, the optimizers and the
+    schedules are saved and resumed; `extra_state` is for what else a step depends on.
 
     Attributes:
-        setup: Model, data and method of the training.
-        position: Where training is.
-        history: The rows of `metrics.jsonl`.
-        stop: Set to a reason, it ends the run after the current evaluation.
-        extended: The run that this one was extended from.
-        versions: Of the numerical packages, at the start of the run.
+        model: The configured model, on the device.
+        loss: The configured loss.
+        config: The configuration.
+        info: What model and loss know of the task.
+        device: Where it computes.
+        unlabelled: Rows of the dataset's table, int64 [M], that `data.fraction` leaves out of the training part:
+            images whose labels a semi-supervised method may not use.
     """
 
-    def __init__(self, setup: Setup, folder: Path) -> None:
+    def __init__(self, setup: Setup) -> None:
         self.setup = setup
-        self.folder = folder
-        # Callbacks print and write, so they exist in the main process only.
-        self.callbacks = setup.callbacks if distributed.is_main() else {}
-        self.signals = Signals(folder)
-        self.position = Position()
-        self.history: list[MetricsRow] = []
-        self.best: Best | None = None
-        self.stop: str | None = None
-        self.extended: Extension | None = None
-        self.versions = setup.identity.versions
-        self.sums: dict[str, Tensor] = {}
-        self.learning_rate = 0.0
-        self.ema = EMA(setup.task.model) if self.config.train.ema is not None else None
-        ids = setup.data.dataset.table["id"].to_numpy()[setup.data.rows("train")].tolist()
-        self.guard = LossGuard(self, ids, waits=not setup.engine.device.on_host)
-        setup.task.train()
-        self.parameters = [p for group in setup.optimizer.param_groups for p in group["params"]]
-        self.sample_buffers = [module for module in setup.task.modules() if isinstance(module, SampleBuffer)]
+        self.model: nn.Module = setup.task.model
+        self.loss: Loss = setup.task.loss
+        self.config: Config = setup.config
+        self.info: TaskInfo = setup.info
+        self.device: Device = setup.engine.device
+        self.unlabelled: NDArray[np.int64] = setup.data.split.unlabelled
+        self.optimizers: list[torch.optim.Optimizer] = []
+        self.schedulers: list[LRScheduler] = []
+        self.loaders: Mapping[str, Batches] = {}
+        self.wrapped: nn.Module = setup.task
+        self._loaders_made = 0
+        setup.task.training_step = self.training_step
 
-    @property
-    def config(self) -> Config:
-        """Configuration of the run."""
-        return self.setup.config
+    def training_step(self, batch: Batch, progress: Progress) -> Losses:
+        """The losses of a batch, or of a part of it under `train.accumulate`.
 
-    @property
-    def epochs(self) -> int:
-        """Length in epochs, the last of which may be a part."""
-        return self.setup.epochs
+        Called under autocast and with gradients, once in a step and twice with an optimizer such as SAM. The model
+        may be called any number of times.
 
-    @property
-    def total_steps(self) -> int:
-        """Length in optimizer steps."""
-        return self.setup.total_steps
+        Args:
+            batch: Of the training part, and what `extra_loaders` add to it.
+            progress: How far training is.
+        """
+        losses: Losses = self.loss(self.model, batch, progress)
+        return losses
 
-    def fit(self) -> None:
-        """Train to the end, from wherever `load_state` left off, and write `last` and `best` weights.
+    def after_step(self, progress: Progress) -> None:
+        """Called after the optimizers' step, before the schedules move; `progress` is that of the step."""
+
+    def product_model(self) -> nn.Module:
+        """The model that is evaluated, selected and saved, and that `train.ema` averages.
+
+        By default `model`; another one must have its architecture.
+        """
+        return self.model
+
+    def make_optimizers(self, parameters: Sequence[nn.Parameter]) -> list[torch.optim.Optimizer]:
+        """The optimizers, each with a schedule as configured; by default the configured one.
+
+        The first is given the closure, which computes the gradients of all; the others take their steps after it.
+
+        Args:
+            parameters: All trainable ones: of the model, the loss and the modules that were added.
+        """
+        chosen = self.config.optimizer
+        return [build("optimizers", chosen.name, chosen.options, parameters)]
+
+    def extra_loaders(self) -> Mapping[str, Batches]:
+        """Loaders of further images, made by `make_loader`; each gives every step a batch, epoch after epoch.
+
+        What a loader called `more` gives is `more_image` and `more_index` in the batch of `training_step`; its
+        labels are not given.
+        """
+        return {}
+
+    def extra_state(self) -> StateDict:
+        """What else to save: tensors and plain values, nested. That of the main process is saved."""
+        return {}
+
+    def load_extra_state(self, state: StateDict) -> None:
+        """Restore what `extra_state` returned, on every process."""
+
+    def add_module(self, name: str, module: Module) -> Module:
+        """Put a module to model and loss: on the device, in training mode with them, saved and resumed.
+
+        Its parameters are trained unless `requires_grad` is off.
+
+        Args:
+            name: Under which its state is saved.
+            module: Such as a projection, or a copy of the model.
 
         Raises:
-            FerError: The loss is not finite, or the disk cannot be written; the last saved state is intact.
+            FerError: It is not called by a constructor, or the name is taken.
         """
-        for callback in self.callbacks.values():
-            callback.on_start(self)
-        try:
-            while self.stop is None and self.position.step < self.total_steps:
-                self._epoch()
-        except BaseException as error:
-            if out_of_memory(error):
-                raise smaller_batch(self.setup, self.progress()) from error
-            if distributed.peer_is_gone(error):
-                raise FerError(
-                    f"process {distributed.rank()} of {distributed.size()} lost another one, which ended first: "
-                    f"see what that one printed, then resume with --resume {self.folder}"
-                ) from error
-            raise
-        finally:
-            for callback in self.callbacks.values():
-                callback.on_end(self)
-        if self.stop is not None:
-            logger.info(f"stopped: {self.stop}")
-        with self._averaged():
-            self._save_product(run_folder.LAST, self.history[-1])
-            if self.best is None:
-                self._save_product(run_folder.BEST, self.history[-1])
+        if self.optimizers or name in self.setup.task.extra:
+            why = "training has begun" if self.optimizers else "there is one"
+            raise FerError(f"{type(self).__name__} cannot add the module {name}, since {why}: add it in __init__")
+        self.setup.engine.prepare(module)
+        self.setup.task.extra[name] = module
+        return module
 
-    def _epoch(self) -> None:
-        for batch in self.setup.train_loader.epoch(self.position.epoch, start=self.position.batch):
-            self.train_step(self.setup.engine.place(batch))
-            if self.position.step >= self.total_steps or self.position.batch == len(self.setup.train_loader):
-                break
-            self._heed_signals()
-            if _due(self.config.train.eval_every, self.position.step):
-                self._evaluate()
-            if self.stop is not None or _due(self.config.train.save_every, self.position.step):
-                self._save_state()
-            if self.stop is not None:
-                return
-        distributed.share_buffers(self.setup.task)
-        self.setup.task.loss.after_epoch(self._scan, self.progress())
-        self._merge_samples()
-        if self.config.scheduler.per == "epoch":
-            self.setup.scheduler.step()
-        if self.position.batch == len(self.setup.train_loader):
-            self.position.epoch, self.position.batch = self.position.epoch + 1, 0
-        self._evaluate()
-        self._save_state()
-        if self.position.step < self.total_steps:
-            self._heed_signals()
+    def add_model(self, name: str) -> nn.Module:
+        """Another model as configured, added by `add_module`, whose random weights are its own."""
+        return self.add_module(name, build_model(self.config, self.info, len(self.setup.task.extra) + 1))
 
-    def train_step(self, batch: Batch) -> None:
-        """One optimizer step over a placed batch, in parts where the batch is to be accumulated."""
-        setup = self.setup
-        if not (setup.task.training and setup.task.model.training):  # visiting every module takes milliseconds
-            setup.task.train()
-        config, progress = self.config.train, self.progress()
-        micro_batches = _split(batch, config.accumulate)
-        passes = 0
+    def make_loader(
+        self,
+        rows: NDArray[np.int64],
+        transforms: Sequence[str | Mapping[str, object]] | None = None,
+        batch_size: int | None = None,
+    ) -> Batches:
+        """A loader for `extra_loaders`, of shuffled rows.
 
-        def closure() -> Losses:
-            nonlocal passes
-            setup.optimizer.zero_grad(set_to_none=True)
-            noted: Losses = {}
-            for part, micro in enumerate(micro_batches):
-                self._seed_layers(part, passes)
-                with setup.engine.accumulating(setup.wrapped, last=micro is micro_batches[-1]):
-                    with setup.engine.autocast():
-                        losses: Losses = setup.wrapped(micro, progress)
-                    setup.engine.backward(losses["loss"] / len(micro_batches))
-                _note(noted, losses, micro)
-            passes += 1
-            # A non-finite loss is not caused by loss scaling, so the guard looks at it in either case.
-            kept = setup.engine.unscale(setup.optimizer)
-            if self.guard.rejects(noted, batch) or not kept:
-                # Optimizers skip parameters without a gradient, so this update does not happen.
-                setup.optimizer.zero_grad(set_to_none=True)
-                return noted | {"skipped": torch.tensor(1.0)}
-            if config.clip_norm is not None:
-                nn.utils.clip_grad_norm_(self.parameters, config.clip_norm)
-            return noted
+        Loaders of the same rows and batch size give the same images in a step, each with transforms of its own.
 
-        self.learning_rate = setup.optimizer.param_groups[0]["lr"]
-        noted: Any = setup.optimizer.step(closure)  # type: ignore[arg-type]  # torch types the closure as float
-        self._count(noted)
-        self._merge_samples()
-        if self.config.scheduler.per == "step":
-            setup.scheduler.step()
-        if self.ema is not None and config.ema is not None:
-            self.ema.update(setup.task.model, config.ema)
-        self.position.batch += 1
-        self.position.step += 1
-        for callback in self.callbacks.values():
-            callback.on_step(self)
-
-    def _merge_samples(self) -> None:
-        for buffer in self.sample_buffers:
-            buffer.merge()
-
-    def _seed_layers(self, part: int, passes: int) -> None:
-        """Layer noise is a function of the position, so a resumed run draws what an undisturbed one would.
-
-        Parts are numbered over all processes: micro-batches of one process draw what as many processes would.
-        """
-        part += distributed.rank() * self.config.train.accumulate
-        position = self.position
-        torch.manual_seed(derive_seed(self.config.train.seed, position.epoch, position.batch, part, passes))
-
-    def _count(self, noted: Losses) -> None:
-        """Add the terms of one step to the epoch's sums. A skipped step is counted, and its terms are not."""
-        if "skipped" in noted:
-            noted = {"skipped": noted["skipped"].to(noted["samples"].device), "samples": noted["samples"] * 0}
-        for name, value in noted.items():
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
-
-    def _heed_signals(self) -> None:
-        """Save and stop if a signal asked for it; all processes at the same step."""
-        if distributed.any_of(self.signals.received is not None):
-            self._save_state()
-            self.signals.leave()
-
-    def progress(self) -> Progress:
-        """How far training is."""
-        return Progress(self.position.epoch, self.epochs, self.position.step, self.total_steps)
-
-    @torch.no_grad()
-    def _scan(self) -> Iterator[tuple[Batch, Output]]:
-        self.setup.task.eval()
-        # Epochs beyond the last are never trained on, so this pass has an augmentation of its own.
-        # Each process runs its share of every batch; what a loss sums up, it sums by `distributed.all_sum`.
-        for batch in self.setup.train_loader.epoch(self.epochs + self.position.epoch):
-            # In the parts of training: they fit into memory, and round as the shares of several processes do.
-            for micro in _split(self.setup.engine.place(batch), self.config.train.accumulate):
-                with self.setup.engine.autocast():
-                    output: Output = self.setup.task.model(micro["image"])
-                yield micro, output
-
-    def _evaluate(self) -> None:
-        train = self._train_means()
-        with self._averaged():
-            distributed.share_buffers(self.setup.task.model)
-            measured = {role: self._measure(role) for role in self.setup.loaders}
-            row = MetricsRow(
-                epoch=self._epochs_done(),
-                step=self.position.step,
-                lr=self.learning_rate,
-                train=train,
-                val=measured.get("val", {}),
-                test=measured.get("test", {}),
-            )
-            self.history.append(row)
-            score = self.score(row)
-            if score is not None and (self.best is None or score > self.best.score):
-                self.best = Best(score=score, epoch=row.epoch, step=row.step)
-                self._save_product(run_folder.BEST, row)
-        if distributed.is_main():
-            files.write_text(self.folder / run_folder.METRICS, "".join(entry.line() for entry in self.history))
-        for callback in self.callbacks.values():
-            callback.on_evaluation(self, row)
-        self.stop = distributed.share(self.stop)
-
-    def _epochs_done(self) -> float:
-        within = self.position.batch / len(self.setup.train_loader)
-        return self.position.epoch if within == 0 else round(self.position.epoch + within, 4)
-
-    def _train_means(self) -> dict[str, float]:
-        self.guard.check_all()
-        sums = {name: float(distributed.all_sum(value)) for name, value in sorted(self.sums.items())}
-        self.sums = {}
-        seen, skipped = sums.pop("samples"), sums.pop("skipped", 0.0)
-        means = {name: total / max(seen, 1) for name, total in sums.items()}
-        if unknown := [name for name, mean in means.items() if not abs(mean) <= LARGEST]:
-            logger.warning(f"{', '.join(unknown)}: not finite at step {self.position.step}, so omitted")
-        means = {name: mean for name, mean in means.items() if abs(mean) <= LARGEST}
-        return means | ({"skipped_steps": skipped / distributed.size()} if skipped else {})
-
-    def _measure(self, role: Role) -> dict[str, float]:
-        found = predict(self.setup.task.model, self.setup.loaders[role], self.setup.engine)
-        metrics = compute_metrics(found.labels, found.probabilities, self.setup.info.classes)
-        return {name: metrics.value(name) for name in SCALARS}
-
-    def score(self, row: MetricsRow) -> float | None:
-        """The selection metric of a row; None where the last epoch is taken."""
-        if self.config.train.select == "last":
-            return None
-        role = self.config.train.select.removeprefix("best:")
-        return row.part(role)[self.config.train.metric]
-
-    def _averaged(self) -> AbstractContextManager[Any]:
-        return nullcontext() if self.ema is None else self.ema.applied(self.setup.task.model)
-
-    def _save_product(self, name: str, row: MetricsRow) -> None:
-        if not distributed.is_main():
-            return
-        metrics = {role: row.part(role) for role in self.setup.loaders}
-        selection = Selection(select=self.config.train.select, epoch=row.epoch, step=row.step, metrics=metrics)
-        header = self.setup.header.model_copy(update={"selection": selection})
-        checkpoint.save_weights(self.folder / name, self.setup.task.model.state_dict(), header)
-
-    def _save_state(self) -> None:
-        self.guard.check_all()
-        # The sums of the epoch so far are those of all processes, whatever their number after resuming.
-        sums = {name: distributed.all_sum(value) for name, value in sorted(self.sums.items())}
-        if not distributed.is_main():
-            return
-        envelope = Envelope(
-            format=FORMAT,
-            identity=self.setup.identity.model_copy(update={"versions": self.versions}),
-            extended=self.extended,
-            start=self.setup.start,
-            position=SavedPosition(**asdict(self.position)),
-            history=tuple(self.history),
-            best=self.best,
-            stop=self.stop,
-        )
-        state = State(
-            envelope,
-            sums=sums,
-            scaler=self.setup.engine.scaler.state_dict(),
-            task=self.setup.task.state_dict(),
-            optimizer=self.setup.optimizer.state_dict(),
-            scheduler=self.setup.scheduler.state_dict(),
-            ema={} if self.ema is None else self.ema.state_dict(),
-            callbacks={name: callback.state_dict() for name, callback in self.callbacks.items()},
-        )
-        save_state(self.folder / run_folder.STATE, state)
-        logger.debug(f"saved    {run_folder.STATE} after step {self.position.step}")
-
-    def load_state(self, state: State) -> None:
-        """Restore a saved state; the next `fit` resumes from there.
+        Args:
+            rows: Of the dataset's table, such as `unlabelled`.
+            transforms: As in a configuration; None: `data.train_transforms`.
+            batch_size: Images in a step over all processes; None: `data.batch_size`.
 
         Raises:
-            FerError: The data are not those of the run, or the state is not one of this training.
+            FerError: There are no rows.
         """
-        envelope = state.envelope
-        envelope.identity.check_data(self.setup.identity.data)
-        self._check_position(envelope)
-        self.position = Position(**dict(envelope.position))
-        self.history, self.best, self.stop = list(envelope.history), envelope.best, envelope.stop
-        self.extended, self.versions = envelope.extended, envelope.identity.versions
-        share = 1.0 if distributed.is_main() else 0.0
-        try:
-            self.sums = {name: self.setup.engine.device.place(value) * share for name, value in state.sums.items()}
-            self.setup.engine.scaler.load_state_dict(state.scaler)
-            self.setup.task.load_state_dict(state.task)
-            self.setup.optimizer.load_state_dict(state.optimizer)
-            self.setup.scheduler.load_state_dict(state.scheduler)
-            if self.ema is not None:
-                self.ema.load_state_dict(state.ema)
-            for name, callback in self.callbacks.items():
-                callback.load_state_dict(state.callbacks[name])
-        except Exception as error:  # each object rejects a foreign state with an exception of its own
-            if isinstance(error, FerError):
-                raise
-            raise self._misfit(f"{type(error).__name__}: {error}") from error
-
-    def _check_position(self, envelope: Envelope) -> None:
-        at, batches = envelope.position, len(self.setup.train_loader)
-        if at.batch >= batches or at.step != at.epoch * batches + at.batch or at.step > self.total_steps:
-            raise self._misfit(
-                f"epoch {at.epoch}, batch {at.batch}, step {at.step} is not a position in "
-                f"{self.total_steps} steps, {batches} an epoch"
+        if not len(rows):
+            raise FerError(
+                f"{type(self).__name__} has no further images to load: leave some without labels with "
+                "data.fraction=0.1, or use a trainer that needs none"
             )
-        last = envelope.history[-1].step if envelope.history else None
-        if at.step == self.total_steps and last != at.step:
-            raise self._misfit("training has ended, but its last evaluation is missing")
-
-    def _misfit(self, reason: str) -> FerError:
-        place = self.folder / run_folder.STATE
-        return FerError(f"{place} does not fit this training ({reason}): {ADVICE}")
-
-
-def _due(every: str | int, step: int) -> bool:
-    return not isinstance(every, str) and step % every == 0
-
-
-def _split(batch: Batch, parts: int) -> list[Batch]:
-    """Micro-batches of nearly equal size, each of at least two images where there are as many."""
-    count = max(1, min(parts, len(batch["label"]) // 2))
-    columns = {key: value.tensor_split(count) for key, value in batch.items()}
-    return [{key: column[i] for key, column in columns.items()} for i in range(count)]
+        section = self.config.data.model_copy(
+            update={
+                "sampler": Component(name="shuffle"),
+                "batch_size": batch_size or self.config.data.batch_size,
+                "train_transforms": list(transforms or self.config.data.train_transforms),
+            }
+        )
+        config = self.config.model_copy(update={"data": section})
+        self._loaders_made += 1
+        return make_loader(self.setup.data, rows, config, self.device, training=True, number=(self._loaders_made,))
 
 
-def _note(noted: Losses, losses: Losses, batch: Batch) -> None:
-    """Add a micro-batch's terms, weighted by its size. They stay on the device: reading them would wait for it."""
-    size = len(batch["label"])
-    terms = {name: value.detach() * size for name, value in losses.items() if value.dim() == 0}
-    terms["samples"] = torch.tensor(float(size), device=batch["label"].device)
-    if "logits" in losses:
-        logits = losses["logits"].detach()
-        terms["accuracy"] = (logits.argmax(dim=1) == batch["label"]).sum().float()
-    for name, value in terms.items():
-        noted[name] = noted[name] + value if name in noted else value
+def build_trainer(setup: Setup) -> Trainer:
+    """The configured trainer with its optimizers, schedules and loaders.
+
+    Raises:
+        FerError: It cannot be built.
+    """
+    config = setup.config
+    trainer: Trainer = build("trainers", config.train.trainer.name, config.train.trainer.options, setup)
+    if not isinstance(trainer, Trainer):
+        found = type(trainer).__name__
+        raise FerError(f"trainer {config.train.trainer.name!r} is {found}, not a Trainer: correct its plugin")
+    parameters = [parameter for parameter in setup.task.parameters() if parameter.requires_grad]
+    trainer.optimizers = trainer.make_optimizers(parameters)
+    trainer.schedulers = [_schedule(setup, optimizer) for optimizer in trainer.optimizers]
+    trainer.loaders = trainer.extra_loaders()
+    trainer.wrapped = setup.engine.wrap(setup.task, sync_batch_norm=config.train.sync_batch_norm)
+    return trainer
+
+
+def _schedule(setup: Setup, optimizer: torch.optim.Optimizer) -> LRScheduler:
+    chosen = setup.config.scheduler
+    units = {"epoch": (setup.epochs, 1), "step": (setup.total_steps, len(setup.train_loader))}[chosen.per]
+    scheduler: LRScheduler = build("schedulers", chosen.name, chosen.options, optimizer, *units)
+    return scheduler

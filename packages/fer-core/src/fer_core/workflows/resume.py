@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_core import distributed, registry
-from fer_core.components import build
 from fer_core.config import config_hash, load_config
 from fer_core.data.prepare import prepare_data
 from fer_core.engine.choose import find_device, why_missing
@@ -24,7 +23,9 @@ from fer_core.runs.records import Environment
 from fer_core.runs.resolve import find_run
 from fer_core.runs.state import ADVICE, read_state, save_state
 from fer_core.runs.versions import decisive_versions
+from fer_core.training.loop import Loop
 from fer_core.training.setup import build_setup
+from fer_core.training.trainer import build_trainer
 from fer_core.weights.checkpoint import load_weights, save_weights
 from fer_core.weights.origin import list_components
 from fer_core.workflows.extend import check_length, lengthen
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from fer_core.engine import Engine
     from fer_core.provenance import Component
     from fer_core.runs.state import State
-    from fer_core.training.setup import Setup
     from fer_core.training.trainer import Trainer
     from fer_core.weights.header import Header
 
@@ -106,14 +106,14 @@ def _resume(stored: _Stored, engine: Engine, log: RunLog) -> Path:
         data = prepare_data(config)
     start = None if state is None else state.envelope.start
     setup = build_setup(config, data, engine, start, stored.environment.components)
-    trainer: Trainer = build("trainers", config.train.trainer, {}, setup, folder)
+    loop = Loop(build_trainer(setup), folder)
     if state is not None:
-        trainer.load_state(state)
-        position = trainer.position
+        loop.load_state(state)
+        position = loop.position
         logger.info(f"resumed after {position.epoch} epochs and {position.batch} batches (step {position.step})")
     else:
         logger.info("nothing was saved before the run ended, so it starts from the beginning")
-    train_and_evaluate(trainer, engine)
+    train_and_evaluate(loop, engine)
     return folder
 
 
@@ -150,9 +150,9 @@ def _extend(stored: _Stored, epochs: int, device: str, overrides: Sequence[str],
             run_folder.check(config)
         data = prepare_data(config)
     components = list_components(config, engine.device.name)
-    setup = build_setup(config, data, engine, before.envelope.start, components)
-    before.envelope.identity.check_data(setup.identity.data)
-    state = _longer_state(before, setup, stored.config)
+    trainer = build_trainer(build_setup(config, data, engine, before.envelope.start, components))
+    before.envelope.identity.check_data(trainer.setup.identity.data)
+    state = _longer_state(before, trainer, stored.config)
 
     best = _best_weights(folder, state)
 
@@ -165,14 +165,14 @@ def _extend(stored: _Stored, epochs: int, device: str, overrides: Sequence[str],
     log.open(made)
     logger.info(f"extends  {folder}, from epoch {state.envelope.position.epoch} to epoch {epochs}")
     _warn_of_changes(stored, before, engine)
-    trainer: Trainer = build("trainers", config.train.trainer, {}, setup, made)
-    trainer.load_state(state)
-    introduce(trainer)
-    train_and_evaluate(trainer, engine)
+    loop = Loop(trainer, made)
+    loop.load_state(state)
+    introduce(loop)
+    train_and_evaluate(loop, engine)
     return made
 
 
-def _longer_state(state: State, setup: Setup, before: Config) -> State:
+def _longer_state(state: State, trainer: Trainer, before: Config) -> State:
     """The state that a longer run begins with.
 
     Position, history, weights and moments stay. The schedule, and what it sets in the optimizer, is moved to where
@@ -180,24 +180,28 @@ def _longer_state(state: State, setup: Setup, before: Config) -> State:
 
     Args:
         state: Of the run to extend.
-        setup: Of the longer run, whose optimizer and schedule are new.
+        trainer: Of the longer run, whose optimizers and schedules are new.
         before: Configuration of the run to extend.
     """
-    envelope, config = state.envelope, setup.config
+    envelope, setup = state.envelope, trainer.setup
     position = envelope.position
     with warnings.catch_warnings():
         # torch warns of schedules that move before the optimizer has made a step.
         warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
-        for _ in range(position.epoch if config.scheduler.per == "epoch" else position.step):
-            setup.scheduler.step()
+        for _ in range(position.epoch if setup.config.scheduler.per == "epoch" else position.step):
+            for scheduler in trainer.schedulers:
+                scheduler.step()
     extension = Extension(
         config_sha256=config_hash(before), epochs=before.train.epochs, epoch=position.epoch, step=position.step
     )
     return replace(
         state,
         envelope=envelope.model_copy(update={"stop": None, "extended": extension, "identity": setup.identity}),
-        optimizer=state.optimizer | {"param_groups": setup.optimizer.state_dict()["param_groups"]},
-        scheduler=setup.scheduler.state_dict(),
+        optimizers=[
+            moments | {"param_groups": optimizer.state_dict()["param_groups"]}
+            for moments, optimizer in zip(state.optimizers, trainer.optimizers, strict=True)
+        ],
+        schedulers=[scheduler.state_dict() for scheduler in trainer.schedulers],
     )
 
 

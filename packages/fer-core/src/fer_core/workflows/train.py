@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_core import distributed
-from fer_core.components import build
 from fer_core.config import config_hash, dump_config
 from fer_core.data.loader import killed_workers_told
 from fer_core.data.prepare import prepare_data
@@ -27,7 +26,9 @@ from fer_core.runs import folder as run_folder
 from fer_core.runs.log import RunLog
 from fer_core.runs.records import FORMAT, Environment, Result, ScoredWeights, Training
 from fer_core.runs.state import ADVICE
+from fer_core.training.loop import Loop
 from fer_core.training.setup import build_setup
+from fer_core.training.trainer import build_trainer
 from fer_core.types import EVALUATED
 from fer_core.weights.backbone import check_backbones
 from fer_core.weights.origin import list_components
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from fer_core.metrics import MetricsRow
     from fer_core.provenance import Component
     from fer_core.runs.records import Best
-    from fer_core.training.trainer import Trainer
     from fer_core.types import Role
 
 logger = logging.getLogger(__name__)
@@ -61,13 +61,13 @@ def start_run(config: Config) -> Path:
             check_backbones(config.model.name, config.model.backbones)
             data = prepare_data(config)
         components = list_components(config, engine.device.name)
-        setup = build_setup(config, data, engine, components=components)
+        trainer = build_trainer(build_setup(config, data, engine, components=components))
         folder = begin_folder(config, engine, components)
         log.open(folder)
         with run_folder.removed_unless_saved(folder, config):
-            trainer: Trainer = build("trainers", config.train.trainer, {}, setup, folder)
-            introduce(trainer)
-            train_and_evaluate(trainer, engine)
+            loop = Loop(trainer, folder)
+            introduce(loop)
+            train_and_evaluate(loop, engine)
     return folder
 
 
@@ -106,9 +106,9 @@ def start_engine(config: Config, device: str, precision: str | None = None) -> E
     )
 
 
-def introduce(trainer: Trainer) -> None:
+def introduce(loop: Loop) -> None:
     """Log what is about to be trained."""
-    setup, config = trainer.setup, trainer.config
+    setup, config = loop.setup, loop.config
     sizes = ", ".join(f"{role} {len(setup.data.rows(role)):,}" for role in ("train", "val", "test"))
     parameters = sum(parameter.numel() for parameter in setup.task.model.parameters())
     engine = setup.engine
@@ -123,20 +123,20 @@ def introduce(trainer: Trainer) -> None:
     logger.info(f"select   {config.train.select} by {config.train.metric}, seed {config.train.seed}")
     if config.train.select == "best:test":
         logger.warning("the epoch is chosen on the test split: the result is optimistic and marked as such")
-    logger.info(f"run      {trainer.folder}")
+    logger.info(f"run      {loop.folder}")
 
 
-def train_and_evaluate(trainer: Trainer, engine: Engine) -> None:
+def train_and_evaluate(loop: Loop, engine: Engine) -> None:
     """Train to the end, evaluate the chosen and the last weights, and write the result."""
-    with trainer.signals:
+    with loop.signals:
         began = time.monotonic()
-        with killed_workers_told(lambda: _way_on(trainer.folder)):
-            trainer.fit()
+        with killed_workers_told(lambda: _way_on(loop.folder)):
+            loop.fit()
         seconds = time.monotonic() - began
-        with trainer.signals.all_saved():
-            result, speed = _evaluate_run(trainer, engine)
+        with loop.signals.all_saved():
+            result, speed = _evaluate_run(loop, engine)
         if distributed.is_main():
-            _finish(trainer, result, seconds, speed)
+            _finish(loop, result, seconds, speed)
 
 
 def _way_on(folder: Path) -> str:
@@ -144,9 +144,9 @@ def _way_on(folder: Path) -> str:
     return f"; then resume with fer-run train --resume {folder}" if (folder / run_folder.STATE).exists() else ""
 
 
-def _finish(trainer: Trainer, result: Result, seconds: float, speed: float) -> None:
-    folder = trainer.folder
-    draw_curves(trainer.history, "Learning curves", result.best.epoch).save(folder / "curves.png")
+def _finish(loop: Loop, result: Result, seconds: float, speed: float) -> None:
+    folder = loop.folder
+    draw_curves(loop.history, "Learning curves", result.best.epoch).save(folder / "curves.png")
     _finish_environment(folder, seconds, speed)
     write_text(folder / run_folder.RESULT, result.text())
     write_report(folder)
@@ -165,23 +165,23 @@ def write_report(folder: Path) -> None:
         logger.warning(f"no {REPORT}: {error}")
 
 
-def _evaluate_run(trainer: Trainer, engine: Engine) -> tuple[Result, float]:
+def _evaluate_run(loop: Loop, engine: Engine) -> tuple[Result, float]:
     """Evaluate the chosen and the last weights on every part that has faces; the result, and images/s."""
-    data, folder, last = trainer.setup.data, trainer.folder, trainer.history[-1]
+    data, folder, last = loop.setup.data, loop.folder, loop.history[-1]
     roles = [role for role in EVALUATED if len(data.rows(role))]
-    best = trainer.best or last
+    best = loop.best or last
     found: dict[str, dict[Role, Evaluation]] = {}
     for name in (run_folder.BEST, run_folder.LAST):
         if name == run_folder.LAST and best.step == last.step:
             found[name] = found[run_folder.BEST]
             continue
-        found[name] = {role: _evaluate_role(trainer, folder / name, role, engine) for role in roles}
+        found[name] = {role: _evaluate_role(loop, folder / name, role, engine) for role in roles}
     if distributed.is_main():
         for role, evaluation in found[run_folder.BEST].items():
             evaluation.save(folder, role)
     chosen = found[run_folder.BEST].values()
     speed = sum(len(evaluation.ids) for evaluation in chosen) / sum(evaluation.seconds for evaluation in chosen)
-    config, header = trainer.config, trainer.setup.header
+    config, header = loop.config, loop.setup.header
     assert header.dataset is not None
     assert header.split is not None
     result = Result(
@@ -190,19 +190,19 @@ def _evaluate_run(trainer: Trainer, engine: Engine) -> tuple[Result, float]:
         classes=header.classes,
         dataset=header.dataset,
         split=header.split,
-        start=trainer.setup.start,
+        start=loop.setup.start,
         preprocessing=header.preprocessing,
         protocol=Training(
             select=config.train.select,
             metric=config.train.metric,
             selected_on_test=config.train.select == "best:test",
             seed=config.train.seed,
-            epochs=trainer.epochs,
-            steps=trainer.total_steps,
-            stopped=trainer.stop,
+            epochs=loop.epochs,
+            steps=loop.total_steps,
+            stopped=loop.stop,
         ),
         config_sha256=config_hash(config),
-        extended=trainer.extended,
+        extended=loop.extended,
         best=_weights(best, found[run_folder.BEST]),
         last=_weights(last, found[run_folder.LAST]),
         components=header.components,
@@ -215,8 +215,8 @@ def _weights(row: MetricsRow | Best, found: Mapping[Role, Evaluation]) -> Scored
     return ScoredWeights(epoch=row.epoch, step=row.step, metrics=metrics)
 
 
-def _evaluate_role(trainer: Trainer, weights: Path, role: Role, engine: Engine) -> Evaluation:
-    data, section = trainer.setup.data, trainer.config.data
+def _evaluate_role(loop: Loop, weights: Path, role: Role, engine: Engine) -> Evaluation:
+    data, section = loop.setup.data, loop.config.data
     size = section.eval_batch_size or section.batch_size
     return evaluate_checkpoint(
         weights, data.dataset, data.pack, data.rows(role), engine, batch_size=size, workers=section.workers
