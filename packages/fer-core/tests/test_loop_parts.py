@@ -39,7 +39,10 @@ class View:
 
 
 def view(folder: Path, **train) -> TrainingView:
-    return View(folder, Config.model_validate({"model": "m", "data": {"name": "d"}, "loss": "l", "train": train}))
+    return View(
+        folder,
+        Config.model_validate({"model": "dan", "data": {"name": "d"}, "loss": "cross_entropy", "train": train}),
+    )
 
 
 def noted(loss: float, samples: int = 2) -> dict[str, torch.Tensor]:

@@ -175,7 +175,7 @@ def test_debugging_raises(cache, monkeypatch, name) -> None:
 def test_only_a_command_of_a_plugin_may_exit(cache) -> None:
     assert run("leave").exit_code == 5
     line, _ = crashed(run("data", "check", "quitter"))
-    assert line.startswith("Error: SystemExit: 0: a bug in the plugin a-plugin 2.3")
+    assert line.startswith("Error: SystemExit: 0: a bug in dataset 'quitter' of a-plugin 2.3")
 
 
 def test_mistakes_on_the_command_line_end_with_2(cache) -> None:

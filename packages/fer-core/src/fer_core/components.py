@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fer_core import registry
+from fer_core.boundary import shown
 from fer_core.config.layers import show
 from fer_core.errors import FerError, nearest
+from fer_core.makers import Maker, named_in_notes, remember
 from fer_core.options import annotation_of, fitted, in_words
 from fer_core.refs import resolve
 from fer_core.types import DatasetSpec, ModelSpec
@@ -38,25 +40,44 @@ class Contract:
         leading: What the framework gives the factory by position, before the options.
         named: What it gives by name.
         listed: Whether the section is a list of `name` or `{name: {options}}`.
+        makes: What the factory has to return, in words.
+        methods: What that can do.
     """
 
     section: str
     leading: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
     listed: bool = False
+    makes: str = "an object"
+    methods: tuple[str, ...] = ()
 
 
+_STATE = ("state_dict", "load_state_dict")
+_MODULE = ("parameters", "to", *_STATE)
 CONTRACTS: Mapping[str, Contract] = {
-    "models": Contract("model", ("info",)),
+    "models": Contract("model", ("info",), makes="a torch.nn.Module", methods=("forward", *_MODULE)),
     "datasets": Contract("data.options", ("root",)),
-    "losses": Contract("loss", ("info",)),
-    "optimizers": Contract("optimizer", ("params",)),
-    "schedulers": Contract("scheduler", ("optimizer",), named=("total", "per_epoch")),
-    "samplers": Contract("data.sampler", ("labels", "seed")),
-    "transforms": Contract("transforms", ("preprocessing",), listed=True),
-    "callbacks": Contract("callbacks", listed=True),
-    "trainers": Contract("train.trainer", ("setup",)),
-    "detectors": Contract("detector"),
+    "losses": Contract("loss", ("info",), makes="a Loss", methods=("forward", "after_epoch", *_MODULE)),
+    "optimizers": Contract(
+        "optimizer", ("params",), makes="a torch.optim.Optimizer", methods=("step", "zero_grad", *_STATE)
+    ),
+    "schedulers": Contract(
+        "scheduler", ("optimizer",), ("total", "per_epoch"), makes="an LRScheduler", methods=("step", *_STATE)
+    ),
+    "samplers": Contract(
+        "data.sampler", ("labels", "seed"), makes="an object with order(epoch)", methods=("order",)
+    ),
+    "transforms": Contract(
+        "transforms", ("preprocessing",), listed=True, makes="a Transform", methods=("image", "batch")
+    ),
+    "callbacks": Contract(
+        "callbacks",
+        listed=True,
+        makes="a Callback",
+        methods=("on_start", "on_step", "on_evaluation", "on_end", *_STATE),
+    ),
+    "trainers": Contract("train.trainer", ("setup",), makes="a Trainer", methods=("training_step", "after_step")),
+    "detectors": Contract("detector", makes="an object with detect(images)", methods=("detect",)),
     "executors": Contract("executor"),
 }
 """Every kind that a factory makes. Devices and templates are what their references name, see `find_value`."""
@@ -87,12 +108,21 @@ def build(
 
     Raises:
         FerError: An unknown name, a factory that cannot be imported, an unknown option, one of the wrong type, a
-            required one that is missing, or what the factory itself raises.
+            required one that is missing, what the factory itself raises, or a factory that returns something
+            else than `CONTRACTS` says.
     """
     contract = CONTRACTS[kind]
     factory, chosen = _prepare(kind, component, options, section, origin)
-    count = len(contract.leading)
-    return factory(*given[:count], **dict(zip(contract.named, given[count:], strict=True)), **chosen)
+    count, maker = len(contract.leading), _maker(kind, component)
+    with named_in_notes():
+        made = factory(*given[:count], **dict(zip(contract.named, given[count:], strict=True)), **chosen)
+    lacking = [name for name in contract.methods if not callable(getattr(made, name, None))]
+    if lacking or (contract.methods and isinstance(made, type)):
+        found = "a class" if isinstance(made, type) else shown(made)
+        without = f" without {', '.join(lacking)}" if lacking else ""
+        raise FerError(f"{maker} returned {found}{without}, expected {contract.makes}: {maker.advice}")
+    remember(made, maker)
+    return made
 
 
 def check(
@@ -122,7 +152,7 @@ def _prepare(
         parameters = inspect.signature(factory).parameters
     except (TypeError, ValueError):  # compiled callables have no signature
         return factory, options
-    given = _given(contract, parameters, f"{registry.singular(kind)} {name!r}")
+    given = _given(contract, parameters, str(_maker(kind, component)))
     known = {key: p for key, p in parameters.items() if key not in given and p.kind in _BY_NAME}
     annotations = {key: annotation_of(parameter, factory) for key, parameter in known.items()}
     place = f"{place}.{name}" if contract.listed else place
@@ -151,6 +181,13 @@ def _prepare(
                 others = {other: value for other, value in options.items() if other not in known}
                 check(marker.kind, chosen.get(key, parameter.default), others, place, origin)
     return factory, chosen
+
+
+def _maker(kind: str, component: Component) -> Maker:
+    """Whose component it is; a spec need not be registered, and then is nobody's."""
+    if not isinstance(component, str):
+        return Maker(registry.singular(kind), component.name)
+    return registry.maker(kind, component)
 
 
 def _find(kind: str, component: Component, place: str, origin: Origin | None) -> Any:

@@ -30,6 +30,7 @@ from fer_core.discovery import find_plugins
 from fer_core.errors import FerError, nearest
 from fer_core.fields import unknown_fields
 from fer_core.hookspecs import HOOK_API, PROJECT, device, loss, registry, trainer
+from fer_core.makers import CORE
 from fer_core.types import DatasetSpec, ModelSpec, bare
 
 if TYPE_CHECKING:
@@ -56,7 +57,6 @@ KINDS = (
 )
 """What plugins can provide; the hook of each kind is `fer_KIND`."""
 
-CORE = "fer-core"
 _LEGAL = re.compile(r"\w[\w.+-]*")
 """Valid names: they become part of file names, and precede `@DISTRIBUTION`."""
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fer_core.boundary import Failure, describe
 from fer_core.declarations import SPECS
 from fer_core.errors import FerError, nearest
+from fer_core.makers import Maker
 from fer_core.plugins import (
     KINDS,
     Entry,
@@ -36,6 +37,7 @@ __all__ = [
     "factory",
     "find",
     "known",
+    "maker",
     "matching",
     "names",
     "recorded",
@@ -102,6 +104,12 @@ def entry(kind: str, name: str) -> Entry:
     if len(claims) == 1:
         return claims[0]
     raise FerError(_clash(kind, name, claims) if claims else _missing(kind, name))
+
+
+def maker(kind: str, name: str) -> Maker:
+    """The component that `name` means, and its distribution. Raises FerError as `entry` does."""
+    found = entry(kind, name)
+    return Maker(singular(kind), found.name, found.plugin.distribution, found.plugin.version)
 
 
 def recorded(kind: str, name: str, components: Iterable[Component]) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import fer_core
 from fer_core.errors import one_line
+from fer_core.makers import culprit
 from fer_core.plugins import home_of, installed_versions, load_plugins
 
 PACKAGES = ("fer-core", "torch", "torchvision", "numpy", "pandas", "pillow", "pydantic", "click", "pluggy")
@@ -30,8 +31,9 @@ def describe_crash(error: BaseException) -> str:
     message = _shortened(str(trace))
     name = type(error).__name__
     what = f"{name}: {message.removeprefix(f'{name}: ')}" if message else name
-    home = _home(error, trace)
-    whose = f"the plugin {home}" if home else "fer or in a plugin"
+    maker = culprit(error)
+    home = str(maker) if maker is not None else _home(error, trace)
+    whose = f"{'' if maker else 'the plugin '}{home}" if home else "fer or in a plugin"
     try:
         report = f"report it with {_write(what, ''.join(trace.format()))}"
     except Exception as failure:  # nothing may hide the first exception

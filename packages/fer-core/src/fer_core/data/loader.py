@@ -22,11 +22,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from fer_core.boundary import describe
 from fer_core.data.random import SampleRandom, derive_seed
 from fer_core.data.samplers import Sampler
 from fer_core.data.transforms import Pipeline
 from fer_core.data.transforms.pipeline import as_picture
 from fer_core.errors import FerError
+from fer_core.makers import culprit
+from fer_core.returned import check_order
 from fer_core.types import Pack
 
 if TYPE_CHECKING:
@@ -137,7 +140,8 @@ class Loader:
         self._batch_size, self._seed = batch_size, seed
         self._device = device
         self._workers = max((os.cpu_count() or 1) - 1, 1) if workers == "auto" else workers
-        self._per_epoch = len(self._rows) if sampler is None else len(sampler.order(0))
+        count = len(self._rows)
+        self._per_epoch = count if sampler is None else len(check_order(sampler, sampler.order(0), count))
         self._drop_last = drop_last and sampler is not None
         if self._drop_last and self._per_epoch < batch_size:
             raise FerError(
@@ -161,7 +165,9 @@ class Loader:
             and, given votes, `distribution` float32 [N, K], all on the device. Where the pipeline makes V views,
             an evaluation's images are [N, V, 3, H, W], while in training every view is a sample of its own.
         """
-        order = np.arange(len(self._rows)) if self._sampler is None else self._sampler.order(epoch)
+        order = np.arange(len(self._rows))
+        if self._sampler is not None:
+            order = check_order(self._sampler, self._sampler.order(epoch), len(order), self._per_epoch)
         if self._drop_last:
             order = order[: len(self) * self._batch_size]
         streams = _streams(self._rows[order])
@@ -319,7 +325,14 @@ class _Images(Dataset["Tensor | FerError"]):
             pixels = self._pack.images(np.array([row]))[0]
         except FerError as error:
             return error
-        return self._pipeline.image(as_picture(pixels), SampleRandom(self._seed, epoch, np.array([stream])))
+        try:
+            return self._pipeline.image(as_picture(pixels), SampleRandom(self._seed, epoch, np.array([stream])))
+        except FerError as error:
+            return error
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) or (maker := culprit(error)) is None:
+                raise
+            return FerError(f"{maker} raised {describe(error)}: {maker.advice}, or see where with data.workers=0")
 
 
 def _collate(images: list[Tensor | FerError]) -> Tensor | FerError:

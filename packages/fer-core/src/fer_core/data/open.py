@@ -13,6 +13,7 @@ from fer_core.data.table import check_table
 from fer_core.data.union import UnionSpec, find_dataset, part_options, part_roots, unite
 from fer_core.errors import FerError
 from fer_core.plugins import load_plugins
+from fer_core.returned import in_words, wrong
 from fer_core.types import FERDataset, bare, data_root
 
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ def _open_one(name: str | DatasetSpec, spec: DatasetSpec, root: Path | None, opt
     _check_type(dataset, spec)
     if spec.name != bare(spec.name):  # another distribution has a dataset of that name
         dataset.name = spec.name
+    import pandas as pd
+
+    if not isinstance(dataset.table, pd.DataFrame):
+        raise wrong(dataset, "the factory", f"a table that is {in_words(dataset.table)}", "a pandas DataFrame")
     check_table(dataset)
     dataset.alignment = dataset.alignment or spec.alignment
     return dataset

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from fer_core.data.transforms import build_pipeline
 from fer_core.data.union import UnitedDataset
 from fer_core.errors import FerError
 from fer_core.preprocessing import Preprocessing
+from fer_core.returned import in_words, wrong
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -108,7 +110,7 @@ def prepare_data(config: Config) -> PreparedData:
             cuts = ", ".join(f"{name}: {cut or 'unknown'}" for name, cut in dataset.alignments.items())
             logger.warning(f"faces are not all cut in the same way ({cuts}), so the weights record no alignment")
     return PreparedData(
-        spec, dataset, split, dataset.fingerprint(), open_pack(dataset, cache_root(), progress=True)
+        spec, dataset, split, _fingerprint(dataset), open_pack(dataset, cache_root(), progress=True)
     )
 
 
@@ -148,3 +150,11 @@ def make_loader(
         process=(distributed.rank(), distributed.size()),
         parts=config.train.accumulate if training else 1,
     )
+
+
+def _fingerprint(dataset: FERDataset) -> str:
+    """Identity of a dataset. Raises FerError unless it is a sha256."""
+    found = dataset.fingerprint()
+    if not isinstance(found, str) or not re.fullmatch("[0-9a-f]{64}", found):
+        raise wrong(dataset, "fingerprint", in_words(found), "a sha256, as make_fingerprint gives it")
+    return found

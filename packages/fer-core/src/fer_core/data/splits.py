@@ -21,7 +21,7 @@ from fer_core import registry
 from fer_core.boundary import describe
 from fer_core.data.protocols import Protocol, read_protocol
 from fer_core.errors import FerError
-from fer_core.plugins import CORE
+from fer_core.makers import CORE
 from fer_core.types import HOLDOUT
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from fer_core.components import build
 from fer_core.errors import FerError, InterruptedRunError
 from fer_core.experiments.outcome import Outcome, settle, skip
 from fer_core.experiments.plan import PlannedRun
-from fer_core.plugins import CORE
+from fer_core.makers import CORE
 
 if TYPE_CHECKING:
     from fer_core.config import Component

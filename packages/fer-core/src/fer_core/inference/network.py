@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import torch
 
 from fer_core import distributed
 from fer_core.data.loader import Loader
@@ -17,6 +18,8 @@ from fer_core.data.transforms import Pipeline, build_pipeline
 from fer_core.engine import Engine
 from fer_core.errors import within
 from fer_core.inference.fuse import fuse
+from fer_core.inference.predict import logits_of
+from fer_core.returned import check_form
 from fer_core.weights.checkpoint import build_from_checkpoint
 
 if TYPE_CHECKING:
@@ -57,7 +60,7 @@ class Network:
         """
         model, header = build_from_checkpoint(checkpoint)
         if fast:
-            model = fuse(model, header.model_name)
+            model = _fused(model, header)
         engine.prepare(model)
         return cls(checkpoint, model, header, engine)
 
@@ -104,3 +107,15 @@ class Network:
             device=self.engine.device,
             process=(distributed.rank(), distributed.size()),
         )
+
+
+@torch.inference_mode()
+def _fused(model: nn.Module, header: Header) -> nn.Module:
+    """The inference form of a model. Raises FerError unless it gives the same logits for an image."""
+    size = header.preprocessing.input_size
+    image = torch.linspace(-1, 1, 3 * size * size).view(1, 3, size, size)
+    before = logits_of(model.eval(), image)
+    form = fuse(model, header.model_name)
+    output = form(image)
+    check_form(form, before, output.get("logits") if isinstance(output, dict) else output)
+    return form

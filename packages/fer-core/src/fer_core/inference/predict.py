@@ -10,6 +10,7 @@ import torch
 
 from fer_core import distributed
 from fer_core.errors import FerError
+from fer_core.returned import check_output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +42,9 @@ def logits_of(model: nn.Module, images: Tensor) -> Tensor:
         # in parts, so that views take no more device memory than the same number of faces
         parts = torch.split(images.flatten(0, 1), max(faces, VIEWS_AT_ONCE))
         return torch.cat([logits_of(model, part) for part in parts]).view(faces, views, -1).mean(1)
-    logits: Tensor = model(images)["logits"]
+    output = model(images)
+    check_output(model, output, len(images))
+    logits: Tensor = output["logits"]
     return logits.float()
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from fer_core import distributed
 from fer_core.errors import FerError
 from fer_core.files import as_stored, write_text
+from fer_core.makers import CORE
+from fer_core.registry import maker
 from fer_core.runs.folder import NONFINITE
 from fer_core.runs.records import NonFinite
 
@@ -60,6 +62,13 @@ class LossGuard:
         while self.pending:
             self._check(*self.pending.popleft())
 
+    def _computed_by(self) -> str:
+        """Which components of plugins a loss comes from: one of them may be at fault."""
+        config = self.training.config
+        makers = [maker("losses", config.loss.name), maker("models", config.model.name)]
+        others = [str(each) for each in makers if each.distribution != CORE]
+        return f"; computed by {' and '.join(others)}" if others else ""
+
     def _check(self, step: int, loss: Tensor, index: Tensor) -> None:
         value = float(loss)
         if loss.isfinite():
@@ -72,5 +81,5 @@ class LossGuard:
         raise FerError(
             f"the loss is {value} at step {step}, so training diverged: lower optimizer.lr, set train.clip_norm, "
             f"or skip such steps with train.on_nonfinite=skip (its {len(ids)} faces are listed in {place}; "
-            "what was saved before is intact)"
+            f"what was saved before is intact{self._computed_by()})"
         )

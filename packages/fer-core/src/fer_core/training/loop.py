@@ -17,8 +17,10 @@ from fer_core.data.random import derive_seed
 from fer_core.errors import FerError
 from fer_core.inference.predict import predict
 from fer_core.losses import SampleBuffer
+from fer_core.makers import CORE, Maker, remember
 from fer_core.metrics import MetricsRow, compute_metrics
 from fer_core.metrics.record import LARGEST
+from fer_core.returned import check_plain, check_rate, check_step
 from fer_core.runs import folder as run_folder
 from fer_core.runs.records import FORMAT, Best
 from fer_core.runs.state import ADVICE, Envelope, SavedPosition, State, save_state
@@ -59,6 +61,7 @@ class Loop:
     def __init__(self, trainer: Trainer, folder: Path) -> None:
         self.trainer, self.setup = trainer, trainer.setup
         self.folder = folder
+        remember(self, Maker("loop", "standard", CORE))  # what it raises itself is no plugin's
         setup = self.setup
         # Callbacks print and write, so they exist in the main process only.
         self.callbacks = setup.callbacks if distributed.is_main() else {}
@@ -181,7 +184,9 @@ class Loop:
 
         first, *others = trainer.optimizers
         self.learning_rate = first.param_groups[0]["lr"]
+        check_rate(trainer.schedulers[0], self.learning_rate)
         noted: Any = first.step(closure)  # type: ignore[arg-type]  # torch types the closure as float
+        check_step(first, noted)
         for optimizer in others:
             optimizer.step()
         self._count(noted)
@@ -334,7 +339,7 @@ class Loop:
             schedulers=[scheduler.state_dict() for scheduler in self.trainer.schedulers],
             extra=extra,
             ema={} if self.ema is None else self.ema.state_dict(),
-            callbacks={name: callback.state_dict() for name, callback in self.callbacks.items()},
+            callbacks={name: check_plain(each, each.state_dict()) for name, each in self.callbacks.items()},
         )
         save_state(self.folder / run_folder.STATE, state)
         logger.debug(f"saved    {run_folder.STATE} after step {self.position.step}")

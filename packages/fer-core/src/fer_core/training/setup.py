@@ -15,6 +15,7 @@ from fer_core.data.random import derive_seed
 from fer_core.engine import Engine
 from fer_core.engine.recompute import recompute_blocks
 from fer_core.errors import FerError
+from fer_core.returned import check_first_output
 from fer_core.runs.state import DataIdentity, Identity
 from fer_core.runs.versions import decisive_versions
 from fer_core.training.task import Task
@@ -105,6 +106,8 @@ def build_setup(
         start = load_backbones(model, config.model.name, config.model.backbones)
     loss: Loss = build("losses", config.loss.name, config.loss.options, info)
     task = Task(model, loss)
+    if not config.train.compile:  # a hook would be compiled
+        check_first_output(model, info.num_classes)
     engine.prepare(model)
     if config.train.recompute:
         _recompute(model, config)

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from fer_core.makers import CORE, maker_of
+from fer_core.returned import check_losses
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -32,5 +35,13 @@ class Task(nn.Module):
         self.training_step: Callable[[Batch, Progress], Losses] = partial(loss, model)
 
     def forward(self, batch: Batch, progress: Progress) -> Losses:
-        """The losses of one batch."""
-        return self.training_step(batch, progress)
+        """The losses of one batch. Raises FerError where they are something else than a loss returns."""
+        losses = self.training_step(batch, progress)
+        check_losses(self._author(), losses, len(batch["label"]))
+        return losses
+
+    def _author(self) -> object:
+        """Whose losses they are: a plugin's trainer's, where it computes them, or the loss's."""
+        trainer = getattr(self.training_step, "__self__", None)
+        maker = maker_of(trainer)
+        return self.loss if maker is None or maker.distribution == CORE else trainer

@@ -19,6 +19,7 @@ from fer_core.engine import Engine
 from fer_core.errors import FerError, one_line
 from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
 from fer_core.files import write_text
+from fer_core.makers import named_in_notes
 from fer_core.plotting.curves import draw_curves
 from fer_core.plugins import installed_versions, load_plugins
 from fer_core.reports.page import REPORT, render_run_report
@@ -128,7 +129,7 @@ def introduce(loop: Loop) -> None:
 
 def train_and_evaluate(loop: Loop, engine: Engine) -> None:
     """Train to the end, evaluate the chosen and the last weights, and write the result."""
-    with loop.signals:
+    with named_in_notes(), loop.signals:
         began = time.monotonic()
         with killed_workers_told(lambda: _way_on(loop.folder)):
             loop.fit()

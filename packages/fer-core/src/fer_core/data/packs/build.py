@@ -32,6 +32,7 @@ from fer_core.data.packs.files import (
 )
 from fer_core.data.progress import show_progress
 from fer_core.errors import FerError
+from fer_core.returned import in_words, wrong
 
 if TYPE_CHECKING:
     from fer_core.types import FERDataset
@@ -92,6 +93,8 @@ def decode(dataset: FERDataset, rows: range) -> Iterator[Image]:
 def read_image(dataset: FERDataset, row: int) -> Image:
     """One image of a dataset. Raises FerError where its reader does not return what it should."""
     image = dataset.read(row)
+    if not isinstance(image, np.ndarray):
+        raise wrong(dataset, f"read({row})", in_words(image), "an array uint8 [height, width, 1 or 3]")
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3) or not image.size:
         raise FerError(
             f"{dataset.name}: '{dataset.table['id'].iloc[row]}' was read as {image.dtype} {list(image.shape)}, "

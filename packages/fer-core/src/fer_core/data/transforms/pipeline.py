@@ -20,6 +20,7 @@ from fer_core.data.transforms.compose import build_transform
 from fer_core.data.transforms.normalize import Normalize
 from fer_core.errors import FerError
 from fer_core.preprocessing import Preprocessing
+from fer_core.returned import check_batch, check_picture
 
 Pixels = Tensor | NDArray[np.uint8]
 
@@ -88,9 +89,8 @@ class Pipeline:
                 pictures = transform.image(pictures[0])
                 streams = [every.select(torch.tensor([view])) for view in range(transform.count)]
             else:
-                pictures = [
-                    transform.image(picture, stream) for picture, stream in zip(pictures, streams, strict=True)
-                ]
+                pairs = zip(pictures, streams, strict=True)
+                pictures = [check_picture(transform, transform.image(*pair)) for pair in pairs]
         tensors = [to_tensor(picture) for picture in pictures]
         return tensors[0] if self.views is None else torch.stack(tensors)
 
@@ -189,8 +189,11 @@ def build_pipeline(
 def _step(transform: Transform | Views, images: Tensor, rng: SampleRandom) -> tuple[Tensor, SampleRandom]:
     """A batch after a transform, views as rows of it, and the streams that go with it."""
     if isinstance(transform, Views):
-        return transform.batch(images).flatten(0, 1), rng.views(transform.count)
-    return transform.batch(images if transform.raw else _to_float(images), rng), rng
+        made = transform.batch(images)
+        flat = made.flatten(0, 1) if isinstance(made, Tensor) and made.dim() == 5 else made
+        return check_batch(transform, flat, len(images) * transform.count), rng.views(transform.count)
+    made = transform.batch(images if transform.raw else _to_float(images), rng)
+    return check_batch(transform, made, len(images)), rng
 
 
 def _begin(head: Sequence[Transform | Views], images: Tensor, rng: SampleRandom) -> tuple[Tensor, SampleRandom]:
