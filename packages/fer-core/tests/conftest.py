@@ -14,6 +14,7 @@ from dataclasses import replace
 from importlib.metadata import Distribution, distributions, entry_points
 from pathlib import Path
 from textwrap import dedent
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,7 @@ from fer_core.logging import LineFormatter
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.runs.state import read_state, save_state
 from fer_core.types import FERDataset
+from pydantic import Field
 from torch import nn
 
 HEADER = "from fer_core.plugin import CommandSpec, DatasetSpec, ExperimentSpec, FerError, ModelSpec, hookimpl\n"
@@ -156,7 +158,9 @@ class Bars(FERDataset):
 
     name = "bars"
 
-    def __init__(self, root: Path, *, samples: int = 90, classes: int = 3) -> None:
+    def __init__(
+        self, root: Path, *, samples: Annotated[int, Field(ge=1, le=100_000)] = 90, classes: int = 3
+    ) -> None:
         self.classes = CLASSES[:classes]
         label = np.arange(samples) % classes
         part = np.repeat(["train", "val", "test"], [samples - 2 * (samples // 5), samples // 5, samples // 5])

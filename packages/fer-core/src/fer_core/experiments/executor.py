@@ -85,7 +85,7 @@ def execute(runs: Sequence[PlannedRun], device: str, component: Component) -> li
 
 @contextmanager
 def _boundary(name: str) -> Iterator[None]:
-    """What an executor of a plugin raises, but FerError, is told in one line that names it."""
+    """Any exception of a plugin's executor but FerError becomes one line that names the executor."""
     home = registry.entry("executors", name).plugin
     try:
         yield

@@ -61,7 +61,7 @@ class Loop:
     def __init__(self, trainer: Trainer, folder: Path) -> None:
         self.trainer, self.setup = trainer, trainer.setup
         self.folder = folder
-        remember(self, Maker("loop", "standard", CORE))  # what it raises itself is no plugin's
+        remember(self, Maker("loop", "standard", CORE))  # its own errors are the core's
         setup = self.setup
         # Callbacks print and write, so they exist in the main process only.
         self.callbacks = setup.callbacks if distributed.is_main() else {}
