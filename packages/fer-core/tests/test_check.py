@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from fer_core import registry
 from fer_core.cli.main import main
 from fer_core.data.inspection.check import check_dataset
 from fer_core.data.open import open_dataset
 from fer_core.errors import FerError
+from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.types import DatasetSpec, FERDataset
 from PIL import Image
 
@@ -200,14 +200,9 @@ def test_sheet_shows_what_is_flagged(tmp_path, monkeypatch):
 
 
 def run(monkeypatch, tmp_path, made, *arguments):
-    monkeypatch.setattr(registry, "find", lambda kind, name: made if kind == "datasets" else find(kind, name))
-    monkeypatch.setattr(
-        registry, "factory", lambda kind, name: made.factory if kind == "datasets" else factory(kind, name)
-    )
+    entry = Entry("toy", made, Plugin("tests", "fer-tests", "0"))
+    monkeypatch.setitem(load_plugins().entries["datasets"], "toy", [entry])
     return CliRunner().invoke(main, ["data", "check", "toy", "--data", str(tmp_path), *arguments])
-
-
-find, factory = registry.find, registry.factory
 
 
 @pytest.mark.parametrize(

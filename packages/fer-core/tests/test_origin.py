@@ -122,7 +122,7 @@ def test_what_only_watches_a_training_is_not_in_its_weights(tiny) -> None:
 
 
 def test_components_have_an_order_and_name_their_distribution(tiny) -> None:
-    found = list_components(config("callbacks=[progress]"))
+    found = list_components(config("callbacks=[progress]"), "cpu")
     assert list(found) == sorted(found, key=lambda of: (of.kind, of.name))
     assert len({(of.kind, of.name) for of in found}) == len(found)
     by_kind = {of.kind: of for of in found}
@@ -139,7 +139,7 @@ def test_a_union_is_made_of_its_datasets(tiny, monkeypatch) -> None:
     beams = replace(find_dataset("bars"), name="beams")
     entry = Entry("beams", beams, Plugin("beams", "fer-beams", "2.1"))
     monkeypatch.setitem(load_plugins().entries["datasets"], "beams", [entry])
-    found = [of for of in list_components(config(dataset="bars+beams")) if of.kind == "datasets"]
+    found = [of for of in list_components(config(dataset="bars+beams"), "cpu") if of.kind == "datasets"]
     assert [(of.name, of.distribution, of.version) for of in found] == [
         ("bars", "fer-tests", "0"),
         ("beams", "fer-beams", "2.1"),
@@ -148,7 +148,7 @@ def test_a_union_is_made_of_its_datasets(tiny, monkeypatch) -> None:
 
 def test_an_unknown_component_is_refused(tiny) -> None:
     with pytest.raises(FerError, match="there is no loss 'cross_entropi'"):
-        list_components(config("loss=cross_entropi"))
+        list_components(config("loss=cross_entropi"), "cpu")
     with pytest.raises(FerError, match="there is no model 'tony': did you mean tiny"):
         component_of("models", "tony")
 

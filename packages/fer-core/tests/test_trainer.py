@@ -155,7 +155,11 @@ class Greedy(Trainer):
         (Twin, {}, "Twin cannot add the module late, since training has begun: add it in __init__"),
         (Greedy, {}, "Greedy has no further images to load: leave some without labels with data.fraction=0.1"),
         (Greedy, {"weight": 3}, "train.trainer.weight: unknown option of ours"),
-        (lambda setup: nn.Identity(), {}, "trainer 'ours' is Identity, not a Trainer: correct its plugin"),
+        (
+            lambda setup: nn.Identity(),
+            {},
+            "returned Identity() without training_step, after_step, expected a Trainer",
+        ),
     ],
 )
 def test_a_trainer_that_is_wrong_is_told_so_and_leaves_no_folder(known, made, options, says) -> None:

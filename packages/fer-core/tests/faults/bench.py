@@ -50,8 +50,7 @@ config: {data: {input_size: 16}}
 when: [{models: [tiny], datasets: [bars], recipe: paper, config: {train: {epochs: 3}}}]
 grid: {optimizer.lr: [0.1, 0.01]}
 overrides: ["train.ema=0.9"]
-gpus: 0
-cpus: 1
+executor: {name: local}
 """
 WEIGHTS, STOPPED, ONE = "runs/one/best.safetensors", "stopped", "runs/one"
 COMMANDS = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fer_core.cli.options import check_complete, device_option, json_option, precision_option
+from fer_core.cli.options import check_complete, device_option, json_option, precision_option, print_json_text
 
 if TYPE_CHECKING:
     from fer_core.workflows.benchmark import Measured
@@ -57,7 +57,7 @@ def benchmark(
 
     found = measure(models, device, precision, compiled=compiled, batch=batch, seconds=seconds, out=out)
     if as_json:
-        click.echo(found.json)
+        print_json_text(found.json)
     elif found.benches:
         _show(found)
     check_complete(found.left_out)

@@ -17,6 +17,7 @@ from fer_core.cli.options import (
     json_option,
     override_option,
     print_json,
+    print_json_text,
 )
 from fer_core.errors import ExitStatus, FerError, IncompleteError
 
@@ -74,7 +75,7 @@ def check(
 
     report = inspect_dataset(dataset, data, options, near=near, all_files=all_files, sheet=sheet)
     if as_json:
-        click.echo(report.to_json())
+        print_json_text(report.to_json())
     else:
         _show(report)
     ctx.exit(ExitStatus.INCOMPLETE if report.incomplete else ExitStatus.DONE)

@@ -76,7 +76,11 @@ json_option = click.option("--json", "as_json", is_flag=True, callback=_reserve_
 
 def print_json(content: object) -> None:
     """Print strict JSON: a number that is not finite raises ValueError instead of becoming invalid JSON."""
-    text = json.dumps(content, indent=2, allow_nan=False)
+    print_json_text(json.dumps(content, indent=2, allow_nan=False))
+
+
+def print_json_text(text: str) -> None:
+    """Print text that is JSON already, on the standard output that `--json` reserves."""
     click.echo(text, file=click.get_current_context().meta.get(_RESULTS))
 
 
