@@ -22,6 +22,9 @@ from fer_core.training.state import Position, TrainingView
 IDS = [f"face-{number}" for number in range(8)]
 
 
+pytestmark = pytest.mark.usefixtures("tiny")  # whose model computes the losses
+
+
 @dataclass
 class View:
     """All that callbacks and the guard may know of a training."""
@@ -41,7 +44,7 @@ class View:
 def view(folder: Path, **train) -> TrainingView:
     return View(
         folder,
-        Config.model_validate({"model": "dan", "data": {"name": "d"}, "loss": "cross_entropy", "train": train}),
+        Config.model_validate({"model": "tiny", "data": {"name": "d"}, "loss": "cross_entropy", "train": train}),
     )
 
 

@@ -23,7 +23,7 @@ def test_a_million_rows_need_less_than_a_gibibyte():
         from fer_core.data.table import check_table, make_fingerprint
 
         class Table:
-            name, classes = "million", ("a", "b", "c")
+            name, classes, refused = "million", ("a", "b", "c"), {}
             ids = [f"part/{i % 1000:03d}/{i:07d}.jpg" for i in range(1_000_000)]
             split = np.array(["train"] * 9 + ["test"])[np.arange(1_000_000) % 10]
             table = pd.DataFrame({"id": ids, "label": np.arange(1_000_000) % 3, "split": split, "source": ids})
