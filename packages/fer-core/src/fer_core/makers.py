@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from fer_core.boundary import describe
 from fer_core.errors import FerError
 
 CORE = "fer-core"
@@ -83,3 +84,21 @@ def named_in_notes() -> Iterator[None]:
         if maker is not None and note not in getattr(error, "__notes__", ()):
             error.add_note(note)
         raise
+
+
+@contextmanager
+def in_one_line(maker: Maker, on: str = "", also: str = "") -> Iterator[None]:
+    """Exceptions of a plugin's component, but FerError, become one line that names it; those of the core pass.
+
+    Args:
+        maker: The component that is called within.
+        on: What it works on.
+        also: What else to do, after the advice.
+    """
+    try:
+        yield
+    except (Exception, SystemExit) as error:  # a plugin may raise anything, and try to end the process
+        if isinstance(error, FerError) or maker.distribution == CORE:
+            raise
+        what = f"{maker} failed{on and f' on {on}'} ({describe(error)})"
+        raise FerError(f"{what}: correct the plugin{also and f'; {also}'}") from error

@@ -18,10 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_core import registry
-from fer_core.boundary import describe
 from fer_core.data.protocols import Protocol, read_protocol
 from fer_core.errors import FerError
-from fer_core.makers import CORE
+from fer_core.makers import CORE, in_one_line
 from fer_core.types import HOLDOUT
 
 if TYPE_CHECKING:
@@ -117,19 +116,12 @@ def _divide(dataset: FERDataset, roles: Mapping[str, Role], asked: Protocol, see
     refused = dataset.refused.get(asked.name)
     if refused:
         raise FerError(f"{asked.name} on {dataset.name}: {refused}")
-    home = registry.entry("splits", asked.name).plugin
-    divide = registry.factory("splits", asked.name)
-    if home.distribution == CORE:
+    maker, divide = registry.maker("splits", asked.name), registry.factory("splits", asked.name)
+    with in_one_line(maker, dataset.name):
         parts: Parts = divide(dataset, roles, seed, *asked.arguments)
-        return parts
-    whose = f"split {asked.name!r} of {home.distribution} {home.version}"
-    try:
-        found = divide(dataset, roles, seed, *asked.arguments)
-    except FerError:
-        raise
-    except (Exception, SystemExit) as error:  # a plugin may raise anything, and try to end the process
-        raise FerError(f"{whose} failed on {dataset.name} ({describe(error)}): correct the plugin") from error
-    return _checked(found, len(dataset.table), f"{whose} on {dataset.name}")
+    return (
+        parts if maker.distribution == CORE else _checked(parts, len(dataset.table), f"{maker} on {dataset.name}")
+    )
 
 
 def _checked(found: object, samples: int, whose: str) -> Parts:

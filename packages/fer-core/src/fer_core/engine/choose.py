@@ -23,9 +23,8 @@ def find_device(name: str) -> Device:
     name = name.partition(":")[0]
     kind, found = find_value("devices", name), registry.entry("devices", name)
     if not (isinstance(kind, type) and issubclass(kind, Device) and hasattr(kind, "torch_name")):
-        home = found.plugin
         raise FerError(
-            f"device {name!r} of {home.distribution} {home.version} is {kind!r}, but expected is a subclass of "
+            f"{registry.maker('devices', name)} is {kind!r}, but expected is a subclass of "
             "fer_core.plugin.Device that has a torch_name: correct its plugin"
         )
     return kind(load_plugins().canonical("devices", found.qualified))

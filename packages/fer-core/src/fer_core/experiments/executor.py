@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from fer_core import registry
-from fer_core.boundary import describe
 from fer_core.components import build
-from fer_core.errors import FerError, InterruptedRunError
+from fer_core.errors import InterruptedRunError
 from fer_core.experiments.outcome import Outcome, settle, skip
 from fer_core.experiments.plan import PlannedRun
-from fer_core.makers import CORE
+from fer_core.makers import in_one_line
 
 if TYPE_CHECKING:
     from fer_core.config import Component
@@ -67,7 +65,7 @@ def execute(runs: Sequence[PlannedRun], device: str, component: Component) -> li
             end(skip(run))
     waiting = [run for run in runs if run.folder not in outcomes]
     try:
-        with _boundary(component.name):
+        with in_one_line(registry.maker("executors", component.name), also="the same command resumes the runs"):
             for run, failure in executor.execute(waiting, device) if waiting else ():
                 end(settle(run, failure))
     except InterruptedRunError as error:
@@ -81,18 +79,3 @@ def execute(runs: Sequence[PlannedRun], device: str, component: Component) -> li
         if run.folder not in outcomes:
             end(settle(run, f"the executor {component.name} did not say how it ended"))
     return [outcomes[run.folder] for run in runs]
-
-
-@contextmanager
-def _boundary(name: str) -> Iterator[None]:
-    """Any exception of a plugin's executor but FerError becomes one line that names the executor."""
-    home = registry.entry("executors", name).plugin
-    try:
-        yield
-    except (Exception, SystemExit) as error:
-        if isinstance(error, FerError) or home.distribution == CORE:
-            raise
-        raise FerError(
-            f"executor {name!r} of {home.distribution} {home.version} failed ({describe(error)}): correct the "
-            "plugin; the same command resumes the runs"
-        ) from error
