@@ -24,6 +24,7 @@ from fer_core.hookspecs import device, loss, registry, trainer
 from fer_core.plugins import load_plugins
 from fer_core.registry import factory
 from fer_core.testing import check_plugin, make_preprocessing
+from fer_core.training.task import Task
 from fer_core.types import Progress, TaskInfo
 from PIL import Image
 
@@ -144,6 +145,21 @@ def accelerator(folder: Path) -> None:
     assert "xpu" in json.loads(CliRunner().invoke(main, ["doctor", "--json"]).stdout)["devices"]
 
 
+def method(folder: Path) -> None:
+    model = torch.nn.Linear(2, 2)
+    task = Task(model, build("losses", "cross_entropy", {}, INFO))
+    engine = SimpleNamespace(device=None, prepare=lambda module: None)
+    data = SimpleNamespace(split=SimpleNamespace(unlabelled=None))
+    setup = SimpleNamespace(task=task, config=None, info=INFO, engine=engine, data=data)
+    made = build("trainers", "mean_teacher", {"decay": 0.75}, setup)
+    before = model.weight.detach().clone()
+    with torch.no_grad():
+        model.weight += 4
+    made.after_step(Progress(0, 1, 0, 1))
+    assert torch.allclose(made.product_model().weight, before + 1)
+    assert torch.equal(task.state_dict()["extra.teacher.weight"], made.product_model().weight)
+
+
 def objective(folder: Path) -> None:
     focal = fer_core.create_loss("focal", classes=INFO.classes, gamma=0.0)
     logits, batch = torch.tensor([[0.0, 3.0]]), {"label": torch.tensor([1])}
@@ -168,12 +184,12 @@ USES: dict[str, Callable[[Path], None]] = {
     "fer_callbacks": callback,
     "fer_losses": objective,
     "fer_devices": accelerator,
+    "fer_trainers": method,
 }
 
 
 def test_every_hook_has_an_example() -> None:
-    assert {folder.name for folder in EXAMPLES.iterdir()} == set(USES)
-    assert HOOKS - set(USES) == {"fer_trainers"}
+    assert {folder.name for folder in EXAMPLES.iterdir()} == set(USES) == HOOKS
 
 
 @pytest.mark.parametrize("hook", USES)

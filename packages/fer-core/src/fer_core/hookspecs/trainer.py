@@ -27,13 +27,6 @@ def fer_trainers() -> Mapping[str, Ref]:
 
     Called:
         The hook once in a process, when plugins are loaded. The factory once for each run.
-
-    Example:
-        ```python
-        @hookimpl
-        def fer_trainers():
-            return {"mean_teacher": "my_plugin.trainer:MeanTeacher"}
-        ```
     """
 
 
