@@ -6,6 +6,8 @@ import io
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -30,6 +32,16 @@ def left_as_it_was():
     before = (CORE.handlers.copy(), CORE.propagate, CORE.level)
     yield
     assert (CORE.handlers, CORE.propagate, CORE.level) == before
+
+
+@contextmanager
+def at_level(logger: logging.Logger, level: int) -> Iterator[None]:
+    """`logger` has a level of its own within."""
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.setLevel(logging.NOTSET)
 
 
 def fer_run(*arguments: str):
@@ -73,48 +85,33 @@ def test_the_log_of_a_run_has_every_line(tiny, quick, lines) -> None:
 @pytest.mark.parametrize("level", [logging.WARNING, logging.CRITICAL])
 def test_the_log_of_a_run_is_whole_when_a_program_wants_less(tiny, quick, caplog, level) -> None:
     quick["train"] = {"epochs": 1, "select": "best:test"}
-    CORE.setLevel(level)
-    try:
+    with at_level(CORE, level):
         fer_core.train("tiny", "bars", device="cpu", **quick, run={"dir": "run"})
-    finally:
-        CORE.setLevel(logging.NOTSET)
     assert len(caplog.messages) == (level == logging.WARNING)
     assert log_of("run")[-1].startswith("written  run")
 
 
 def test_a_level_below_the_logger_is_heeded_within_a_run(caplog) -> None:
-    SAID.setLevel(logging.DEBUG)
-    try:
-        with RunLog():
-            SAID.debug("a detail")
-            CORE.info("not asked for")
-    finally:
-        SAID.setLevel(logging.NOTSET)
+    with at_level(SAID, logging.DEBUG), RunLog():
+        SAID.debug("a detail")
+        CORE.info("not asked for")
     assert caplog.messages == ["a detail"]
 
 
 def test_a_level_far_above_a_logger_holds_within_a_run(caplog) -> None:
     """The logger that speaks has no level of its own; the nearest one above it that has decides."""
-    below, parent = logging.getLogger("fer_core.far.below"), logging.getLogger("fer_core.far")
-    parent.setLevel(logging.DEBUG)
-    try:
-        with RunLog():
-            below.debug("a detail")
-            SAID.debug("not asked for")
-    finally:
-        parent.setLevel(logging.NOTSET)
+    with at_level(logging.getLogger("fer_core.far"), logging.DEBUG), RunLog():
+        logging.getLogger("fer_core.far.below").debug("a detail")
+        SAID.debug("not asked for")
     assert caplog.messages == ["a detail"]
 
 
 @pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO, logging.WARNING])
 def test_levels_are_those_of_before_when_a_run_ends(level) -> None:
-    CORE.setLevel(level)
-    try:
+    with at_level(CORE, level):
         with RunLog():
             assert CORE.level == min(level, logging.INFO)
         assert CORE.level == level
-    finally:
-        CORE.setLevel(logging.NOTSET)
 
 
 def test_a_run_within_a_run_has_lines_of_its_own(tmp_path) -> None:
@@ -296,10 +293,7 @@ def test_bars_are_drawn_on_a_terminal_unless_they_are_switched_off(monkeypatch) 
     with logs_on_terminal():
         CliRunner().invoke(main, ["list", "devices", "--quiet"])
         assert shows_bars()
-    logging.getLogger("fer_core.progress").setLevel(logging.WARNING)
-    try:
+    with at_level(logging.getLogger("fer_core.progress"), logging.WARNING):
         assert not shows_bars()
-    finally:
-        logging.getLogger("fer_core.progress").setLevel(logging.NOTSET)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     assert not shows_bars()

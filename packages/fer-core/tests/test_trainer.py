@@ -158,7 +158,8 @@ class Greedy(Trainer):
         (
             lambda setup: nn.Identity(),
             {},
-            "returned Identity() without training_step, after_step, expected a Trainer",
+            "trainer 'ours' of fer-tests 0 returned Identity() without training_step, after_step, "
+            "expected a Trainer: correct or update fer-tests",
         ),
     ],
 )
