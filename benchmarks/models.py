@@ -58,13 +58,13 @@ def row(name: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     engine = Engine.start(options.device, compile=options.compile)
     ours = make_loop(name, engine, options.batch, folder)
     batch = next(endless(plain.setup.train_loader))
-    before, after = plain.engine.place(dict(batch)), engine.place(dict(batch))
+    before, after = plain.setup.engine.place(dict(batch)), engine.place(dict(batch))
     training = compare(lambda: plain.step(before), lambda: ours.step(after), engine.device, options.rounds)
-    form = inference_form(ours.task.model, name)
+    form = inference_form(ours.setup.task.model, name)
     engine.prepare(form)
-    flops = count_flops(evaluating(plain.task.model.eval(), plain.engine, before))
+    flops = count_flops(evaluating(plain.setup.task.model.eval(), plain.setup.engine, before))
     evaluation = compare(
-        evaluating(plain.task.model, plain.engine, before),
+        evaluating(plain.setup.task.model, plain.setup.engine, before),
         evaluating(form.eval(), engine, after),
         engine.device,
         options.rounds,

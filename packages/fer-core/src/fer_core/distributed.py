@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["all_sum", "any_of", "gather", "is_main", "main_first", "rank", "share", "share_buffers", "size"]
+__all__ = [
+    "all_sum",
+    "any_of",
+    "gather",
+    "gather_rows",
+    "is_main",
+    "main_first",
+    "rank",
+    "share",
+    "share_buffers",
+    "size",
+]
 """What plugins call; the rest starts and ends the processes."""
 
 
