@@ -312,8 +312,8 @@ class SplitSpec:
             raises `FerError` where a dataset cannot be divided like this.
         form: The arguments, joined by colons: `K` or another capital letter is a whole number, which `divide` gets
             as an int; a word in capitals is any text; anything else stands for itself; `[...]` may be left out.
-            Empty: there are none. An experiment takes ranges and `*` for `K`, which counts from 0, and ends before
-            the argument `N` where there is one.
+            A protocol without arguments has an empty form. Experiments take ranges for `K`, which counts from 0,
+            and `*`: all numbers below the argument `N`, where there is one.
         summary: One line.
     """
 
