@@ -46,7 +46,7 @@ def test_the_plugin_installs_trains_and_goes_away(project, tmp_path):
     install(python, *(build_wheel(path, tmp_path / "dist") for path in (ROOT / "packages" / "fer-core", project)))
 
     assert names_listed(python, tmp_path) == list(NAMES)
-    doctor = fer_run(python, "doctor", cwd=tmp_path)
+    doctor = fer_run(python, "doctor", "--deep", cwd=tmp_path)
     assert doctor.returncode == 0, doctor.stdout
     tests = subprocess.run([python, "-m", "pytest", "-q", project / "tests"], cwd=project, capture_output=True)
     assert tests.returncode == 0, tests.stdout.decode()
@@ -62,3 +62,5 @@ def test_the_plugin_installs_trains_and_goes_away(project, tmp_path):
     assert gone.returncode == 2
     assert "tinynet" in gone.stderr
     assert "Traceback" not in gone.stderr
+    weights = fer_run(python, "evaluate", "runs/tinynet-shapes/latest", cwd=tmp_path)
+    assert "comes with fer-tinynet 0.1.0, which is not installed: pip install fer-tinynet" in weights.stderr

@@ -183,7 +183,7 @@ def test_a_model_that_is_not_installed_names_its_distribution(tiny) -> None:
     with pytest.raises(FerError) as caught:
         checkpoint.build_from_checkpoint(path)
     assert str(caught.value) == (
-        f"{path}: header: model 'other' comes with fer-models-other, which is not installed: "
+        f"{path}: header: model 'other' comes with fer-models-other 1, which is not installed: "
         "pip install fer-models-other"
     )
     component = component.model_copy(update={"distribution": "fer-core"})

@@ -218,6 +218,29 @@ def test_doctor_shows_every_fault_and_how_long_each_plugin_took(everything):
     assert {"healthy:healthy", "raises:raises", "fer-core:core"} <= set(found["seconds"])
 
 
+def test_doctor_deep_names_what_is_declared_and_missing(site):
+    site.install("healthy", WHOLE)
+    (site.root / "healthy_parts.py").write_text(PARTS)
+    metadata = "Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
+    metadata += "Requires-Dist: numpy>=1\nRequires-Dist: fer-absent>=2\nRequires-Dist: odd; extra == 'more'\n"
+    losses = (
+        "return {'gone': 'a_package_that_is_gone:Loss', 'lost': 'a_plugin_module:Lost', 'exits': 'quits:Loss'}"
+    )
+    changes = {"factory": "healthy_parts:Net", "recipes": {"default": "some_recipes:absent.yaml"}}
+    site.install("a-plugin", LOSSES + losses + spec("bare", str(changes)), metadata=metadata)
+    (site.root / "quits.py").write_text("raise SystemExit")
+    (site.root / "some_recipes").mkdir()
+    done = CliRunner().invoke(main, ["doctor", "--deep", "--json"])
+    assert done.exit_code == 1
+    needs, model, *lost = json.loads(done.stdout)["broken"]
+    assert needs == "a-plugin needs fer-absent, which is not installed: pip install fer-absent"
+    assert model.startswith("model 'bare' of a-plugin 1.0: ")
+    assert "absent.yaml" in model
+    names = ("gone", "lost", "exits")
+    assert all(line.startswith(f"loss '{name}' of a-plugin 1.0") for name, line in zip(names, lost, strict=True))
+    assert CliRunner().invoke(main, ["doctor", "--json"]).exit_code == 0  # what works is not imported to look
+
+
 def test_a_model_is_trained_and_evaluated_beside_them(everything, tmp_path):
     small = [
         "data.input_size=16",

@@ -64,7 +64,9 @@ def test_a_run_trains_by_it_and_its_weights_name_what_to_install(brought, tiny, 
     assert fer_core.evaluate(run.checkpoint, device="cpu").metrics == run.result.metrics["test"]
     del load_plugins().entries["splits"]["by-id"]
     shutil.rmtree(brought.root / "fer_ids-2.0.dist-info")
-    with pytest.raises(FerError, match="split 'by-id' comes with fer-ids, which is not installed: pip install"):
+    with pytest.raises(
+        FerError, match=r"split 'by-id' comes with fer-ids 2.0, which is not installed: pip install"
+    ):
         fer_core.evaluate(run.checkpoint, device="cpu")
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +69,11 @@ def normalize(name: str) -> str:
 def singular(kind: str) -> str:
     """`models` -> `model`."""
     return "loss" if kind == "losses" else kind.removesuffix("s")
+
+
+def requirements(distribution: str) -> list[str]:
+    """Names of the distributions that one requires on every platform, its extras left out."""
+    return [re.split(r"[^\w.-]", line)[0] for line in requires(distribution) or () if ";" not in line]
 
 
 def installed_versions(names: Iterable[str]) -> dict[str, str]:

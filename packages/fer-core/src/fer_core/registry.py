@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cache
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "KINDS",
     "check_kind",
+    "check_recorded",
     "entry",
     "factory",
     "find",
@@ -112,7 +113,7 @@ def maker(kind: str, name: str) -> Maker:
     return Maker(singular(kind), found.name, found.plugin.distribution, found.plugin.version)
 
 
-def recorded(kind: str, name: str, components: Iterable[Component]) -> str:
+def recorded(kind: str, name: str, components: Sequence[Component]) -> str:
     """The name under which the component that a record calls `name` is known here.
 
     It differs where another distribution has come to claim the name.
@@ -124,8 +125,21 @@ def recorded(kind: str, name: str, components: Iterable[Component]) -> str:
     homes = {of.distribution for of in components if of.kind == kind and normalize(of.name) == key}
     home = homes.pop() if len(homes) == 1 else ""
     if home and not load_plugins().claims(kind, name) and not installed_versions([home]):
-        raise FerError(f"{singular(kind)} {name!r} comes with {home}, which is not installed: pip install {home}")
+        version = next(of.version for of in components if of.distribution == home)
+        raise FerError(
+            f"{singular(kind)} {name!r} comes with {home} {version}, which is not installed: pip install {home}"
+        )
     return load_plugins().canonical(kind, name, home)
+
+
+def check_recorded(components: Sequence[Component]) -> None:
+    """Raises FerError as `recorded` for the first component of a run whose distribution is not installed.
+
+    Devices are left out: another one can take their place.
+    """
+    for of in components:
+        if of.kind in KINDS and of.kind != "devices":
+            recorded(of.kind, of.name, components)
 
 
 def check_kind(kind: str) -> str:

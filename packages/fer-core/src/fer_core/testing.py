@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from fer_core.plugins import Plugin
     from fer_core.preprocessing import Preprocessing
-    from fer_core.types import DatasetSpec, ExperimentSpec, ModelSpec
+    from fer_core.types import DatasetSpec
 
 
 def check_plugin(distribution: str) -> tuple[Plugin, ...]:
@@ -36,6 +36,7 @@ def check_plugin(distribution: str) -> tuple[Plugin, ...]:
     """
     from fer_core import registry
     from fer_core.plugins import load_plugins, normalize
+    from fer_core.workflows.check_plugins import check_component
 
     def own(found: Any) -> bool:
         return normalize(found.distribution) == normalize(distribution)
@@ -47,14 +48,9 @@ def check_plugin(distribution: str) -> tuple[Plugin, ...]:
     for plugin in plugins:
         for kind, names in plugin.names.items():
             for name in names:
-                registry.factory(kind, name)
-                spec = registry.find(kind, name)
-                if kind == "models":
-                    _check_recipes(spec)
-                elif kind == "datasets" and not spec.needs_root:
-                    _check_dataset(spec)
-                elif kind == "experiments":
-                    _check_experiment(spec)
+                check_component(kind, name)
+                if kind == "datasets" and not registry.find(kind, name).needs_root:
+                    _check_dataset(registry.find(kind, name))
     return plugins
 
 
@@ -148,25 +144,6 @@ def _check_dataset(spec: DatasetSpec) -> None:
     assert pixels.dtype == "uint8", f"{spec.name}: read() returns {pixels.dtype}, not uint8"
     assert pixels.ndim == 3, f"{spec.name}: read() returns the shape {pixels.shape}, not [H, W, channels]"
     assert dataset.fingerprint() == dataset.fingerprint(), f"{spec.name}: the fingerprint changes"
-
-
-def _check_experiment(spec: ExperimentSpec) -> None:
-    from fer_core.experiments.schema import check_experiment, read_experiment
-    from fer_core.reports.claims import read_published
-
-    check_experiment(read_experiment(spec.name), spec.name)
-    read_published(spec)
-
-
-def _check_recipes(spec: ModelSpec) -> None:
-    from dataclasses import replace
-
-    from fer_core.checks import check_components
-    from fer_core.config import resolve_config
-    from fer_core.workflows.import_weights import NO_DATASET
-
-    for name in spec.recipes:
-        check_components(resolve_config(spec, replace(NO_DATASET, name=name)).config)
 
 
 def _plugin_entries(site: Path) -> Iterator[str]:

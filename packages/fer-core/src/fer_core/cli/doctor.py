@@ -19,13 +19,14 @@ SLOW = 1.0
 
 
 @click.command()
+@click.option("--deep", is_flag=True, help="Import every component, resolve every recipe, look for dependencies.")
 @json_option
 @click.pass_context
-def doctor(ctx: click.Context, as_json: bool) -> None:
+def doctor(ctx: click.Context, deep: bool, as_json: bool) -> None:
     """Check the installation: versions, devices, folders and plugins. Exit status 1 if there is a problem."""
     from fer_core.workflows.environment import examine
 
-    found = examine()
+    found = examine(deep=deep)
     problems = found.problems()
     print_json(asdict(found)) if as_json else click.echo(_text(found, problems))
     ctx.exit(ExitStatus.INCOMPLETE if problems else ExitStatus.DONE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,7 +62,7 @@ def find_dataset(name: str) -> DatasetSpec:
     )
 
 
-def recorded_dataset(name: str, components: Iterable[Component]) -> str:
+def recorded_dataset(name: str, components: Sequence[Component]) -> str:
     """The local name of a dataset, or of several as `a+b`, that a record calls `name`."""
     return PLUS.join(registry.recorded("datasets", part, components) for part in part_names(name))
 

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from fer_core import registry
 from fer_core.components import build
 from fer_core.errors import FerError, within
 from fer_core.files import write_atomically
@@ -60,6 +61,18 @@ def read_header(path: Path) -> Header:
             f"{path} holds a {part} only, which cannot predict: train from it with -o model.backbone_weights=FILE"
         )
     return Header.parse(text, _where(path), ADVICE)
+
+
+def read_model_header(path: Path) -> Header:
+    """The header of a weight file whose model is installed.
+
+    Raises:
+        FerError: As `read_header`, or there is no such model.
+    """
+    header = read_header(path)
+    with within(_where(path)):
+        registry.entry("models", header.model_name)
+    return header
 
 
 def load_weights(path: Path) -> tuple[State, Header]:

@@ -18,7 +18,7 @@ from fer_core.runs import folder as run_folder
 from fer_core.runs.reading import collect
 from fer_core.runs.resolve import find_weights, is_run
 from fer_core.weights.address import is_address
-from fer_core.weights.checkpoint import read_header
+from fer_core.weights.checkpoint import read_header, read_model_header
 from fer_core.workflows.open import choose_rows, is_trained_on, open_for
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def diagnose_weights(
     if not is_address(place) and Path(place).is_dir() and not is_run(Path(place)):
         return _diagnose_runs(Path(place), dataset, root, split, options, only, out)
     checkpoint = find_weights(place)
-    header = read_header(checkpoint)
+    header = read_model_header(checkpoint)
     spec, opened, same = open_for(checkpoint, header, dataset, root, options)
     part = split or "test"
     rows = choose_rows(checkpoint, spec, opened, header if same else None, part)

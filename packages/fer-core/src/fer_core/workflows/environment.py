@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import platform
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import requires
 
 from fer_core import registry
 from fer_core.boundary import Failure, describe
 from fer_core.cache import cache_root
 from fer_core.hookspecs import HOOK_API
-from fer_core.plugins import Plugin, installed_versions, load_plugins
+from fer_core.makers import CORE
+from fer_core.plugins import Plugin, installed_versions, load_plugins, requirements
 
 __all__ = ["Clash", "Installation", "cache_root", "examine"]
 
@@ -42,6 +41,7 @@ class Installation:
         disabled: Those that are switched off.
         failures: What failed.
         clashes: Names that need their distribution.
+        broken: Components that cannot be used and dependencies that are missing, where this was asked for.
     """
 
     python: str
@@ -55,6 +55,7 @@ class Installation:
     disabled: tuple[Plugin, ...]
     failures: tuple[Failure, ...]
     clashes: tuple[Clash, ...]
+    broken: tuple[str, ...] = ()
 
     def problems(self) -> list[str]:
         """One line per problem."""
@@ -62,6 +63,7 @@ class Installation:
         return [
             *(f"{name} is not installed" for name, found in self.packages.items() if found is None),
             *map(str, self.failures),
+            *self.broken,
             *(
                 f"{registry.singular(kind)} {name!r} is claimed by "
                 + " and by ".join(f"{entry.plugin.distribution} {entry.plugin.version}" for entry in claims)
@@ -71,8 +73,12 @@ class Installation:
         ]
 
 
-def examine() -> Installation:
-    """Examine the installation; whatever is broken is reported, not raised."""
+def examine(*, deep: bool = False) -> Installation:
+    """Examine the installation; whatever is broken is reported, not raised.
+
+    Args:
+        deep: Also import every component, resolve every recipe and look for every dependency.
+    """
     plugins = load_plugins()
     return Installation(
         python=platform.python_version(),
@@ -88,13 +94,20 @@ def examine() -> Installation:
         clashes=tuple(
             Clash(kind, name, tuple(entry.plugin for entry in claims)) for kind, name, claims in plugins.clashes()
         ),
+        broken=_broken() if deep else (),
     )
+
+
+def _broken() -> tuple[str, ...]:
+    from fer_core.workflows.check_plugins import find_broken  # it imports half of the core
+
+    return tuple(find_broken())
 
 
 def _packages() -> dict[str, str | None]:
     """Versions of the core and of what it requires."""
-    names = [re.split(r"[^\w.-]", line)[0] for line in requires("fer-core") or () if "extra ==" not in line]
-    return dict.fromkeys(("fer-core", *names)) | installed_versions(("fer-core", *names))
+    names = (CORE, *requirements(CORE))
+    return dict.fromkeys(names) | installed_versions(names)
 
 
 def _device(name: str) -> str:

@@ -14,7 +14,7 @@ from fer_core.evaluation.classes import read_rule
 from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
 from fer_core.runs.records import Evaluated, EvaluatedData, EvaluatedWeights
 from fer_core.runs.resolve import find_weights
-from fer_core.weights.checkpoint import read_header
+from fer_core.weights.checkpoint import read_model_header
 from fer_core.workflows.open import choose_rows, open_for
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def evaluate_weights(
     """As `fer_core.evaluate`, whose arguments these are."""
     rule = read_rule(classes)
     weights_file = find_weights(checkpoint)
-    header = read_header(weights_file)
+    header = read_model_header(weights_file)
     spec, opened, same = open_for(weights_file, header, dataset, root, options)
     rows = choose_rows(weights_file, spec, opened, header if same else None, split)
     engine = Engine.start(device, precision)

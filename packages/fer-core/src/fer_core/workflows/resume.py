@@ -84,6 +84,7 @@ def resume_run(folder: Path, device: str) -> Path:
         FerError: `folder` is not a run folder, its configuration was edited, or its data changed.
     """
     stored = _read(find_run(folder))
+    registry.check_recorded(stored.environment.components)
     with load_plugins().as_recorded(stored.environment.components):
         engine = _engine(stored, device)
         with RunLog() as log:
@@ -134,6 +135,7 @@ def extend_run(folder: Path, epochs: int, device: str, overrides: Sequence[str])
             could change the result, or what `resume_run` refuses.
     """
     stored = _read(find_run(folder))
+    registry.check_recorded(stored.environment.components)
     with load_plugins().as_recorded(stored.environment.components), RunLog() as log:
         return _extend(stored, epochs, device, overrides, log)
 
