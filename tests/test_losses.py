@@ -21,12 +21,14 @@ SHAPES = {
     "stage_logits": (3, 3),
     **{f"logits_{i}": (3,) for i in (1, 2, 3)},
     **{f"features_{i}": (8,) for i in (1, 2, 3, 4)},
+    "head_mood": (2,),
+    "head_age": (),
 }
 """What the models return for an image, all together."""
 OWN_SHAPES = {"ddamfn": {"heads": (2, 4, 2, 2)}, "mfer": {"features": (1024,)}}
-LOSSES = ("cross_entropy", "poster", "dan", "ddamfn", "adadf", "gsdnet", "lnsu", "mfer")
+LOSSES = ("cross_entropy", "multi_head", "poster", "dan", "ddamfn", "adadf", "gsdnet", "lnsu", "mfer")
 CALLS_THE_MODEL = ("lnsu",)
-OPTIONS = {"mfer": {"center": 0.001}}
+OPTIONS = {"mfer": {"center": 0.001}, "multi_head": {"targets": {"mood": ("calm", "tense"), "age": ()}}}
 
 
 class Answering(nn.Module):
@@ -49,7 +51,8 @@ def make_loss(name):
 
 
 def make_batch():
-    return {"image": torch.zeros(IMAGES, 3, 2, 2), "label": torch.arange(IMAGES) % 3}
+    targets = {"target_mood": torch.arange(IMAGES) % 3 - 1, "target_age": torch.tensor([1.0, 2.0, torch.nan] * 2)}
+    return {"image": torch.zeros(IMAGES, 3, 2, 2), "label": torch.arange(IMAGES) % 3, **targets}
 
 
 def test_the_house_is_complete():
@@ -59,12 +62,14 @@ def test_the_house_is_complete():
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_plain_loop_gives_the_output_and_the_labels(name):
     model, loss, progress = Answering(name), make_loss(name), Progress(1, EPOCHS, 3, 10)
+    batch = make_batch()
+    images = batch.pop("image")
     expected = loss(model, make_batch(), progress)
     if name in CALLS_THE_MODEL:
         with pytest.raises(fer_core.FerError, match="calls the model itself: call loss"):
-            loss.from_output(model(make_batch()["image"]), {"label": make_batch()["label"]}, progress)
+            loss.from_output(model(images), batch, progress)
         return
-    found = loss.from_output(model(make_batch()["image"]), {"label": make_batch()["label"]}, progress)
+    found = loss.from_output(model(images), batch, progress)
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[key], expected[key]) for key in expected)
 

@@ -35,7 +35,7 @@ from torch import nn
 CLASSES = ("happiness", "sadness", "neutral")
 
 class Net(nn.Module):
-    def __init__(self, info, *, norm: bool = False, dropout: float = 0.1):
+    def __init__(self, info, *, norm: bool = False, dropout: float = 0.1, heads: bool = False):
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(3, 8, 3, stride=2),
@@ -44,9 +44,12 @@ class Net(nn.Module):
             nn.Dropout(dropout),
         )
         self.head, self.unused = nn.Linear(8 * 49, len(info.classes)), nn.Linear(4, 4)
+        self.mood, self.age = (nn.Linear(8 * 49, 2), nn.Linear(8 * 49, 1)) if heads else (None, None)
 
     def forward(self, images):
-        return {"logits": self.head(self.body(images).flatten(1))}
+        maps = self.body(images).flatten(1)
+        heads = {"head_mood": self.mood(maps), "head_age": self.age(maps)[:, 0]} if self.mood else {}
+        return {"logits": self.head(maps), **heads}
 
 class Bars(FERDataset):
     name, classes = "bars", CLASSES
@@ -55,7 +58,10 @@ class Bars(FERDataset):
         label = np.arange(samples) % 3
         part = np.repeat(["train", "val", "test"], [samples - 2 * (samples // 5), samples // 5, samples // 5])
         ids = [f"bar-{i:04d}" for i in range(samples)]
-        self.table = pd.DataFrame({"id": ids, "label": label, "split": part, "source": ids})
+        mood = pd.Categorical.from_codes(np.arange(samples) % 5 % 3 - 1, ["calm", "tense"])
+        age = np.where(np.arange(samples) % 4, label + 1.0, np.nan)
+        columns = {"id": ids, "label": label, "split": part, "source": ids, "target_mood": mood, "target_age": age}
+        self.table = pd.DataFrame(columns)
 
     def read(self, row):
         image = np.random.default_rng(row).integers(0, 200, (16, 16, 3), dtype=np.uint8)
@@ -130,6 +136,7 @@ COMMON = ["train", "net", "bars", "--device", "cpu", "-o", "train.trainer=dumpin
 COMMON += ["-o", "data.input_size=16", "-o", "data.batch_size=16", "-o", "train.epochs=2"]
 METHODS = {
     "sgd": ["-o", "optimizer={name: sgd, lr: 0.1, momentum: 0.9}", "-o", "train.clip_norm=1.0"],
+    "heads": ["-o", "model.heads=true", "-o", "loss=multi_head", "-o", "optimizer={name: sgd, lr: 0.1}"],
     "sam": ["-o", "optimizer={name: sam, base: sgd, lr: 0.1, rho: 0.5}"],
     "norm": ["-o", "model.norm=true", "-o", "optimizer={name: adamw, lr: 0.01}"],
 }
@@ -175,7 +182,7 @@ def weights(folder: Path, rank: int = 0) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize(
-    "method", [pytest.param(name, marks=() if name == "sgd" else pytest.mark.slow) for name in METHODS]
+    "method", [pytest.param(name, marks=() if name in ("sgd", "heads") else pytest.mark.slow) for name in METHODS]
 )
 def test_two_processes_train_as_one_that_takes_their_parts_in_turn(launch, tmp_path, method) -> None:
     shared = launch(2, *COMMON, *METHODS[method], "-o", "run.dir=two")

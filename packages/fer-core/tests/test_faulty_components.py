@@ -185,6 +185,16 @@ FAULTS: dict[str, tuple[str, Any, str]] = {
     "model: classes": ("models", model(lambda logits: {"logits": logits[:, :2]}), f"float32 [16, 2], {OUTPUT}"),
     "model: faces": ("models", model(lambda logits: {"logits": logits[:3]}), f"float32 [3, 3], {OUTPUT}"),
     "model: integers": ("models", model(lambda logits: {"logits": logits.long()}), f"int64 [16, 3], {OUTPUT}"),
+    "model: head": (
+        "models",
+        model(lambda logits: {"logits": logits, "head_age": [1]}),
+        "forward returned list as head_age, expected float [16]: correct or update bad-plugin",
+    ),
+    "model: faces of a head": (
+        "models",
+        model(lambda logits: {"logits": logits, "head_age": logits[:3, 0]}),
+        "forward returned float32 [3] as head_age, expected float [16]",
+    ),
     "model: raises": (
         "models",
         model(raising(RuntimeError("shapes"))),

@@ -138,7 +138,6 @@ def parsed(**fields):
 
 SHA = 64 * "a"
 CALIBRATION = {"temperature": 2.5, "fitted_on": "val", "bins": 15}
-HEAD = {"kind": "values", "names": ["valence"], "target": "valence"}
 
 
 def test_logits_are_divided_by_one_unless_a_temperature_was_fitted():
@@ -150,7 +149,7 @@ def test_a_header_is_the_same_after_it_was_written_and_read():
     header = parsed(
         dataset={"name": "bars", "fingerprint": SHA, "counts": {"train": {"sadness": 3}}},
         calibration=CALIBRATION | {"heads": {"valence": 1.5}},
-        heads={"valence": HEAD, "arousal": HEAD | {"target": "arousal"}},
+        targets={"valence": [], "mood": ["calm", "tense"]},
         selection={"select": "best:val", "epoch": 2, "step": 8, "metrics": {"val": {"accuracy": 0.5}}},
         imported={"sha256": SHA, "recipe": "paper"},
         card={"licence": "MIT", "training_data": [{"name": "bars", "terms": "none"}]},
@@ -169,13 +168,13 @@ def test_counts_are_of_classes_that_the_weights_know(names):
     assert str(caught.value) == f"w.safetensors: header: {found}: import it again"
 
 
-def test_temperatures_are_of_heads_that_the_weights_have():
+def test_temperatures_are_of_targets_that_the_weights_know():
     given = CALIBRATION | {"heads": {"valence": 2.0}}
-    assert parsed(calibration=given, heads={"valence": HEAD}).calibration.heads == {"valence": 2.0}
-    assert parsed(calibration=given, heads={"valence": HEAD, "arousal": HEAD}).temperature == 2.5
+    assert parsed(calibration=given, targets={"valence": []}).calibration.heads == {"valence": 2.0}
+    assert parsed(calibration=given, targets={"valence": [], "arousal": []}).temperature == 2.5
     with pytest.raises(FerError) as caught:
-        parsed(calibration=given, heads={"arousal": HEAD})
-    found = "calibration.heads is a mapping of 1, expected temperatures of the heads"
+        parsed(calibration=given, targets={"arousal": []})
+    found = "calibration.heads is a mapping of 1, expected temperatures of the targets"
     assert str(caught.value) == f"w.safetensors: header: {found}: import it again"
 
 
@@ -183,8 +182,7 @@ def test_temperatures_are_of_heads_that_the_weights_have():
     ("fields", "says"),
     [
         ({"hook_api": 0}, "hook_api is 0"),
-        ({"heads": {"valence": HEAD | {"names": []}}}, "heads.valence.names is a list of 0"),
-        ({"heads": {"valence": HEAD | {"kind": "ranks"}}}, 'heads.valence.kind is "ranks"'),
+        ({"targets": {"mood": ["calm", ""]}}, 'targets.mood[1] is ""'),
         ({"selection": {"select": "best:train", "epoch": 1, "step": 1}}, 'selection.select is "best:train"'),
         ({"selection": {"select": "last", "epoch": 1, "step": -1}}, "selection.step is -1"),
         ({"imported": {"sha256": "abc"}}, 'imported.sha256 is "abc"'),

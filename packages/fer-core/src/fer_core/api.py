@@ -73,6 +73,7 @@ def create_model(
     classes: Sequence[str] = (),
     input_size: Side = 224,
     backbone_weights: str | Path | Sequence[str | Path] = (),
+    targets: Mapping[str, Sequence[str]] | None = None,
     **options: Any,
 ) -> nn.Module:
     """Create a model with initial weights.
@@ -83,6 +84,7 @@ def create_model(
         classes: Class names.
         input_size: Height and width of the images in pixels.
         backbone_weights: Files that parts of the model start from.
+        targets: Name of each extra target, for models with several heads -> its classes, none for numbers.
         **options: The model's own options, as in the `model` section of a configuration.
 
     Returns:
@@ -93,7 +95,8 @@ def create_model(
     """
     from fer_core.workflows.pieces import make_model, numbered
 
-    return make_model(name, tuple(classes) or numbered(num_classes), input_size, backbone_weights, options)
+    names = tuple(classes) or numbered(num_classes)
+    return make_model(name, names, input_size, backbone_weights, options, targets)
 
 
 @checked
@@ -174,7 +177,13 @@ def load_model(weights: str | Path, *, device: str = "auto") -> TrainedModel:
 
 @checked
 def create_loss(
-    name: str, *, classes: Sequence[str], class_counts: Sequence[int] = (), input_size: Side = 224, **options: Any
+    name: str,
+    *,
+    classes: Sequence[str],
+    class_counts: Sequence[int] = (),
+    input_size: Side = 224,
+    targets: Mapping[str, Sequence[str]] | None = None,
+    **options: Any,
 ) -> Loss:
     """A loss by name, for a training loop of your own.
 
@@ -187,6 +196,7 @@ def create_loss(
         classes: Class names; labels are indices into them.
         class_counts: Training samples of each class, for losses that weigh classes.
         input_size: Height and width of the images in pixels.
+        targets: Name of each extra target, for losses with a term for it -> its classes, none for numbers.
         **options: The loss's own options, as in the `loss` section of a configuration.
 
     Raises:
@@ -194,7 +204,7 @@ def create_loss(
     """
     from fer_core.workflows.pieces import make_loss
 
-    return make_loss(name, classes, class_counts, input_size, options)
+    return make_loss(name, classes, class_counts, input_size, options, targets)
 
 
 @checked

@@ -9,7 +9,7 @@ from fer_core.types import CommandSpec, Ref, SplitSpec
 @hookimpl
 def fer_losses() -> dict[str, Ref]:
     """Losses."""
-    return {"cross_entropy": "fer_core.losses:CrossEntropy"}
+    return {"cross_entropy": "fer_core.losses:CrossEntropy", "multi_head": "fer_core.losses:MultiHead"}
 
 
 @hookimpl

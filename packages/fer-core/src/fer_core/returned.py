@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,10 +14,13 @@ from torch import Tensor, is_grad_enabled, nn
 from fer_core.boundary import shown
 from fer_core.errors import FerError
 from fer_core.makers import maker_of
+from fer_core.types import HEAD
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch.optim import Optimizer
+
+    from fer_core.types import TaskInfo
 
 CLOSE = 1e-2
 """How far logits of an inference form may be from the model's, relative to the largest: rounding stays below."""
@@ -60,8 +63,9 @@ def check_losses(loss: object, losses: Any, size: int) -> None:
         raise wrong(loss, "the loss", f"logits {list(logits.shape)}", f"[{size}, classes]")
 
 
-def check_output(model: nn.Module, output: Any, size: int, classes: int | None = None) -> None:
-    """Raises FerError unless the output of a model for `size` images has `logits` float [size, classes]."""
+def check_output(model: nn.Module, output: Any, size: int, info: TaskInfo | None = None) -> None:
+    """Raises FerError unless an output for `size` images has `logits` float [size, classes] and heads that fit."""
+    classes = info.num_classes if info else None
     logits = output.get("logits") if isinstance(output, Mapping) else None
     expected = f"a mapping with 'logits', float [{size}, {classes or 'classes'}]"
     if not isinstance(logits, Tensor):
@@ -69,15 +73,27 @@ def check_output(model: nn.Module, output: Any, size: int, classes: int | None =
     fits = logits.dim() == 2 and len(logits) == size and classes in (None, logits.shape[1])
     if not fits or not logits.is_floating_point():
         raise wrong(model, "forward", f"logits {in_words(logits)}", expected)
+    for name, head in output.items():
+        if isinstance(name, str) and name.startswith(HEAD):
+            known = info.targets.get(name.removeprefix(HEAD)) if info else None
+            _check_head(model, name, head, size, known)
 
 
-def check_first_output(model: nn.Module, classes: int) -> None:
+def _check_head(model: nn.Module, name: str, head: Any, size: int, classes: Sequence[str] | None) -> None:
+    """Raises FerError unless a head is numbers [size], or logits for each of the classes of its target."""
+    shape = [size, *([len(classes)] if classes else [])]
+    fits = isinstance(head, Tensor) and head.is_floating_point() and list(head.shape[: len(shape)]) == shape
+    if not fits or head.dim() > (2 if classes is None else len(shape)):
+        raise wrong(model, "forward", f"{in_words(head)} as {name}", f"float {shape}")
+
+
+def check_first_output(model: nn.Module, info: TaskInfo) -> None:
     """Let the first output of a model be checked by `check_output`."""
 
     def check(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
         handle.remove()
         images = given[0] if given else None
-        check_output(model, output, len(images) if isinstance(images, Sized) else 0, classes)
+        check_output(model, output, len(images) if isinstance(images, Sized) else 0, info)
 
     handle = model.register_forward_hook(check)
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from fer_core.faces import Alignment
 
+TARGET, HEAD = "target_", "head_"
+"""What the keys of extra targets begin with, in tables and batches, and those of their predictions, in outputs."""
+
 EXPRESSIONS = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
 """Canonical class names, in the order of AffectNet."""
 
@@ -30,6 +33,8 @@ Output: TypeAlias = "dict[str, Tensor]"
 """What a model returns.
 
 - `logits`: float [N, C], what the model predicts with.
+- `head_NAME`: float, what it predicts for the extra target NAME: logits [N, K] where that is classes or a
+  distribution, [N] where it is numbers.
 - Other keys are the family's own: what its loss needs.
 """
 
@@ -48,6 +53,9 @@ Batch: TypeAlias = "dict[str, Tensor]"
 - `label`: int64 [N], indices into the classes.
 - `index`: int64 [N], the samples' numbers in their part: in training 0 to `TaskInfo.samples` - 1.
 - `distribution`: float32 [N, K], shares of the annotators' votes; only where the dataset has votes.
+- `target_NAME`: the extra target NAME, where the dataset has it. Classes are int64 [N], indices, -1 where the
+  target is missing; numbers are float32 [N], NaN where it is missing; a distribution is float32 [N, K], shares of
+  the classes, NaN where it is missing. Transforms do not change it.
 """
 
 StateDict = dict[str, Any]
@@ -95,12 +103,14 @@ class TaskInfo:
         class_counts: Training samples per class, empty where no dataset is at hand.
         input_size: Height and width of the network's input in pixels.
         batch_size: Images of one optimizer step as configured, 0 where nothing is configured.
+        targets: Name of each extra target -> its classes, none for numbers; empty where no dataset is at hand.
     """
 
     classes: tuple[str, ...]
     class_counts: tuple[int, ...] = ()
     input_size: int = 224
     batch_size: int = 0
+    targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def num_classes(self) -> int:
@@ -375,7 +385,9 @@ class FERDataset(ABC):
         classes: Class names; a label is an index into them.
         table: One row per sample (index 0..n-1) with the columns `id` (str, unique), `label` (int), `split` (str,
             the authors' name, empty where there is none) and `source` (str, where the pixels come from, relative
-            to the root), and optionally `group` (str: subject, film...) and `votes_<class>` (annotators' votes).
+            to the root), and optionally `group` (str: subject, film...), `votes_<class>` (annotators' votes) and
+            extra targets: `target_NAME` is numbers, or classes as a `pandas.Categorical`; a distribution has a
+            column `target_NAME:CLASS` with shares or votes for each class. Missing values are NaN.
         layout: Which layout was found, and what the user should know about it.
         root: The folder below which every `source` is an image file; None where samples are not files.
         expected_counts: As in `DatasetSpec`, where they depend on the layout or the options; empty where unknown.

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
@@ -30,7 +30,7 @@ from fer_core.data.transforms.pipeline import as_picture
 from fer_core.errors import FerError
 from fer_core.makers import culprit
 from fer_core.returned import check_order
-from fer_core.types import Pack
+from fer_core.types import TARGET, Pack
 
 if TYPE_CHECKING:
     from fer_core.engine import Device
@@ -94,6 +94,7 @@ class Loader:
         device: Where batches are delivered.
         votes: Annotators' votes for every row of the table, [len(pack), K]; delivered as distributions that sum
             to 1.
+        targets: Extra targets of every row of the table by name, [len(pack), ...]; delivered as `target_NAME`.
         process: Number of this process and how many share the work. A training batch is cut into equal parts, an
             evaluation dealt out row by row; no image is taken twice or left out.
         parts: Parts in which a process computes its share of a training batch.
@@ -119,6 +120,7 @@ class Loader:
         workers: int | Literal["auto"],
         device: Device,
         votes: NDArray[np.floating] | None = None,
+        targets: Mapping[str, NDArray[Any]] | None = None,
         drop_last: bool = False,
         draw_labels: bool = False,
         process: tuple[int, int] = (0, 1),
@@ -134,9 +136,12 @@ class Loader:
         rows = np.asarray(rows, dtype=np.int64)
         own = slice(None) if sampler is not None else slice(process[0], None, process[1])
         self.rows, self._rows = rows, rows[own]
-        self._numbers = torch.arange(len(rows))[own]
+        self._columns = {"index": torch.arange(len(rows))[own]}
         self._labels = torch.from_numpy(np.array(labels, dtype=np.int64)[self._rows])
-        self._distributions = None if votes is None else normalise_votes(votes[self._rows], self._rows)
+        if votes is not None:
+            self._columns["distribution"] = normalise_votes(votes[self._rows], self._rows)
+        for name, values in (targets or {}).items():
+            self._columns[TARGET + name] = torch.from_numpy(values[self._rows])
         self._batch_size, self._seed = batch_size, seed
         self._device = device
         self._workers = max((os.cpu_count() or 1) - 1, 1) if workers == "auto" else workers
@@ -161,9 +166,9 @@ class Loader:
         """Batches `start`, `start` + 1... of an epoch.
 
         Yields:
-            `image` float32 [N, 3, H, W], `label` int64 [N], `index` int64 [N] (the sample's place in `rows`)
-            and, given votes, `distribution` float32 [N, K], all on the device. Where the pipeline makes V views,
-            an evaluation's images are [N, V, 3, H, W], while in training every view is a sample of its own.
+            `image` float32 [N, 3, H, W], `label` int64 [N], `index` int64 [N] (the sample's place in `rows`),
+            given votes `distribution` float32 [N, K], and the extra targets, all on the device. Where the pipeline
+            makes V views, an evaluation's images are [N, V, 3, H, W], while in training every view is a sample.
         """
         order = np.arange(len(self._rows))
         if self._sampler is not None:
@@ -277,9 +282,9 @@ class Loader:
 
     def _draw(self, epoch: int, positions: Positions, streams: Streams) -> Tensor:
         """Labels of a batch, int64 [n]: those of the table, or drawn from the votes."""
-        if not self._draw_labels or self._distributions is None:
+        if not self._draw_labels:
             return self._labels[positions]
-        return draw_labels(self._distributions[positions], self._seed, epoch, streams)
+        return draw_labels(self._columns["distribution"][positions], self._seed, epoch, streams)
 
     def _batch(self, images: Tensor, positions: Positions, labels: Tensor) -> Batch:
         if self._sampler is not None and images.dim() == 5:
@@ -287,14 +292,8 @@ class Loader:
             positions, labels = np.repeat(positions, views), labels.repeat_interleave(views)
             images = images.flatten(0, 1)
         at = torch.from_numpy(positions)
-        batch = {
-            "image": images,
-            "label": self._device.place(labels),
-            "index": self._device.place(self._numbers[at]),
-        }
-        if self._distributions is not None:
-            batch["distribution"] = self._device.place(self._distributions[at])
-        return batch
+        columns = {name: self._device.place(column[at]) for name, column in self._columns.items()}
+        return {"image": images, "label": self._device.place(labels), **columns}
 
 
 class _Plan:

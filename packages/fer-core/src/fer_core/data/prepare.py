@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from fer_core.data.packs.open import open_pack
 from fer_core.data.random import derive_seed
 from fer_core.data.splits import make_split, thin
 from fer_core.data.table import votes_of
+from fer_core.data.targets import targets_of
 from fer_core.data.transforms import build_pipeline
 from fer_core.data.union import UnitedDataset
 from fer_core.errors import FerError
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from fer_core.config import Config
     from fer_core.data.splits import Split
+    from fer_core.data.targets import Target
     from fer_core.engine import Device
     from fer_core.types import DatasetSpec, FERDataset, Pack, Role
 
@@ -46,6 +49,11 @@ class PreparedData:
     split: Split
     fingerprint: str
     pack: Pack
+
+    @cached_property
+    def targets(self) -> dict[str, Target]:
+        """The extra targets of every row of the table."""
+        return targets_of(self.dataset)
 
     def rows(self, role: Role) -> NDArray[np.int64]:
         """Row numbers of the role train, val or test."""
@@ -145,6 +153,7 @@ def make_loader(
         workers=section.workers,
         device=device,
         votes=votes_of(data.dataset),
+        targets={name: target.values for name, target in data.targets.items()},
         drop_last=section.drop_last,
         draw_labels=training and data.dataset.draw_labels,
         process=(distributed.rank(), distributed.size()),

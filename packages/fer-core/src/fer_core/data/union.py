@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fer_core import registry
 from fer_core.data.table import published_counts
+from fer_core.data.targets import unite as unite_targets
 from fer_core.errors import FerError, nearest
 from fer_core.plugins import load_plugins
 from fer_core.types import DatasetSpec, FERDataset
@@ -157,7 +158,8 @@ class UnitedDataset(FERDataset):
     """The rows of several datasets with equal classes, one after another.
 
     Ids, sources, splits and groups get the name of their part as prefix (`a/ID`). Votes exist where every part has
-    them, and an alignment where the faces of all parts are cut in the same way.
+    them, and an alignment where the faces of all parts are cut in the same way. Extra targets are missing in the
+    rows of parts that lack them.
 
     Args:
         spec: Of the union.
@@ -179,7 +181,7 @@ class UnitedDataset(FERDataset):
         self.alignment = parts[0].alignment if len(set(self.alignments.values())) == 1 else None
         has_groups = any("group" in part.table.columns for part in parts)
         tables = [_rows(part, votes if has_votes else [], has_groups) for part in parts]
-        self.table = pd.concat(tables, ignore_index=True)
+        self.table = pd.concat(tables, ignore_index=True).join(unite_targets(parts))
         self.layout = "; ".join(f"{part.name}: {part.layout}" for part in parts if part.layout)
         self.refused = {
             protocol: f"{part.name}: {reason}" for part in parts for protocol, reason in part.refused.items()

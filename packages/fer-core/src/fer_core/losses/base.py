@@ -36,8 +36,9 @@ class Loss(nn.Module):
 
         Args:
             output: What the model returned for the batch's images.
-            batch: The targets: `label` [N], `distribution` [N, K] where the dataset has votes, and `index` [N],
-                the numbers of the samples among the `TaskInfo.samples` training samples.
+            batch: The targets: `label` [N], `distribution` [N, K] where the dataset has votes, `target_NAME` where
+                it has extra targets, and `index` [N], the numbers of the samples among the `TaskInfo.samples`
+                training samples.
             progress: How far training is. Its fields are numbers or 0-d tensors; arithmetic that serves both
                 (`torch.where` and `clamp` in place of `if`) is compiled once for all epochs.
 

@@ -12,6 +12,7 @@ from fer_core.components import build
 from fer_core.config import config_hash, dump_config
 from fer_core.data.prepare import make_loader
 from fer_core.data.random import derive_seed
+from fer_core.data.targets import digest
 from fer_core.engine import Engine
 from fer_core.engine.recompute import recompute_blocks
 from fer_core.errors import FerError
@@ -100,6 +101,7 @@ def build_setup(
         class_counts=tuple(data.counts("train").values()),
         input_size=config.data.input_size,
         batch_size=config.data.batch_size,
+        targets={name: target.classes for name, target in data.targets.items()},
     )
     model = build_model(config, info)
     if start is None:
@@ -107,7 +109,7 @@ def build_setup(
     loss: Loss = build("losses", config.loss.name, config.loss.options, info)
     task = Task(model, loss)
     if not config.train.compile:  # a hook would be compiled
-        check_first_output(model, info.num_classes)
+        check_first_output(model, info)
     engine.prepare(model)
     if config.train.recompute:
         _recompute(model, config)
@@ -138,7 +140,10 @@ def build_setup(
             config=dump_config(config),
             config_sha256=config_hash(config),
             data=DataIdentity(
-                fingerprint=data.fingerprint, split=data.split.digest, alignment=data.dataset.alignment
+                fingerprint=data.fingerprint,
+                split=data.split.digest,
+                targets=digest(data.targets),
+                alignment=data.dataset.alignment,
             ),
             versions=decisive_versions(components),
         ),

@@ -148,7 +148,8 @@ class _BuildError(FerError):
 
 
 def _build(path: Path, header: Header) -> torch.nn.Module:
-    where, info = _where(path), TaskInfo(classes=header.classes, input_size=header.preprocessing.input_size)
+    where, size = _where(path), header.preprocessing.input_size
+    info = TaskInfo(classes=header.classes, input_size=size, targets=header.targets)
     try:
         with within(where):
             name = header.model_name

@@ -41,20 +41,6 @@ class Imported(Record):
     recipe: Text = ""
 
 
-class Head(Record):
-    """An output of a model that has several.
-
-    Attributes:
-        kind: Whether it classifies or predicts numbers.
-        names: Of its classes, or of its numbers.
-        target: Column of the dataset's table that it was trained on.
-    """
-
-    kind: Literal["classes", "values"]
-    names: Annotated[tuple[Name, ...], Field(min_length=1, max_length=MAX_CLASSES)]
-    target: Name
-
-
 class TrainingData(Record):
     """A dataset that weights were trained on, and the terms of its use."""
 
@@ -108,7 +94,7 @@ class Header(Record):
         components: What the training was made of.
         imported: Where imported weights come from.
         calibration: What logits are divided by; None: 1.
-        heads: Further outputs by name; `logits` are the classes'.
+        targets: Name of each extra target, which the model may have a head for -> its classes, none for numbers.
         card: What a user has to know.
         digests: sha256 of the bytes of tensors by name; those that are there are checked when the file is read.
             Imports write them. A training does not: they would take half as long as saving the weights does.
@@ -126,7 +112,7 @@ class Header(Record):
     components: tuple[Component, ...] = ()
     imported: Imported | None = None
     calibration: Calibration | None = None
-    heads: dict[Name, Head] = {}
+    targets: dict[Name, Annotated[tuple[Name, ...], Field(max_length=MAX_CLASSES)]] = {}
     card: ModelCard | None = None
     digests: dict[str, Sha256] = {}
 
@@ -145,8 +131,8 @@ class Header(Record):
         for part, counts in (self.dataset.counts if self.dataset else {}).items():
             if not set(counts) <= set(self.classes):
                 raise misfit(f"dataset.counts.{part}", counts, "numbers of the classes")
-        if self.calibration is not None and not set(self.calibration.heads) <= set(self.heads):
-            raise misfit("calibration.heads", self.calibration.heads, "temperatures of the heads")
+        if self.calibration is not None and not set(self.calibration.heads) <= set(self.targets):
+            raise misfit("calibration.heads", self.calibration.heads, "temperatures of the targets")
         return self
 
 

@@ -74,6 +74,7 @@ def make_header(config: Config, data: PreparedData, start: Start, components: Se
             fraction=data.split.fraction,
         ),
         start=start,
+        targets={name: target.classes for name, target in data.targets.items()},
         # Equal runs may differ in what watches them, and in where they run.
         components=tuple(of for of in components if of.kind not in ("callbacks", "devices")),
     )

@@ -24,6 +24,9 @@ from fer_core.weights.backbone import load_backbones
 if TYPE_CHECKING:
     from fer_core.losses import Loss
 
+Targets = Mapping[str, Sequence[str]]
+"""Name of each extra target -> its classes, none for numbers."""
+
 
 def make_model(
     name: str,
@@ -31,10 +34,11 @@ def make_model(
     input_size: int,
     backbone_weights: str | Path | Sequence[str | Path],
     options: Options,
+    targets: Targets | None = None,
 ) -> nn.Module:
     """As `fer_core.create_model`."""
     spec = registry.find("models", name)
-    model: nn.Module = build("models", spec.name, options, task_info(classes, (), input_size))
+    model: nn.Module = build("models", spec.name, options, task_info(classes, (), input_size, targets))
     places = [backbone_weights] if isinstance(backbone_weights, str | Path) else backbone_weights
     if places:
         load_backbones(model, spec.name, [os.fspath(place) for place in places])
@@ -42,14 +46,21 @@ def make_model(
 
 
 def make_loss(
-    name: str, classes: Sequence[str], class_counts: Sequence[int], input_size: int, options: Options
+    name: str,
+    classes: Sequence[str],
+    class_counts: Sequence[int],
+    input_size: int,
+    options: Options,
+    targets: Targets | None = None,
 ) -> Loss:
     """As `fer_core.create_loss`."""
-    loss: Loss = build("losses", name, options, task_info(classes, class_counts, input_size))
+    loss: Loss = build("losses", name, options, task_info(classes, class_counts, input_size, targets))
     return loss
 
 
-def task_info(classes: Sequence[str], class_counts: Sequence[int], input_size: int) -> TaskInfo:
+def task_info(
+    classes: Sequence[str], class_counts: Sequence[int], input_size: int, targets: Targets | None = None
+) -> TaskInfo:
     """The task as components see it. Raises FerError for invalid classes or counts."""
     if len(classes) < 2 or len(set(classes)) < len(classes):
         raise FerError(f"classes are {', '.join(classes) or 'none'}: give the names of two or more, each once")
@@ -57,7 +68,8 @@ def task_info(classes: Sequence[str], class_counts: Sequence[int], input_size: i
         raise FerError(
             f"there are {len(classes)} classes, but {len(class_counts)} class_counts: give one for each"
         )
-    return TaskInfo(tuple(classes), tuple(class_counts), input_size)
+    heads = {name: tuple(names) for name, names in (targets or {}).items()}
+    return TaskInfo(tuple(classes), tuple(class_counts), input_size, targets=heads)
 
 
 def numbered(num_classes: int) -> tuple[str, ...]:
