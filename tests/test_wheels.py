@@ -1,4 +1,4 @@
-"""The six wheels, installed into environments of their own, as users get them."""
+"""The seven wheels, installed into environments of their own, as users get them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from fer_core.testing import build_wheel, fer_run, install, isolated_environment
 
 PACKAGES = Path(__file__).parents[1] / "packages"
 NAMES = sorted(path.name for path in PACKAGES.iterdir() if (path / "pyproject.toml").is_file())
-BYTES = 1_000_000
-"""No wheel is larger: weights, pictures and measurements stay outside."""
+BYTES = {"fer-faces": 5_000_000}
+"""Most bytes of a wheel that has weights; the others have no million: pictures and measurements stay outside."""
 SEEN_ALONE = ("faults", "test_distributed.py", "test_experiments.py", "test_faults.py")
 """Minutes of processes that see no plugin but the tests' own in the workspace, too: not run a second time."""
 
@@ -43,7 +43,7 @@ def test_a_wheel_holds_its_package_and_nothing_else(name, wheels):
     }
     assert f"{module}/py.typed" in inside
     assert not [path for path in inside if "test_" in path]
-    assert wheel.stat().st_size < BYTES
+    assert wheel.stat().st_size < BYTES.get(name, 1_000_000)
 
 
 def test_wheels_hold_what_is_no_code(wheels):
