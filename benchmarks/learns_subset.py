@@ -17,7 +17,6 @@ import time
 import numpy as np
 import torch
 from fer_core import registry
-from fer_core.api import resolve_run
 from fer_core.config import Config
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms import build_pipeline
@@ -27,6 +26,7 @@ from fer_core.preprocessing import Preprocessing
 from fer_core.refs import resolve
 from fer_core.training.setup import build_model
 from fer_core.types import Progress, TaskInfo
+from fer_core.workflows.configure import resolve_run
 from torch import Tensor, nn
 
 FACES, BATCH, STEPS, EVERY = 64, 16, 200, 10

@@ -8,6 +8,7 @@ import torch
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms import AutoAugment, ColorJitter, RandAugment
 from fer_core.data.transforms.operations import OPERATIONS, Style
+from fer_core.data.transforms.policies import grouped
 from fer_core.testing import make_preprocessing
 from PIL import Image
 from torchvision import transforms as reference
@@ -167,11 +168,14 @@ def test_policies_give_the_same_pictures_in_both_forms(policy, channels):
     transform, n = POLICIES[policy], 48
     pictures = faces(n, 50, 50, channels)
     batch = transform.batch(planes(pictures).clone(), SampleRandom(0, 3, range(n)))
+    pixels = planes(pictures).repeat(1, 3, 1, 1) if channels == 1 and transform.fill == FILL else planes(pictures)
+    together = grouped(pixels.clone(), transform.draws(SampleRandom(0, 3, range(n)), (50, 50)))
     changed = 0
     for row in range(n):
         image = transform.image(pil(pictures[row]), SampleRandom(0, 3, [row]))
+        check(batch[row], array(image), 1, 0)
         # one operation after the other: a difference of one level may be stretched by those that follow
-        check(batch[row], array(image), 0.97, 14)
+        check(together[row], array(image), 0.97, 14)
         changed += (array(image) != pictures[row].astype(int)).any()
     assert changed > n / 2
     # independent of the batch, and of whether pixels come as bytes or as floats
@@ -261,7 +265,7 @@ def test_jitter_draws_torchvisions_factors():
 @pytest.mark.parametrize("policy", POLICIES)
 def test_device_gives_the_same_pictures(policy):
     pictures = planes(faces(32))
-    here = POLICIES[policy].batch(pictures.clone(), SampleRandom(0, 0, range(32)))
+    here = grouped(pictures.clone(), POLICIES[policy].draws(SampleRandom(0, 0, range(32)), (64, 64)))
     there = POLICIES[policy].batch(pictures.cuda(), SampleRandom(0, 0, range(32)))
     assert there.is_cuda
     assert ((here.int() - there.cpu().int()).abs() <= 2).float().mean() > 0.99

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -54,22 +55,44 @@ class Policy(PixelTransform):
         """Apply all steps to one image."""
         if len(set(self.fill)) > 1:
             image = image.convert("RGB")
-        for draw in self.draws(rng, (image.height, image.width)):
-            if draw.names[0]:
-                image = OPERATIONS[draw.names[0]].picture(image, float(draw.strengths[0]), draw.styles[0])
-        return image
+        return _apply(self.draws(rng, (image.height, image.width)), 0, image)
 
     def tensor(self, images: Tensor, rng: SampleRandom) -> Tensor:
-        """Apply each step to the samples that share an operation, operation by operation."""
+        """Apply the steps: image by image with PIL in host memory, where that is fastest, else together."""
         height, width = images.shape[-2:]
         if len(set(self.fill)) > 1 and images.shape[1] == 1:
             images = images.repeat(1, 3, 1, 1)
-        for draw in self.draws(rng, (height, width)):
-            for (name, style), members in draw.groups().items():
-                rows = torch.tensor(members)
-                part = images[rows.to(images.device)]
-                images = put_rows(images, rows, OPERATIONS[name].tensor(part, draw.strengths[rows], style))
-        return images
+        draws = self.draws(rng, (height, width))
+        return _one_by_one(images, draws) if images.is_cpu else grouped(images, draws)
+
+
+def _apply(draws: Sequence[Draw], row: int, image: Image.Image) -> Image.Image:
+    """One image after the steps of its row."""
+    for draw in draws:
+        if name := draw.names[row]:
+            image = OPERATIONS[name].picture(image, float(draw.strengths[row]), draw.styles[row])
+    return image
+
+
+def _one_by_one(images: Tensor, draws: Sequence[Draw]) -> Tensor:
+    """All steps on the images of the CPU, in place."""
+    for row, planes in enumerate(images.numpy()):
+        if any(draw.names[row] for draw in draws):
+            channels = [Image.fromarray(np.ascontiguousarray(plane)) for plane in planes]
+            image = channels[0] if len(channels) == 1 else Image.merge("RGB", channels)
+            for plane, channel in zip(planes, _apply(draws, row, image).split(), strict=True):
+                plane[:] = np.asarray(channel)
+    return images
+
+
+def grouped(images: Tensor, draws: Sequence[Draw]) -> Tensor:
+    """Each step on the samples that share an operation, operation by operation, in place."""
+    for draw in draws:
+        for (name, style), members in draw.groups().items():
+            rows = torch.tensor(members)
+            part = images[rows.to(images.device)]
+            images = put_rows(images, rows, OPERATIONS[name].tensor(part, draw.strengths[rows], style))
+    return images
 
 
 Strength = Callable[[Tensor, Tensor, tuple[int, int]], Tensor]
