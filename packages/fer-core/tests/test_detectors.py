@@ -12,6 +12,7 @@ from fer_core.data.alignment import cut_face
 from fer_core.errors import FerError
 from fer_core.faces import Alignment, Detection
 from fer_core.plugins import Entry, Plugin, load_plugins
+from fer_core.returned import find_faces
 
 BOX = (0.0, 0.0, 4.0, 5.0)
 POINTS = ((1.0, 1.0), (3.0, 1.0), (2.0, 2.0), (1.0, 3.0), (3.0, 3.0))
@@ -44,9 +45,9 @@ def test_faces_of_images_of_any_sizes_are_found_and_cut(squares):
     images = [np.zeros((30, 40, 3), np.uint8), np.zeros((12, 9, 3), np.uint8), np.zeros((50, 50, 3), np.uint8)]
     images[0][5:15, 20:30] = 200
     images[2][:, :] = 100
-    found = build("detectors", "squares", {"threshold": 150}).detect(images)
+    found = find_faces(build("detectors", "squares", {"threshold": 150}), images)
     assert [len(faces) for faces in found] == [1, 0, 0]
-    first, _, last = build("detectors", "squares", {"threshold": 50}).detect(images)
+    first, _, last = find_faces(build("detectors", "squares", {"threshold": 50}), images)
     assert first == [Detection(box=(20.0, 5.0, 30.0, 15.0), score=1.0, points=None)]
     assert last[0].box == (0, 0, 50, 50)  # the whole image
     assert (cut_face(images[0], Alignment(kind="box", size=10), box=first[0].box) == 200).all()

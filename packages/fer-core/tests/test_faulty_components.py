@@ -17,9 +17,12 @@ import torch
 from click.testing import CliRunner
 from fer_core import registry
 from fer_core.cli.main import main
+from fer_core.components import build
 from fer_core.data.transforms.base import Transform
+from fer_core.faces import Detection
 from fer_core.losses import CrossEntropy
 from fer_core.plugins import Entry, Plugin, load_plugins, singular
+from fer_core.returned import find_faces
 from fer_core.training.callbacks import Callback
 from torch import nn
 
@@ -112,6 +115,11 @@ class Shrinking(torch.optim.lr_scheduler.LRScheduler):
 
     def get_lr(self):
         return [float("nan")]
+
+
+def stopping(reason: Any) -> type:
+    """A callback that sets `training.stop`."""
+    return callback(on_evaluation=lambda self, training, row: setattr(training, "stop", reason))
 
 
 def dataset(**changes: Any) -> Callable[..., Any]:
@@ -271,10 +279,17 @@ FAULTS: dict[str, tuple[str, Any, str]] = {
         callback(state_dict=lambda self: {"at": {1}}),
         "state_dict returned {'at': {1}}, expected a dict",
     ),
+    "callback: stops by a number": (
+        "callbacks",
+        stopping(5),
+        "on_evaluation returned 5 as training.stop, expected a reason in one line of text",
+    ),
+    "callback: stops in two lines": ("callbacks", stopping("a\nb"), "as training.stop, expected a reason in one"),
     "trainer: nothing": (
         "trainers",
         lambda setup: 5,
-        "returned 5 without training_step, after_step, expected a Trainer",
+        "returned 5 without training_step, make_optimizers, add_module, extra_loaders, product_model, "
+        "expected a Trainer",
     ),
     # --- datasets
     "dataset: table": ("datasets", dataset(table=[1, 2]), "a table that is list, expected a pandas DataFrame"),
@@ -338,6 +353,36 @@ def test_a_component_of_a_worker_process_is_named(put):
         "Error: transform 'bad' of bad-plugin 1.0 raised SystemExit: 1: correct or update bad-plugin"
         in done.stderr
     )
+
+
+def test_a_reason_between_evaluations_ends_the_run_at_the_next_one(put, tiny):
+    put("callbacks", callback(on_step=lambda self, training: setattr(training, "stop", "enough")))
+    done = train(OVERRIDES["callbacks"], "train.save_every=1")
+    assert done.exit_code == 0, done.stderr
+    assert "stopped: enough" in done.stderr
+    assert len((tiny / "run" / "metrics.jsonl").read_text().splitlines()) == 1
+
+
+BOX = (0.0, 0.0, 4.0, 5.0)
+DETECTED: dict[str, tuple[Callable[[int], Any], str]] = {
+    "an array": (lambda n: np.zeros((n, 4)), "detect returned float64 [2, 4], expected 2 lists of Detection"),
+    "arrays": (lambda n: [np.zeros((1, 4))] * n, "detect returned list, expected 2 lists of Detection"),
+    "for one image": (lambda n: [[Detection(box=BOX, score=1)]], "detect returned 1 lists, expected 2 lists"),
+    "boxes": (lambda n: [[BOX]] * n, "detect returned tuple as a face, expected 2 lists of Detection"),
+    "out of order": (
+        lambda n: [[Detection(box=BOX, score=0.25), Detection(box=BOX, score=0.75)]] * n,
+        "detect returned scores [0.25, 0.75], expected 2 lists of Detection, the highest score first",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DETECTED)
+def test_what_a_detector_returns_is_checked(put, name):
+    found, expected = DETECTED[name]
+    put("detectors", lambda: type("Bad", (), {"detect": lambda self, images: found(len(images))})())
+    with pytest.raises(fer_core.FerError) as caught:
+        find_faces(build("detectors", "bad", {}), [np.zeros((9, 9, 3), np.uint8)] * 2)
+    assert f"detector 'bad' of bad-plugin 1.0: {expected}" in str(caught.value)
 
 
 def test_an_inference_form_with_other_logits_is_refused(put, tiny):

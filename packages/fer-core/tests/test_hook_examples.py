@@ -23,6 +23,7 @@ from fer_core.experiments.schema import read_experiment
 from fer_core.hookspecs import device, loss, registry, trainer
 from fer_core.plugins import load_plugins
 from fer_core.registry import factory
+from fer_core.returned import find_faces
 from fer_core.testing import check_plugin, make_preprocessing
 from fer_core.training.task import Task
 from fer_core.types import Progress, TaskInfo
@@ -78,7 +79,7 @@ def transform(folder: Path) -> None:
 
 
 def detector(folder: Path) -> None:
-    ((found,),) = build("detectors", "whole_image", {}).detect([np.zeros((4, 6, 3), np.uint8)])
+    ((found,),) = find_faces(build("detectors", "whole_image", {}), [np.zeros((4, 6, 3), np.uint8)])
     assert found.box == (0, 0, 6, 4)
 
 

@@ -158,8 +158,8 @@ class Greedy(Trainer):
         (
             lambda setup: nn.Identity(),
             {},
-            "trainer 'ours' of fer-tests 0 returned Identity() without training_step, after_step, "
-            "expected a Trainer: correct or update fer-tests",
+            "trainer 'ours' of fer-tests 0 returned Identity() without training_step, make_optimizers, "
+            "extra_loaders, product_model, expected a Trainer: correct or update fer-tests",
         ),
     ],
 )

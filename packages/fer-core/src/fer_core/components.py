@@ -76,7 +76,12 @@ CONTRACTS: Mapping[str, Contract] = {
         makes="a Callback",
         methods=("on_start", "on_step", "on_evaluation", "on_end", *_STATE),
     ),
-    "trainers": Contract("train.trainer", ("setup",), makes="a Trainer", methods=("training_step", "after_step")),
+    "trainers": Contract(
+        "train.trainer",
+        ("setup",),
+        makes="a Trainer",
+        methods=("training_step", "make_optimizers", "add_module", "extra_loaders", "product_model"),
+    ),
     "detectors": Contract("detector", makes="an object with detect(images)", methods=("detect",)),
     "executors": Contract("executor"),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence, Sized
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor, is_grad_enabled, nn
 
 from fer_core.boundary import shown
 from fer_core.errors import FerError
+from fer_core.faces import Detection
 from fer_core.makers import maker_of
 from fer_core.types import HEAD
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch.optim import Optimizer
 
+    from fer_core.faces import Detector
     from fer_core.types import TaskInfo
 
 CLOSE = 1e-2
@@ -148,6 +151,29 @@ def check_plain(callback: object, state: Any) -> Any:
     if not plain:
         raise wrong(callback, "state_dict", shown(state), "a dict of numbers, text, lists and dicts")
     return state
+
+
+def check_reason(callback: object, reason: object) -> None:
+    """Raises FerError unless what a callback has set `training.stop` to is None or one line of text."""
+    if reason is not None and not (isinstance(reason, str) and reason.isprintable()):
+        raise wrong(callback, "on_evaluation", f"{shown(reason)} as training.stop", "a reason in one line of text")
+
+
+def find_faces(detector: Detector, images: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:
+    """What a detector finds in images. Raises FerError unless it is a list of `Detection` for each of them."""
+    found: Any = detector.detect(images)
+    expected = f"{len(images)} lists of Detection, the highest score first"
+    if not isinstance(found, list) or not all(isinstance(faces, list) for faces in found):
+        raise wrong(detector, "detect", in_words(found), expected)
+    if len(found) != len(images):
+        raise wrong(detector, "detect", f"{len(found)} lists", expected)
+    for faces in found:
+        if odd := [face for face in faces if not isinstance(face, Detection)]:
+            raise wrong(detector, "detect", f"{in_words(odd[0])} as a face", expected)
+        if any(first.score < second.score for first, second in pairwise(faces)):
+            raise wrong(detector, "detect", f"scores {[face.score for face in faces]}", expected)
+    faces_of_images: list[list[Detection]] = found
+    return faces_of_images
 
 
 def check_form(form: nn.Module, before: Tensor, after: Any) -> None:

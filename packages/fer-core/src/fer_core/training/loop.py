@@ -20,7 +20,7 @@ from fer_core.losses import SampleBuffer
 from fer_core.makers import CORE, Maker, remember
 from fer_core.metrics import MetricsRow, compute_metrics
 from fer_core.metrics.record import LARGEST
-from fer_core.returned import check_plain, check_rate, check_step
+from fer_core.returned import check_plain, check_rate, check_reason, check_step
 from fer_core.runs import folder as run_folder
 from fer_core.runs.records import FORMAT, Best
 from fer_core.runs.state import ADVICE, Envelope, SavedPosition, State, save_state
@@ -53,7 +53,7 @@ class Loop:
         setup: Model, data and method of the training.
         position: Where training is.
         history: The rows of `metrics.jsonl`.
-        stop: Set to a reason, it ends the run after the current evaluation.
+        stop: Set to a reason, it ends the run at the current or else the next evaluation.
         extended: The run that this one was extended from.
         versions: Of the numerical packages, at the start of the run.
     """
@@ -135,9 +135,9 @@ class Loop:
             self._heed_signals()
             if _due(self.config.train.eval_every, self.position.step):
                 self._evaluate()
-            if self.stop is not None or _due(self.config.train.save_every, self.position.step):
+            if self._ends() or _due(self.config.train.save_every, self.position.step):
                 self._save_state()
-            if self.stop is not None:
+            if self._ends():
                 return
         distributed.share_buffers(self.setup.task)
         self.setup.task.loss.after_epoch(self._scan, self.progress())
@@ -273,7 +273,12 @@ class Loop:
             files.write_text(self.folder / run_folder.METRICS, "".join(entry.line() for entry in self.history))
         for callback in self.callbacks.values():
             callback.on_evaluation(self, row)
+            check_reason(callback, self.stop)
         self.stop = distributed.share(self.stop)
+
+    def _ends(self) -> bool:
+        """Whether a callback ends the run here, at an evaluation."""
+        return self.stop is not None and self.history[-1:] != [] and self.history[-1].step == self.position.step
 
     def _epochs_done(self) -> float:
         within = self.position.batch / len(self.setup.train_loader)
@@ -328,7 +333,7 @@ class Loop:
             position=SavedPosition(**asdict(self.position)),
             history=tuple(self.history),
             best=self.best,
-            stop=self.stop,
+            stop=self.stop if self._ends() else None,
         )
         state = State(
             envelope,

@@ -39,7 +39,7 @@ class TrainingView(Protocol):
     Attributes:
         position: Where it stands.
         history: The rows of `metrics.jsonl`.
-        stop: Set to a reason, it ends the run after the current evaluation.
+        stop: Set to a reason, one line of text, it ends the run at the current or else the next evaluation.
     """
 
     position: Position

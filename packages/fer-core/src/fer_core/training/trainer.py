@@ -186,9 +186,6 @@ def build_trainer(setup: Setup) -> Trainer:
     """
     config = setup.config
     trainer: Trainer = build("trainers", config.train.trainer.name, config.train.trainer.options, setup)
-    if not isinstance(trainer, Trainer):
-        found = type(trainer).__name__
-        raise FerError(f"trainer {config.train.trainer.name!r} is {found}, not a Trainer: correct its plugin")
     parameters = [parameter for parameter in setup.task.parameters() if parameter.requires_grad]
     trainer.optimizers = trainer.make_optimizers(parameters)
     trainer.schedulers = [_schedule(setup, optimizer) for optimizer in trainer.optimizers]
