@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from fer_core import ModelSpec, Predictor
+from fer_core import Predictor
 from fer_core.cache import cache_root
 from fer_core.cli import main
 from fer_core.data.images import decode_image
 from fer_core.data.open import open_dataset
 from fer_core.data.packs.open import open_pack
+from fer_core.plugin import ModelSpec
 from fer_core.plugins import Entry, Plugin, load_plugins
 from PIL import Image
 from torch import nn

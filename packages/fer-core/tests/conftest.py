@@ -20,9 +20,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fer_core import DatasetSpec, ModelSpec, TaskInfo, discovery, plugins
+from fer_core import discovery, plugins
 from fer_core.data.table import make_fingerprint
 from fer_core.logging import LineFormatter
+from fer_core.plugin import DatasetSpec, ModelSpec, TaskInfo
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.runs.state import read_state, save_state
 from fer_core.types import FERDataset

@@ -9,8 +9,8 @@ from pathlib import Path
 import fer_core
 import pytest
 import torch
-from fer_core import ModelSpec
 from fer_core.errors import FerError
+from fer_core.plugin import ModelSpec
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.provenance import Start
 from fer_core.weights.backbone import check_backbones, check_part, load_backbones, sha256

@@ -299,7 +299,7 @@ def test_a_factory_that_returns_no_dataset_is_told(site, made, found):
     site.install(
         "fer-odd",
         f"""
-        from fer_core import FERDataset
+        from fer_core.plugin import FERDataset
 
         class Half(FERDataset):
             name = "odd"

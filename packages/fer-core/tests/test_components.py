@@ -15,10 +15,10 @@ import fer_core
 import pytest
 import torch
 from click.testing import CliRunner
-from fer_core import ModelSpec
 from fer_core.cli.main import main
 from fer_core.components import CONTRACTS, Names, build, check, find_value
 from fer_core.errors import FerError
+from fer_core.plugin import ModelSpec
 from fer_core.plugins import KINDS, Entry, Plugin, load_plugins
 from fer_core.preprocessing import Preprocessing
 from fer_core.provenance import Model

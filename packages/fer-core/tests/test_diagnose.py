@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from fer_core import DatasetSpec, FERDataset
 from fer_core.cli import main
 from fer_core.data.table import make_fingerprint
 from fer_core.diagnosis.faces import Faces, predictions_of
@@ -22,6 +21,7 @@ from fer_core.diagnosis.mistakes import (
 )
 from fer_core.errors import FerError
 from fer_core.evaluation.evaluate import Evaluation
+from fer_core.plugin import DatasetSpec, FERDataset
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.reports.compare import make_tables
 from fer_core.reports.cross_dataset import find_evaluations

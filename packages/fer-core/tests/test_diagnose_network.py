@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
-from fer_core import ModelSpec, registry
+from fer_core import registry
 from fer_core.cli import main
 from fer_core.data.packs.open import DirectReader
 from fer_core.diagnosis.attention import GRAD_CAM, choose_extremes, grad_cam, look
@@ -24,6 +24,7 @@ from fer_core.diagnosis.trace import find_features, find_map, run_to
 from fer_core.engine import Engine
 from fer_core.inference.network import Network
 from fer_core.plotting.faces import overlay
+from fer_core.plugin import ModelSpec
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.provenance import Model
 from fer_core.reports.page import render_report

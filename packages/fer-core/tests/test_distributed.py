@@ -25,7 +25,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from fer_core import Loss, distributed
+from fer_core import distributed
+from fer_core.plugin import Loss
 from fer_core.data.table import make_fingerprint
 from fer_core.losses import SampleBuffer
 from fer_core.training.trainer import Trainer

@@ -18,7 +18,7 @@ import fer_core
 import numpy as np
 import pytest
 import torch
-from fer_core import Loss
+from fer_core.plugin import Loss
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.runs.state import read_state
 from torch.nn.functional import cross_entropy

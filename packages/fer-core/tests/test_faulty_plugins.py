@@ -39,7 +39,7 @@ def fer_datasets():
 """
 PARTS = """
 import numpy as np, pandas as pd
-from fer_core import FERDataset
+from fer_core.plugin import FERDataset
 from torch import nn
 
 class Net(nn.Module):

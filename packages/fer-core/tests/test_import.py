@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from fer_core import FerError, ModelSpec
+from fer_core import FerError
 from fer_core.cli import main
+from fer_core.plugin import ModelSpec
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.provenance import Model
 from fer_core.types import ClassOrder

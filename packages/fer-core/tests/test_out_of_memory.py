@@ -5,7 +5,7 @@ from __future__ import annotations
 import fer_core
 import pytest
 import torch
-from fer_core import ModelSpec
+from fer_core.plugin import ModelSpec
 from fer_core.plugins import Entry, Plugin, load_plugins
 from torch import nn
 

@@ -12,7 +12,7 @@ import fer_core
 import pytest
 import torch
 from click.testing import CliRunner
-from fer_core import FerError, ModelSpec, TaskInfo, registry
+from fer_core import FerError, registry
 from fer_core.checks import check_components
 from fer_core.cli.main import main
 from fer_core.components import check
@@ -20,6 +20,7 @@ from fer_core.config import config_hash, resolve_config
 from fer_core.data.open import open_dataset
 from fer_core.data.union import find_dataset
 from fer_core.losses import CrossEntropy
+from fer_core.plugin import ModelSpec, TaskInfo
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.refs import resolve
 from fer_core.training.callbacks import CSVLog

@@ -8,7 +8,7 @@ import torch
 from fer_core import FerError
 from fer_core.engine.recompute import find_blocks, recompute_blocks
 from fer_core.plugins import Entry, Plugin, load_plugins
-from fer_core.types import ModelSpec
+from fer_core.types import ModelSpec, TaskInfo
 from torch import nn
 
 
@@ -56,7 +56,7 @@ def blocky(tiny, quick, monkeypatch):
 
 
 def test_blocks_are_the_innermost_run_of_equal_modules() -> None:
-    found = find_blocks(Net(fer_core.TaskInfo(("a", "b"))))
+    found = find_blocks(Net(TaskInfo(("a", "b"))))
     assert [type(block) for block in found] == [Residual] * 4
 
 
@@ -80,7 +80,7 @@ def test_a_run_that_recomputes_ends_as_one_that_does_not(blocky, optimizer, trai
 
 def test_less_is_kept_for_the_backward_pass() -> None:
     def kept(recompute: bool) -> int:
-        model, sizes = Net(fer_core.TaskInfo(("a", "b"))), {}
+        model, sizes = Net(TaskInfo(("a", "b"))), {}
         if recompute:
             recompute_blocks(model)
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import fer_core
 import pytest
 import torch
-from fer_core import FerError, Loss, api
+from fer_core import FerError, api
 from fer_core.losses import SampleBuffer
+from fer_core.plugin import Loss, TaskInfo
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.runs.state import describe, read_state
 from fer_core.training import loop
@@ -68,7 +69,7 @@ def test_values_of_other_data_or_of_another_loss_are_refused(other: SampleBuffer
 class Averaging(Loss):
     """Targets are the average of a sample's predictions so far."""
 
-    def __init__(self, info: fer_core.TaskInfo) -> None:
+    def __init__(self, info: TaskInfo) -> None:
         super().__init__()
         self.targets = SampleBuffer(info.samples, (info.num_classes,), fill=1 / info.num_classes)
 

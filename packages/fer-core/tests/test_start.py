@@ -9,8 +9,9 @@ from pathlib import Path
 import fer_core
 import pytest
 import torch
-from fer_core import FerError, ModelSpec, api
+from fer_core import FerError, api
 from fer_core.config import config_hash, load_config
+from fer_core.plugin import ModelSpec
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.provenance import Start
 from fer_core.training import loop

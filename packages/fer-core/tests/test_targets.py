@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fer_core import FerError, TaskInfo, api, registry
+from fer_core import FerError, api, registry
 from fer_core.config import Config, resolve_config
 from fer_core.data.open import open_dataset
 from fer_core.data.packs.open import open_pack
@@ -20,6 +20,7 @@ from fer_core.data.union import find_dataset
 from fer_core.engine.devices import Cpu
 from fer_core.losses import MultiHead
 from fer_core.losses.multi_head import target_term
+from fer_core.plugin import TaskInfo
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.runs.state import read_state
 from fer_core.training.loop import Loop

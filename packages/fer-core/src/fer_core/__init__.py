@@ -1,29 +1,14 @@
-"""The core of fer: hooks, configuration, data, training, evaluation and the `fer-run` command.
+"""The calls of a program: data, training, evaluation, prediction. What plugins import is in `fer_core.plugin`.
 
-What needs torch is imported when it is first asked for (PEP 562), so that a plugin can import its markers and
-types from here and stay light.
+What needs torch is imported when it is first asked for (PEP 562), so that `import fer_core` is light.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fer_core.errors import FerError
-from fer_core.hookspecs import HOOK_API, hookimpl
-from fer_core.types import (
-    EXPRESSIONS,
-    CommandSpec,
-    DatasetSpec,
-    ExperimentSpec,
-    FERDataset,
-    ModelSpec,
-    Progress,
-    Ref,
-    Role,
-    TaskInfo,
-    Weights,
-)
+from fer_core.types import Progress
 
 if TYPE_CHECKING:
     from fer_core.api import (
@@ -45,26 +30,13 @@ if TYPE_CHECKING:
         resume,
         train,
     )
-    from fer_core.losses import Loss
 
     __version__: str
 
 __all__ = [
-    "EXPRESSIONS",
-    "HOOK_API",
-    "CommandSpec",
-    "DatasetSpec",
-    "ExperimentSpec",
-    "FERDataset",
     "FerError",
-    "Loss",
-    "ModelSpec",
     "Predictor",
     "Progress",
-    "Ref",
-    "Role",
-    "TaskInfo",
-    "Weights",
     "__version__",
     "calibrate",
     "convert_upstream",
@@ -74,7 +46,6 @@ __all__ = [
     "diagnose",
     "evaluate",
     "extend",
-    "hookimpl",
     "import_weights",
     "inference_form",
     "list_datasets",
@@ -85,35 +56,16 @@ __all__ = [
     "train",
 ]
 
-_API = (
-    "Predictor",
-    "calibrate",
-    "convert_upstream",
-    "create_loss",
-    "create_model",
-    "create_transform",
-    "diagnose",
-    "evaluate",
-    "extend",
-    "import_weights",
-    "inference_form",
-    "list_datasets",
-    "list_models",
-    "load_model",
-    "open_dataset",
-    "resume",
-    "train",
-)
-_LAZY = {"Loss": "fer_core.losses", **dict.fromkeys(_API, "fer_core.api")}
-
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        value = getattr(import_module(_LAZY[name]), name)
-    elif name == "__version__":
+    if name == "__version__":
         from importlib.metadata import version
 
-        value = version("fer-core")
+        value: Any = version("fer-core")
+    elif name in __all__:
+        from fer_core import api
+
+        value = getattr(api, name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value

@@ -270,7 +270,7 @@ class Plugins:
                 known = [name for name in vars(self._manager.hook) if name not in unknown]
                 raise TypeError(f"unknown hook {unknown[0]!r}: {nearest(unknown[0], known)}")
             elif not callers:
-                raise TypeError("it implements no hook: mark its functions with fer_core.hookimpl")
+                raise TypeError("it implements no hook: mark its functions with fer_core.plugin.hookimpl")
         except BaseException:
             if self._manager.get_name(module) == plugin.key:  # wholly or, by an older pluggy, half registered
                 self._manager.unregister(module)

@@ -94,7 +94,7 @@ def _check_type(dataset: object, spec: DatasetSpec) -> None:
     homes = {entry.plugin.distribution for entry in load_plugins().claims("datasets", spec.name)}
     raise FerError(
         f"the factory of the dataset {spec.name}{''.join(f' of {home}' for home in homes)} returned {found}, "
-        "expected a subclass of fer_core.FERDataset with name, classes and table: correct or update that plugin"
+        "expected a subclass of FERDataset with name, classes and table: correct or update that plugin"
     )
 
 
