@@ -16,6 +16,9 @@ from test_third_party_plugin import FILE, PAGE
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples" / "plugins"
 PLUGINS = sorted(path.parent.name for path in EXAMPLES.glob("*/pyproject.toml"))
+SLOW = [
+    name for name in PLUGINS if "mark.slow" in "".join(map(Path.read_text, EXAMPLES.glob(f"{name}/tests/*.py")))
+]
 
 
 @pytest.fixture(scope="module")
@@ -31,21 +34,17 @@ def wheels(tmp_path_factory):
     ]
 
 
-@pytest.mark.parametrize("name", PLUGINS)
-def test_it_passes_its_own_tests_where_it_is_installed(name, wheels, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [(name, "not slow") for name in PLUGINS]
+    + [pytest.param(name, "slow", marks=pytest.mark.slow) for name in SLOW],
+)
+def test_it_passes_its_own_tests_where_it_is_installed(name, chosen, wheels, tmp_path):
     python = isolated_environment(tmp_path / "env")
     install(python, *wheels, build_wheel(EXAMPLES / name, tmp_path / "dist"))
+    tests = [EXAMPLES / name / "tests", f"--rootdir={tmp_path}", "-p", "no:cacheprovider"]
     done = subprocess.run(
-        [
-            python,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            EXAMPLES / name / "tests",
-            f"--rootdir={tmp_path}",
-        ],
+        [python, "-m", "pytest", "-q", "-m", chosen, *tests],
         cwd=tmp_path,
         env={**os.environ, "FER_CACHE": str(tmp_path / "cache"), "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,

@@ -2,18 +2,13 @@ import json
 import subprocess
 import sys
 
-import fer_core
 import pytest
 import torch
-from fer_core.testing import check_plugin
+from fer_core.testing import check_plugin, check_resume
 from fer_device_alias.device import Alias
 
 SMALL = {"data": {"options": {"samples": 200}}, "train": {"epochs": 3, "precision": "bf16"}, "callbacks": []}
 WORDS = ["tinynet", "shapes", "--device", "alias", "-o", "data.options.samples=200", "-o", "train.epochs=1"]
-
-
-def train(folder):
-    return fer_core.train("tinynet", "shapes", device="alias", **SMALL, run={"dir": folder}).folder
 
 
 def test_the_plugin_is_sound():
@@ -28,26 +23,12 @@ def test_only_training_is_in_half_precision():
         assert layer(images).dtype == torch.float32
 
 
-def test_an_interrupted_run_is_resumed_on_the_device_to_the_same_bytes(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
-    whole, calls, autocast = train("whole"), [], Alias.autocast
-
-    def interrupting(self, precision):
-        calls.append(precision)
-        if len(calls) == 12:
-            raise KeyboardInterrupt
-        return autocast(self, precision)
-
-    monkeypatch.setattr(Alias, "autocast", interrupting)
-    with pytest.raises(KeyboardInterrupt):
-        train("cut")
-    resumed = fer_core.resume("cut").folder
-    assert json.loads((resumed / "env.json").read_text())["device"] == "alias"
-    for name in ("last.safetensors", "result.json", "metrics.jsonl"):
-        assert (resumed / name).read_bytes() == (whole / name).read_bytes()
+def test_an_interrupted_run_is_resumed_on_the_device_to_the_same_bytes(tmp_path):
+    check_resume("tinynet", "shapes", tmp_path, **SMALL, run={"device": "alias"})
+    assert json.loads((tmp_path / "interrupted" / "env.json").read_text())["device"] == "alias"
 
 
+@pytest.mark.slow
 def test_two_processes_meet_by_the_backend(tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["-m", "fer_core", "train", *WORDS, "-o", f"run.dir={tmp_path / 'run'}"]

@@ -1,6 +1,7 @@
 """Helpers for testing plugins, the core's own packages and anybody's.
 
-`check_plugin` examines what an installed distribution registers. The rest makes throw-away environments that see
+`check_plugin` examines what an installed distribution registers. `check_resume` and `check_processes` train with
+it: once interrupted and once not, and on one and on two processes. The rest makes throw-away environments that see
 the tester's third-party packages (torch is not installed again) but no plugin and no core, so that a test can
 install wheels there as a user would.
 """
@@ -14,11 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from torch import Tensor
 
     from fer_core.plugins import Plugin
     from fer_core.preprocessing import Preprocessing
-    from fer_core.types import DatasetSpec
+    from fer_core.types import Batch, DatasetSpec
+
+RUNNING = ("running_mean", "running_var", "num_batches_tracked")
+"""Buffers of BatchNorm."""
 
 
 def check_plugin(distribution: str) -> tuple[Plugin, ...]:
@@ -52,6 +58,114 @@ def check_plugin(distribution: str) -> tuple[Plugin, ...]:
                 if kind == "datasets" and not registry.find(kind, name).needs_root:
                     _check_dataset(registry.find(kind, name))
     return plugins
+
+
+def check_resume(model: str, dataset: str, folder: Path, **sections: Any) -> dict[str, Tensor]:
+    """Check that a training which is interrupted halfway and resumed ends with the bytes of an undisturbed one.
+
+    State is saved after every other step, and the step after the last of them is lost. Compared are weights,
+    metrics, predictions, result, and the state of model, loss and all that a trainer adds.
+
+    Args:
+        model: Name of a model.
+        dataset: Name of a dataset.
+        folder: For both runs, `whole` and `interrupted`.
+        **sections: As of `fer_core.train`; without `run={"device": ...}` on the CPU.
+
+    Returns:
+        What is trained in the end: `model.NAME`, `loss.NAME` and, of modules that a trainer adds,
+        `extra.MODULE.NAME`. The values of a `SampleBuffer` are its `_extra_state`.
+
+    Raises:
+        AssertionError: The runs differ, or there are fewer than four steps.
+    """
+    from unittest.mock import patch
+
+    from fer_core import api
+    from fer_core.runs.folder import BEST, LAST, METRICS, RESULT
+    from fer_core.training.loop import Loop
+
+    def train(name: str) -> None:
+        saves = {"save_every": 2, **sections.get("train", {})}
+        api.train(model, dataset, **{**sections, "train": saves, "run": _place(sections, folder / name)})
+
+    step = Loop.step
+
+    def interrupted(loop: Loop, batch: Batch) -> None:
+        if loop.position.step == max(loop.total_steps // 2 | 1, 3):
+            raise KeyboardInterrupt
+        step(loop, batch)
+
+    train("whole")
+    with patch.object(Loop, "step", interrupted):
+        try:
+            train("interrupted")
+        except KeyboardInterrupt:
+            pass
+        else:
+            raise AssertionError("the training has fewer than four steps: give it more samples or epochs")
+    api.resume(folder / "interrupted")
+    for name in (LAST, BEST, METRICS, RESULT, *(path.name for path in folder.glob("whole/predictions-*.csv"))):
+        same = (folder / "whole" / name).read_bytes() == (folder / "interrupted" / name).read_bytes()
+        assert same, f"{name} of the resumed run differs"
+    whole, resumed = (_trained(folder / name) for name in ("whole", "interrupted"))
+    _check_equal(whole, resumed, "when it is resumed")
+    return whole
+
+
+def check_processes(model: str, dataset: str, folder: Path, **sections: Any) -> dict[str, Tensor]:
+    """Check that two processes train as one that takes their shares of every batch in turn (`train.accumulate`).
+
+    Equal are the bytes of every parameter and buffer of model, loss and all that a trainer adds, and the values of
+    every `SampleBuffer`. BatchNorm's running statistics are left out: they are those of the main process's shares.
+
+    Args:
+        model: Name of a model.
+        dataset: Name of a dataset.
+        folder: For both runs, `one` and `two`.
+        **sections: As of `fer_core.train`; without `run={"device": ...}` on the CPU.
+
+    Returns:
+        What is trained in the end, as `check_resume`.
+
+    Raises:
+        AssertionError: A training failed, or they differ.
+    """
+    from fer_core.config.yaml_text import flow
+
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for name, parts, launcher in (("one", 2, []), ("two", 1, torchrun)):
+        train = {"accumulate": parts, **sections.get("train", {})}
+        file = folder / f"{name}.yaml"
+        file.write_text(
+            flow({**sections, "train": train, "run": _place(sections, folder / name)}), encoding="utf-8"
+        )
+        command = [sys.executable, *launcher, "-m", "fer_core", "train", model, dataset, "-c", str(file)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    one, two = (_trained(folder / name) for name in ("one", "two"))
+    _check_equal(
+        {name: value for name, value in one.items() if not name.endswith(RUNNING)}, two, "on two processes"
+    )
+    return two
+
+
+def _place(sections: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    return {"device": "cpu", **sections.get("run", {}), "dir": str(folder)}
+
+
+def _trained(folder: Path) -> dict[str, Tensor]:
+    from fer_core.runs.folder import STATE
+    from fer_core.runs.state import read_state
+
+    return read_state(folder / STATE).task
+
+
+def _check_equal(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], when: str) -> None:
+    for name, value in expected.items():
+        off = (value.double() - found[name].double()).abs().max() if value.numel() else 0
+        assert value.equal(found[name]), f"{name} differs {when}, by up to {off:g}"
 
 
 def make_preprocessing(input_size: int = 224, **changes: Any) -> Preprocessing:
