@@ -32,8 +32,8 @@ def equalize(images: Tensor) -> Tensor:
     """`ImageOps.equalize`: make each channel's histogram flat."""
     n, channels = images.shape[:2]
     planes = images.reshape(n * channels, -1).long()
-    rows = torch.arange(n * channels, device=images.device)[:, None]
-    counts = torch.bincount((planes + rows * 256).flatten(), minlength=n * channels * 256).view(-1, 256)
+    # not bincount, whose shape a GPU's host waits for
+    counts = planes.new_zeros(n * channels, 256).scatter_add_(1, planes, planes.new_ones(()).expand_as(planes))
     brightest = counts.gather(1, planes.amax(1, keepdim=True))
     step = (planes.shape[1] - brightest) // 255
     before = counts.cumsum(1) - counts

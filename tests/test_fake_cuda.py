@@ -1,0 +1,185 @@
+"""What a step and a batch of every network ask of a GPU, counted on fake tensors: no figure may rise."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from fake_cuda import FakeCuda, Trace, storage
+from fer_core import registry
+from fer_core.config import Component, resolve_config
+from fer_core.data import loader as loader_module
+from fer_core.data.prepare import make_loader, prepare_data
+from fer_core.data.table import make_fingerprint
+from fer_core.engine import Engine
+from fer_core.plugins import Entry, Plugin, load_plugins
+from fer_core.training import guard
+from fer_core.training.loop import Loop
+from fer_core.training.setup import build_setup
+from fer_core.training.trainer import build_trainer
+from fer_core.types import FERDataset
+
+STEPS = {
+    "adadf/rafdb": (3, 1, 410),
+    "dan/affectnet": (3, 1, 460),
+    "dan/rafdb": (3, 1, 460),
+    "ddamfn/rafdb": (3, 1, 2580),
+    "ddamfn_pp/rafdb": (6, 2, 5170),
+    "gsdnet/rafdb": (3, 1, 820),
+    "lnsu/rafdb": (3, 1, 1770),
+    "mfer/rafdb": (3, 1, 1110),
+    "poster/rafdb": (6, 2, 7600),
+    "poster_pp/rafdb": (6, 2, 2120),
+    "timm/default": (3, 1, 200),
+}
+"""Recipe -> times that the host waits in a step, copies from the host and calls of operators, each at most."""
+BATCHES = {
+    "adadf/affectnet": (177, 180, 3260),
+    "adadf/rafdb": (177, 180, 3260),
+    "adadf/sfew": (435, 438, 8340),
+    "dan/affectnet": (6, 9, 160),
+    "dan/rafdb": (7, 10, 170),
+    "dan/sfew": (6, 9, 40),
+    "ddamfn/affectnet": (6, 9, 160),
+    "ddamfn/ferplus": (7, 10, 170),
+    "ddamfn/rafdb": (7, 10, 170),
+    "ddamfn_pp/affectnet": (6, 9, 300),
+    "ddamfn_pp/rafdb": (7, 10, 110),
+    "gsdnet/rafdb": (7, 10, 80),
+    "lnsu/rafdb": (66, 69, 1540),
+    "mfer/rafdb": (2, 5, 10),
+    "poster/affectnet": (9, 12, 140),
+    "poster/rafdb": (9, 12, 140),
+    "poster_pp/affectnet": (3, 6, 160),
+    "poster_pp/caers": (3, 6, 160),
+    "poster_pp/rafdb": (3, 6, 90),
+    "timm/default": (6, 9, 100),
+}
+"""Recipe -> the same of a training batch."""
+FAST = ("adadf/rafdb", "dan/rafdb", "poster_pp/rafdb", "timm/default")
+"""Recipes whose steps have few calls; those of all take minutes."""
+
+
+class Noise(FERDataset):
+    """Images of 100 x 100 pixels of noise, one of each class in the parts that are evaluated."""
+
+    name = "noise"
+
+    def __init__(self, root, *, classes, samples):
+        self.classes = tuple(classes)
+        parts = [samples, len(classes), len(classes)]
+        label = np.arange(sum(parts)) % len(classes)
+        ids = [f"noise-{row:04d}" for row in range(len(label))]
+        part = np.repeat(["train", "val", "test"], parts)
+        self.table = pd.DataFrame({"id": ids, "label": label, "split": part, "source": ids})
+
+    def read(self, row):
+        return np.random.default_rng(row).integers(0, 256, (100, 100, 3), dtype=np.uint8)
+
+    def fingerprint(self):
+        return make_fingerprint(self.table["id"], self.table["label"], self.table["id"])
+
+
+class Inline:
+    """Does at once what a thread would do."""
+
+    def __init__(self, *given, **named):
+        self.closed = False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.closed = True
+
+    def submit(self, work, *given):
+        future = Future()
+        future.set_result(work(*given))
+        return future
+
+
+@pytest.fixture
+def gpu(monkeypatch, tmp_path):
+    monkeypatch.setattr(loader_module, "ThreadPoolExecutor", Inline)
+    monkeypatch.setattr(loader_module, "AHEAD", 0)
+    monkeypatch.setattr(guard, "BEHIND", 1)
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    yield FakeCuda()
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
+def configure(monkeypatch):
+    """`configure(recipe, batch)`: the recipe, on noise, with `batch` images in a batch (None: its own)."""
+
+    def make(recipe, batch=2, **sections):
+        model, dataset = recipe.split("/")
+        known = registry.find("datasets", "rafdb" if dataset == "default" else dataset)
+        data = replace(known, name=dataset, factory=Noise, needs_root=False, expected_counts={})
+        data = replace(data, splits={"train": "train", "val": "val", "test": "test"})
+        config = resolve_config(registry.find("models", model), data).config
+        size = batch or config.data.batch_size
+        options = {"classes": list(known.classes), "samples": max(3 * size, len(known.classes))}
+        data = replace(data, options=options)
+        entry = Entry(dataset, data, Plugin("tests", "fer-tests", "0"))
+        monkeypatch.setitem(load_plugins().entries["datasets"], dataset, [entry])
+        changes = {"batch_size": size, "pipeline": "batched", "split": "official", "options": options}
+        changes |= {"classes": None, "sampler": Component(name="shuffle")}
+        return config.model_copy(
+            update={"data": config.data.model_copy(update=changes), "callbacks": []} | sections
+        )
+
+    return make
+
+
+def three_steps(gpu, config, folder):
+    """Traces of the second and the third step, and of their batches."""
+    data = prepare_data(config)
+    engine = Engine(gpu, "fp32", False, False, gpu.channels_last, gpu.scaler("fp32"))
+    steps = []
+    with gpu.pretending():
+        setup = build_setup(config, data, engine)
+        loop = Loop(build_trainer(setup), folder)
+        batches = setup.train_loader.epoch(0)
+        for _ in range(3):
+            batch = engine.place(next(batches))
+            with gpu.traced() as trace:
+                loop.step(batch)
+            trace.reads -= {storage(column) for column in batch.values()}
+            steps.append(trace)
+    return steps[1:]
+
+
+def figures(trace: Trace) -> tuple[int, int, int]:
+    return len(trace.waits), trace.uploads, trace.calls.total()
+
+
+def assert_no_more(trace: Trace, table: dict[str, tuple[int, int, int]], recipe: str) -> None:
+    found = figures(trace)
+    more = [now > before for now, before in zip(found, table[recipe], strict=True)]
+    assert not any(more), f"{recipe}: {found}, {trace.waits}, {trace.calls.most_common(12)}"
+
+
+@pytest.mark.parametrize(
+    "recipe", [pytest.param(each, marks=() if each in FAST else pytest.mark.slow) for each in STEPS]
+)
+def test_a_step_asks_no_more_of_the_gpu_than_before(gpu, configure, tmp_path, recipe):
+    _, step = three_steps(gpu, configure(recipe), tmp_path)
+    assert_no_more(step, STEPS, recipe)
+
+
+@pytest.mark.parametrize("recipe", BATCHES)
+def test_a_batch_asks_no_more_of_the_gpu_than_before(gpu, configure, recipe):
+    config = configure(recipe, None)
+    data = prepare_data(config)
+    with gpu.pretending():
+        batches = make_loader(data, data.split.train, config, gpu, training=True).epoch(0)
+        next(batches)
+        with gpu.traced() as trace:
+            next(batches)
+    assert_no_more(trace, BATCHES, recipe)
