@@ -50,6 +50,32 @@ def test_averages_follow_the_formula_and_counters_are_copied() -> None:
         torch.testing.assert_close(value.double(), expected[name], rtol=1e-4, atol=1e-5)
 
 
+class Odd(nn.Module):
+    """A shared module, a buffer that will be replaced, one that is not saved, and a bias that is absent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(3, 3, bias=False)
+        self.second = self.first
+        self.centre = nn.Buffer(torch.zeros(3))
+        self.scratch = nn.Buffer(torch.zeros(3), persistent=False)
+
+
+def test_what_a_state_dict_holds_is_followed_also_where_it_is_replaced() -> None:
+    model = Odd()
+    ema = EMA(model)
+    assert list(ema.average) == list(model.state_dict())
+    model.centre = torch.ones(3)
+    ema.update(model, 0.5)
+    assert ema.average["centre"].tolist() == pytest.approx([0.9] * 3)
+    other = Odd()
+    other.centre += 2
+    ema.update(other, 0.5)
+    assert ema.average["centre"].tolist() == pytest.approx([2 / 11 * 0.9 + 9 / 11 * 2] * 3)
+    with ema.applied(other):
+        assert same(state(other), ema.average)
+
+
 def test_following_leaves_the_model_alone() -> None:
     model = network()
     ema = EMA(model)
