@@ -3,4 +3,4 @@ from fer_core.plugin import hookimpl
 
 @hookimpl
 def fer_detectors():
-    return {"whole_image": "my_plugin.detectors:WholeImage"}
+    return {"centred": "my_plugin.detectors:Centred"}

@@ -79,8 +79,10 @@ def transform(folder: Path) -> None:
 
 
 def detector(folder: Path) -> None:
-    ((found,),) = find_faces(build("detectors", "whole_image", {}), [np.zeros((4, 6, 3), np.uint8)])
-    assert found.box == (0, 0, 6, 4)
+    images = [np.zeros((40, 80, 3), np.uint8)]
+    ((found,),) = find_faces(build("detectors", "centred", {}), images)
+    assert found.box == (20, 10, 60, 30)
+    assert find_faces(build("detectors", "centred", {"threshold": 0.95}), images) == [[]]
 
 
 def template(folder: Path) -> None:

@@ -14,7 +14,6 @@ import pytest
 from click.testing import CliRunner, Result
 from fer_core import FerError
 from fer_core.cli import main
-from fer_core.inference import Face, Failed
 from PIL import Image
 
 
@@ -71,7 +70,10 @@ def test_the_table_and_json_hold_a_row_for_every_image(run, photos) -> None:
     result = fer_run("predict", photos, "-m", run, "--csv", "-")
     assert result.exit_code == 1
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
-    assert list(rows[0]) == ["source", "label", "probability", "p_happiness", "p_sadness", "p_neutral", "error"]
+    head = ["source", "face", "left", "top", "right", "bottom", "score"]
+    assert list(rows[0])[:7] == head
+    assert list(rows[0])[-6:] == ["label", "probability", "p_happiness", "p_sadness", "p_neutral", "error"]
+    assert {rows[0][name] for name in head[1:]} == {""}
     assert [(Path(row["source"]).stem, bool(row["label"]), bool(row["error"])) for row in rows] == [
         ("a", True, False),
         ("b", False, True),
@@ -82,7 +84,7 @@ def test_the_table_and_json_hold_a_row_for_every_image(run, photos) -> None:
     assert Path("table.csv").read_text() == result.stdout
     plain = json.loads(fer_run("predict", photos, "-m", run, "--json").stdout)
     assert [set(row) for row in plain[:2]] == [
-        {"source", "label", "probability", "probabilities"},
+        {"source", "face", "box", "score", "points", "label", "probability", "probabilities"},
         {"source", "error"},
     ]
 
@@ -141,7 +143,7 @@ def test_in_python_the_first_failure_raises_or_stands_in_its_place(run, photos) 
     with pytest.raises(FerError, match=r"photos/b\.png"):
         predictor("photos")
     results = list(predictor.attempt(["photos"]))
-    assert [type(result) for result in results] == [Face, Failed, Failed, Face]
-    assert results[0] == predictor("photos/a.png")[0]
+    assert [len(result.faces) for result in results] == [1, 0, 0, 1]
+    assert results[0].faces == tuple(predictor("photos/a.png"))
     assert results[1].source == "photos/b.png"
     assert "photos/b.png" in str(results[1].error)

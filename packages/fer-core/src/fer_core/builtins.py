@@ -114,6 +114,12 @@ def fer_templates() -> dict[str, Ref]:
 
 
 @hookimpl
+def fer_detectors() -> dict[str, Ref]:
+    """Detectors of faces."""
+    return {"whole": "fer_core.faces:Whole"}
+
+
+@hookimpl
 def fer_executors() -> dict[str, Ref]:
     """What executes the runs of an experiment."""
     return {"local": "fer_core.experiments.execute:Local", "ray": "fer_core.experiments.on_ray:OnRay"}

@@ -52,7 +52,10 @@ class Detection(Record):
 
 
 class Detector(Protocol):
-    """What a factory of the hook `fer_detectors` makes."""
+    """What a factory of the hook `fer_detectors` makes.
+
+    One that has a method `to(device)`, as modules of torch do, is moved to the device of the network.
+    """
 
     def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:
         """The faces of each image, the highest score first.
@@ -60,6 +63,15 @@ class Detector(Protocol):
         Args:
             images: uint8 RGB [H, W, 3], of any sizes; they are not changed.
         """
+
+
+class Whole:
+    """The detector `whole`: the image is the face."""
+
+    def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:
+        """A box around each image, without points."""
+        sizes = [image.shape[:2] for image in images]
+        return [[Detection(box=(0.0, 0.0, float(width), float(height)), score=1.0)] for height, width in sizes]
 
 
 class Alignment(Record):

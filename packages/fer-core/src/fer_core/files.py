@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fer_core.errors import FerError
@@ -16,9 +16,16 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     Raises:
         FerError: The file cannot be written (full disk, no permission); an earlier `path` is untouched.
     """
+    with written_atomically(path) as partial:
+        write(partial)
+
+
+@contextlib.contextmanager
+def written_atomically(path: Path) -> Iterator[Path]:
+    """Gives the temporary file, which takes the place of `path` at the end. Raises as `write_atomically`."""
     partial = path.with_name(f".{path.name}.partial")
     try:
-        write(partial)
+        yield partial
         with partial.open("rb") as handle:
             os.fsync(handle.fileno())
         partial.replace(path)

@@ -92,7 +92,12 @@ def check_complete(left_out: Sequence[str]) -> None:
 
 
 def dataset_options(overrides: Sequence[str]) -> dict[str, Any]:
-    """Options of a dataset from `data.options.KEY=VALUE`, for commands that read no other configuration.
+    """As `component_options`, of a dataset."""
+    return component_options(overrides, DATASET_OPTION)
+
+
+def component_options(overrides: Sequence[str], section: str) -> dict[str, Any]:
+    """Options of a component from `SECTION.KEY=VALUE`, for commands that read no other configuration.
 
     Raises:
         FerError: Another key, or a value that is not YAML.
@@ -104,10 +109,8 @@ def dataset_options(overrides: Sequence[str]) -> dict[str, Any]:
     options = {}
     for override in overrides:
         key, equals, value = override.partition("=")
-        name = key.removeprefix(DATASET_OPTION)
+        name = key.removeprefix(section)
         if not equals or name in (key, ""):
-            raise FerError(
-                f"-o {override} does not apply here: this command takes -o {DATASET_OPTION}KEY=VALUE only"
-            )
+            raise FerError(f"-o {override} does not apply here: this command takes -o {section}KEY=VALUE only")
         options[name] = parse_yaml(value, f"-o {key}")
     return options

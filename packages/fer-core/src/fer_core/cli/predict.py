@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import click
 
-from fer_core.cli.options import device_option, json_option, precision_option, print_json
-from fer_core.errors import IncompleteError
+from fer_core.cli.options import component_options, device_option, json_option, precision_option, print_json
+from fer_core.errors import FerError, IncompleteError
 
 if TYPE_CHECKING:
-    from fer_core.workflows.predict import Face, Failed, Predictor
+    from fer_core.workflows.predict import Answer, Face
 
-    Rows = Iterator[tuple[str, Face | Failed]]
-    """Which weights, and what they say; of an image that failed once, without weights."""
-
-logger = logging.getLogger(__name__)
+DETECTOR_OPTION = "detector."
 
 
 @click.command()
@@ -34,11 +29,47 @@ logger = logging.getLogger(__name__)
     help="A weight file, a run folder, FOLDER/latest, FOLDER/best or an address. Repeatable.",
 )
 @click.option(
+    "--detect",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="What finds the faces: a detector (fer-run list detectors); none: every image is a face; auto: images "
+    "larger than a cropped face are photographs.",
+)
+@click.option(
+    "-o",
+    "--override",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the detector, such as detector.threshold=0.6. Repeatable.",
+)
+@click.option(
+    "--boxes",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="CSV",
+    help="Take the faces from a table: source, left, top, right, bottom.",
+)
+@click.option(
     "--csv",
     "table",
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
     metavar="FILE",
     help="Write a table to this file ('-': standard output).",
+)
+@click.option(
+    "--jsonl",
+    "lines",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    metavar="FILE",
+    help="Write a line of JSON for every face to this file ('-': standard output).",
+)
+@click.option(
+    "--draw",
+    "drawings",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write the images with their faces marked into this folder.",
 )
 @click.option("--strict", is_flag=True, help="Stop at the first unreadable image.")
 @device_option
@@ -47,101 +78,76 @@ logger = logging.getLogger(__name__)
 def predict(
     sources: tuple[Path, ...],
     models: tuple[str, ...],
+    detect: str,
+    overrides: tuple[str, ...],
+    boxes: Path | None,
     table: Path | None,
+    lines: Path | None,
+    drawings: Path | None,
     strict: bool,
     device: str,
     precision: str,
     as_json: bool,
 ) -> None:
-    """Classify the expression of cropped faces: each SOURCE is an image, or a folder of images.
+    """Classify the expressions of the faces in images.
 
+    Each SOURCE is an image, a folder of images, a pattern such as 'photos/*.jpg', or - for standard input.
     Unreadable images are skipped with a warning each; then the exit status is 1.
 
     \b
-    fer-run predict photos -m runs/latest
+    fer-run predict photo.jpg -m runs/latest --draw marked
     fer-run predict photos -m runs/MODEL-rafdb/best -m trained.safetensors --csv expressions.csv
     """  # noqa: D301  # click reads \b
-    from fer_core.workflows.predict import Predictor, find_images, no_weights
+    options = component_options(overrides, DETECTOR_OPTION)
+    to_stdout = [name for name, path in (("--csv", table), ("--jsonl", lines)) if str(path) == "-"]
+    if len([*to_stdout, *(["--json"] if as_json else [])]) > 1:
+        raise FerError(f"{' and '.join(to_stdout)} cannot both be standard output: name a file for one of them")
+    from fer_core.workflows.predict import Sink, find_images, no_weights, predict_images
 
-    images = [image for source in sources for image in find_images(source)]
+    files = [file for source in sources for file in find_images(source)]
     if not models:
         raise no_weights()
-    predictors = {}
-    for name in models:
-        predictors[name] = Predictor(name, device, precision)
-    failed: list[Failed] = []
-    rows = _predict(predictors, images, failed, strict=strict)
-    if table is not None:
-        _write_table(rows, predictors, table)
-    elif as_json:
-        print_json([_plain(row, several=len(predictors) > 1) for row in rows])
+    quiet = as_json or table is not None or lines is not None
+    prediction = predict_images(
+        files,
+        models,
+        Sink(table, lines, drawings),
+        device=device,
+        precision=precision,
+        detect=detect,
+        detector_options=options,
+        boxes=boxes,
+        strict=strict,
+        bar=(quiet and not to_stdout) or not sys.stdout.isatty(),
+    )
+    if as_json:
+        from fer_core.workflows.predict import plain
+
+        several = prediction.several
+        print_json([row for found in prediction.answers for row in plain(found, several=several)])
     else:
-        _print(rows, several=len(predictors) > 1)
-    if failed:
-        raise IncompleteError(f"{len(failed)} of {len(images)} images could not be read (see the lines above)")
+        for found in prediction.answers:
+            if not quiet:
+                for line in _lines(found, several=prediction.several):
+                    click.echo(line)
+    if prediction.failed:
+        raise IncompleteError(
+            f"{prediction.failed} of {prediction.images} images could not be read (see the lines above)"
+        )
 
 
-def _predict(
-    predictors: dict[str, Predictor], images: Sequence[Path], failed: list[Failed], *, strict: bool
-) -> Rows:
-    """Image after image, by all weights; notes and reports what failed."""
-    from fer_core.workflows.predict import Failed
-
-    for results in zip(*(predictor.attempt(images) for predictor in predictors.values()), strict=True):
-        if isinstance(results[0], Failed):
-            if strict:
-                raise results[0].error
-            failed.append(results[0])
-            logger.warning(str(results[0].error))
-            yield "", results[0]
-        else:
-            yield from zip(predictors, results, strict=True)
+def _lines(found: Answer, *, several: bool) -> Iterator[str]:
+    if found.error is None and not found.faces:
+        yield f"{found.source}  no face"
+    for face in found.faces:
+        yield "  ".join(_parts(face, several=several))
 
 
-def _print(rows: Rows, *, several: bool) -> None:
-    from fer_core.workflows.predict import Face
-
-    for model, result in rows:
-        if isinstance(result, Face):
-            first = f"{model}  " if several else ""
-            click.echo(f"{first}{result.source}  {result.label}  {result.probability:.1%}")
-
-
-def _plain(row: tuple[str, Face | Failed], *, several: bool) -> object:
-    from fer_core.workflows.predict import Failed
-
-    model, result = row
-    if isinstance(result, Failed):
-        return {"source": result.source, "error": str(result.error)}
-    return ({"model": model} if several else {}) | vars(result)
-
-
-def _write_table(rows: Rows, predictors: dict[str, Predictor], path: Path) -> None:
-    classes = tuple(dict.fromkeys(name for predictor in predictors.values() for name in predictor.classes))
-    several = len(predictors) > 1
-    if str(path) == "-":
-        _write_rows(rows, classes, several, sys.stdout)
-        return
-    from fer_core.workflows.predict import write_atomically
-
-    def write(partial: Path) -> None:
-        with partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as handle:
-            _write_rows(rows, classes, several, handle)
-
-    write_atomically(path, write)
-
-
-def _write_rows(rows: Rows, classes: Sequence[str], several: bool, handle: TextIO) -> None:
-    from fer_core.workflows.predict import Face
-
-    first = ["model"] if several else []
-    writer = csv.writer(handle, lineterminator="\n")
-    writer.writerow([*first, "source", "label", "probability", *(f"p_{name}" for name in classes), "error"])
-    for model, result in rows:
-        if isinstance(result, Face):
-            known = result.probabilities
-            scores = [f"{known[name]:.6f}" if name in known else "" for name in classes]
-            cells = [result.source, result.label, f"{result.probability:.6f}", *scores, ""]
-        else:
-            cells = [result.source, "", "", *("" for _ in classes), str(result.error)]
-        writer.writerow([*([model] if several else []), *cells])
+def _parts(face: Face, *, several: bool) -> Iterator[str]:
+    if several:
+        yield face.model
+    yield face.source
+    if face.number is not None:
+        yield f"face {face.number}"
+    yield face.label
+    yield f"{face.probability:.1%}"

@@ -138,11 +138,15 @@ def warp(image: Pixels, matrix: Floats, size: int) -> Pixels:
     source = np.linalg.solve(matrix[:, :2], np.stack((x, y)) - matrix[:, 2:])
     low = np.floor(source)
     share = source - low
-    # The frame of zeros is what lies outside; far coordinates are moved onto it, where all neighbours are black.
-    framed = np.zeros((height + 3, width + 3, channels), np.uint8)
-    framed[1:-2, 1:-2] = image
-    column = np.clip(low[0], -1, width).astype(np.intp) + 1
-    row = np.clip(low[1], -1, height).astype(np.intp) + 1
+    column = np.clip(low[0], -1, width).astype(np.intp)
+    row = np.clip(low[1], -1, height).astype(np.intp)
+    # Only the part that is read gets a frame of zeros, which is what lies outside; far coordinates were moved onto
+    # it, where all neighbours are black.
+    left, top = max(int(column.min()), 0), max(int(row.min()), 0)
+    part = image[top : int(row.max()) + 2, left : int(column.max()) + 2]
+    framed = np.zeros((part.shape[0] + 3, part.shape[1] + 3, channels), np.uint8)
+    framed[1:-2, 1:-2] = part
+    column, row = column - left + 1, row - top + 1
     result = np.zeros((size * size, channels))
     for dy, dx in ((0, 0), (0, 1), (1, 0), (1, 1)):
         weight = (share[0] if dx else 1 - share[0]) * (share[1] if dy else 1 - share[1])

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import logging
 import os
 import re
@@ -105,6 +106,12 @@ def decode_image(path: Path, *, keep_grey: bool = False) -> NDArray[np.uint8]:
     return pixels if keep_grey or pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
 
 
+def decode_bytes(content: bytes, name: str) -> Pixels:
+    """Pixels, uint8 RGB [H, W, 3], of what an image file contains. Raises FerError as `decode_image`."""
+    pixels = _decode(io.BytesIO(content), len(content), name, _upright)
+    return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
+
+
 def convert_image(image: Image.Image, name: str) -> Pixels:
     """Pixels of an opened PIL image, by the rules above: uint8 RGB [H, W, 3], or [H, W, 1] of a grey one.
 
@@ -168,25 +175,28 @@ def _open_at_once(path: str, flags: int) -> int:
 
 
 def _read(path: Path, use: Callable[[Image.Image], T]) -> T:
+    with open_file(path) as file:
+        return _decode(file, os.fstat(file.fileno()).st_size, str(path), use)
+
+
+def _decode(file: BinaryIO, size: int, name: str, use: Callable[[Image.Image], T]) -> T:
     if _QUIET not in warnings.filters:  # set each time: tests and `catch_warnings` restore the filters
         warnings.filterwarnings("ignore", module=r"PIL\.")
-    with open_file(path) as file:
-        try:
-            size = os.fstat(file.fileno()).st_size
-            if not 0 < size <= MAX_BYTES:
-                raise _UnfitError(f"it has more than {MAX_BYTES >> 20} MiB" if size else "it is empty (0 bytes)")
-            with Image.open(file, formats=FORMATS) as image:
-                _check_work(image, file)
-                return use(image)
-        except _UnfitError as error:
-            reason, advice = error.reason, error.advice
-        except UnidentifiedImageError:
-            reason, advice = _describe(file), _REPLACE
-        except Image.DecompressionBombError:
-            reason, advice = f"it has over {MAX_PIXELS:,} pixels", "scale it down"
-        except Exception as error:  # on damaged files decoders raise anything: SyntaxError, struct.error...
-            reason, advice = _words(error), _REPLACE
-    raise FerError(f"cannot read {path}: {reason}: {advice}")
+    try:
+        if not 0 < size <= MAX_BYTES:
+            raise _UnfitError(f"it has more than {MAX_BYTES >> 20} MiB" if size else "it is empty (0 bytes)")
+        with Image.open(file, formats=FORMATS) as image:
+            _check_work(image, file)
+            return use(image)
+    except _UnfitError as error:
+        reason, advice = error.reason, error.advice
+    except UnidentifiedImageError:
+        reason, advice = _describe(file), _REPLACE
+    except Image.DecompressionBombError:
+        reason, advice = f"it has over {MAX_PIXELS:,} pixels", "scale it down"
+    except Exception as error:  # on damaged files decoders raise anything: SyntaxError, struct.error...
+        reason, advice = _words(error), _REPLACE
+    raise FerError(f"cannot read {name}: {reason}: {advice}")
 
 
 def _check_work(image: Image.Image, file: BinaryIO) -> None:

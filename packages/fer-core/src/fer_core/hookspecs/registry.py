@@ -86,10 +86,11 @@ def fer_detectors() -> Mapping[str, Ref]:
         and returns a list for each of them: one `Detection` for each face, the highest score first.
         A `Detection` has a `box` (left, top, right, bottom, in pixels), a `score` from 0 to 1, and five `points`
         (left eye, right eye, tip of the nose, left and right corner of the mouth, left as seen) or None.
+        A detector that has `to(device)` is moved to the network's device.
 
     Called:
-        The hook once in a process, when plugins are loaded. The factory once for each use, with the detector's
-        options.
+        The hook once in a process, when plugins are loaded. The factory once for each use: a `Predictor`, or
+        `fer-run predict --detect NAME -o detector.KEY=VALUE`. `detect` with up to 64 images at a time.
     """
 
 

@@ -1,62 +1,34 @@
-"""Expressions of cropped faces, from one weight file and nothing else."""
+"""Expressions of the faces in images, from one weight file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from fer_core.engine import Engine
-from fer_core.errors import FerError
+from fer_core.inference.answer import Answer, Classifier, Face, answer
+from fer_core.inference.find import AUTO, Whole, make_finder
 from fer_core.inference.network import Network
-from fer_core.inference.predict import check_finite, logits_of
+from fer_core.inference.rows import table_of
 from fer_core.inference.sources import Source, read_images
 from fer_core.options import checked
 from fer_core.runs.resolve import find_weights
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
 
-BATCH = 64
-
-
-@dataclass(frozen=True)
-class Face:
-    """One face: where it came from, its expression, and the probability of every class."""
-
-    source: str
-    label: str
-    probability: float
-    probabilities: dict[str, float]
+    from fer_core.inference.find import Finder
 
 
 class Faces(list[Face]):
     """Faces in the order of their sources."""
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per face: `source`, `label`, `probability`, and `p_CLASS` for every class."""
-        import pandas as pd
-
-        rows = [
-            {"source": face.source, "label": face.label, "probability": face.probability}
-            | {f"p_{name}": value for name, value in face.probabilities.items()}
-            for face in self
-        ]
-        return pd.DataFrame(rows)
-
-
-@dataclass(frozen=True)
-class Failed:
-    """An image without a prediction: where it came from, and why."""
-
-    source: str
-    error: FerError
+        """One row per face, with the columns of `fer-run predict --csv`."""
+        return table_of(self)
 
 
 class Predictor:
@@ -67,22 +39,42 @@ class Predictor:
             `FOLDER/best` or an address (`fer_core.runs.resolve`).
         device: `auto`, or the name of a device.
         precision: `auto` (what the device computes natively), `fp32`, `bf16` or `fp16`.
+        detect: Where the faces are. `auto`: images larger than a cropped face are photographs, in which an
+            installed detector looks for faces. `none`: every image is a face. The name of a detector, or an object
+            with `detect(images)`: it looks at every image.
+        detector_options: Of a detector that is named.
+        boxes: A table of faces, as `fer-run predict --csv` writes it, in place of a detector.
 
     Raises:
-        FerError: The file is unusable or its model is not installed.
+        FerError: The file is unusable, its model is not installed, or a detector is unknown.
     """
 
     @checked
-    def __init__(self, checkpoint: str | Path, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self,
+        checkpoint: str | Path,
+        device: str = "auto",
+        precision: str = "auto",
+        *,
+        detect: Any = AUTO,
+        detector_options: Mapping[str, Any] | None = None,
+        boxes: str | Path | None = None,
+    ) -> None:
         weights = find_weights(checkpoint)
         self.network = Network.load(weights, Engine.start(device, precision), fast=True)
+        self._finder = finder_for([self.network], detect, detector_options or {}, boxes)
+        self._classifier = Classifier(self.network)
 
     def __call__(self, *sources: Source) -> Faces:
         """The faces of image files, of folders (searched recursively, sorted) and of images in memory.
 
         Args:
-            *sources: Paths; PIL images; arrays [H, W, 3], [H, W] or [N, H, W, 3]; tensors [3, H, W], [H, W] or
-                [N, 3, H, W]; or lists of these. Arrays and tensors are RGB or grey, uint8 or floats in 0..1.
+            *sources: Paths, and patterns such as `photos/*.jpg`; the bytes of an image file; PIL images; arrays
+                [H, W, 3], [H, W] or [N, H, W, 3]; tensors [3, H, W], [H, W] or [N, 3, H, W]; or lists of these.
+                Arrays and tensors are RGB or grey, uint8 or floats in 0..1.
+
+        Returns:
+            The faces of each image from left to right. An image in which none is found has none.
 
         Raises:
             FerError: A source is missing, holds no image, cannot be decoded, or has values out of range.
@@ -91,28 +83,18 @@ class Predictor:
 
     def stream(self, sources: Iterable[Source]) -> Iterator[Face]:
         """As calling, but one face at a time, so that a large folder needs little memory."""
-        for result in self.attempt(sources):
-            if isinstance(result, Failed):
-                raise result.error
-            yield result
+        for found in self.attempt(sources):
+            if found.error is not None:
+                raise found.error
+            yield from found.faces
 
-    def attempt(self, sources: Iterable[Source]) -> Iterator[Face | Failed]:
-        """As `stream`, but an image that cannot be read becomes a `Failed` in its place, and the next ones follow.
+    def attempt(self, sources: Iterable[Source]) -> Iterator[Answer]:
+        """As `stream`, but image by image: one that cannot be read has an `error` in place of `faces`.
 
         Raises:
             FerError: A source is missing, a folder holds no image, or the network gives no finite probabilities.
         """
-        images = read_images(sources)
-        while group := list(islice(images, BATCH)):
-            pictures = [image for _, image in group if not isinstance(image, FerError)]
-            names = [name for name, image in group if not isinstance(image, FerError)]
-            rows = iter(self._predict(pictures, names).tolist() if pictures else ())
-            for name, image in group:
-                yield Failed(name, image) if isinstance(image, FerError) else self._face(name, next(rows))
-
-    def _face(self, source: str, row: Sequence[float]) -> Face:
-        best = max(range(len(row)), key=row.__getitem__)
-        return Face(source, self.classes[best], row[best], dict(zip(self.classes, row, strict=True)))
+        return answer(read_images(sources), self._finder, [self._classifier])
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -120,24 +102,28 @@ class Predictor:
         return self.network.classes
 
     def probabilities(self, faces: Source) -> torch.Tensor:
-        """Probabilities float32 [N, C] of the images that calling takes, as one tensor.
+        """Probabilities float32 [N, C] of images of faces, which no detector looks at, as one tensor.
 
         Raises:
             FerError: As calling.
         """
-        rows = [list(face.probabilities.values()) for face in self(faces)]
+        rows = []
+        for found in answer(read_images([faces]), Whole(), [self._classifier]):
+            if found.error is not None:
+                raise found.error
+            rows += [list(face.probabilities.values()) for face in found.faces]
         return torch.tensor(rows, dtype=torch.float32)
 
     def __repr__(self) -> str:
         network = self.network
         return f"Predictor({str(network.checkpoint)!r}: {network.header.model.name}, {len(self.classes)} classes)"
 
-    @torch.inference_mode()
-    def _predict(self, faces: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> torch.Tensor:
-        network = self.network
-        batch = network.engine.place({"image": network.prepare(faces)})
-        with network.engine.autocast():
-            logits = logits_of(network.model, batch["image"])
-        probabilities = (logits / network.temperature).softmax(dim=1).cpu()
-        check_finite(probabilities, str(network.checkpoint), names)
-        return probabilities
+
+def finder_for(
+    networks: Iterable[Network], detect: Any, options: Mapping[str, Any], boxes: str | Path | None
+) -> Finder:
+    """What finds faces for networks, see `make_finder`; a detector computes where the first of them does."""
+    first, *others = networks
+    contracts = [network.header.preprocessing for network in (first, *others)]
+    device = first.engine.device.torch_device
+    return make_finder(detect, options, None if boxes is None else Path(boxes), contracts, device)

@@ -1,0 +1,83 @@
+"""Answers as rows of tables and as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from fer_core.inference.find import EDGES, POINTS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fer_core.inference.answer import Answer, Face
+
+Cell = str | float | int | None
+PLACE = (*EDGES, "score", *POINTS)
+"""Columns that say where a face is, empty where the whole image is the face."""
+
+
+def columns(classes: Sequence[str], *, several: bool) -> list[str]:
+    """Names of the columns of a table; `several` is whether several networks say something."""
+    first = ["model"] if several else []
+    return [*first, "source", "face", *PLACE, "label", "probability", *(f"p_{name}" for name in classes), "error"]
+
+
+def cells(found: Answer, classes: Sequence[str], *, several: bool) -> Iterator[list[str]]:
+    """The rows of an image: one for each face, one if it has none, one if it has an error; numbers are rounded."""
+    rows: Iterable[Mapping[str, Cell]] = [_row(face) for face in found.faces]
+    if not found.faces:
+        rows = [{"source": found.source, "error": "" if found.error is None else str(found.error)}]
+    for row in rows:
+        yield [_text(name, row.get(name)) for name in columns(classes, several=several)]
+
+
+def plain(found: Answer, *, several: bool) -> Iterator[Mapping[str, object]]:
+    """As `cells`, as values of JSON."""
+    if found.error is not None:
+        yield {"source": found.source, "error": str(found.error)}
+    elif not found.faces:
+        yield {"source": found.source, "face": None, "label": None}
+    for face in found.faces:
+        at = face.detection
+        yield {
+            **({"model": face.model} if several else {}),
+            "source": face.source,
+            "face": face.number,
+            "box": None if at is None else at.box,
+            "score": None if at is None else at.score,
+            "points": None if at is None else at.points,
+            "label": face.label,
+            "probability": face.probability,
+            "probabilities": face.probabilities,
+        }
+
+
+def table_of(faces: Sequence[Face]) -> pd.DataFrame:
+    """One row for each face, numbers as they are; without the columns of places where no face was looked for."""
+    import pandas as pd
+
+    classes = list(dict.fromkeys(chain.from_iterable(face.probabilities for face in faces)))
+    names = columns(classes, several=False)[:-1]
+    if all(face.detection is None for face in faces):
+        names = [name for name in names if name not in ("face", *PLACE)]
+    rows = [_row(face) for face in faces]
+    return pd.DataFrame({name: [row.get(name) for row in rows] for name in names})
+
+
+def _row(face: Face) -> dict[str, Cell]:
+    row: dict[str, Cell] = {"model": face.model, "source": face.source, "face": face.number}
+    if face.detection is not None:
+        row |= zip(EDGES, face.detection.box, strict=True)
+        row["score"] = face.detection.score
+        if face.detection.points is not None:
+            row |= zip(POINTS, chain.from_iterable(face.detection.points), strict=True)
+    row |= {"label": face.label, "probability": face.probability}
+    return row | {f"p_{name}": value for name, value in face.probabilities.items()}
+
+
+def _text(column: str, value: Cell) -> str:
+    if not isinstance(value, float):
+        return "" if value is None else str(value)
+    return f"{value:.2f}" if column in PLACE and column != "score" else f"{value:.6f}"
