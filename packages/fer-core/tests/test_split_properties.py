@@ -2,10 +2,12 @@
 
 import numpy as np
 import pandas as pd
+import pytest
+from fer_core.data.folds import fold_of_rows
 from fer_core.data.splits import make_split
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from sklearn.model_selection import ShuffleSplit, train_test_split
+from sklearn.model_selection import ShuffleSplit, StratifiedGroupKFold, train_test_split
 
 
 class Toy:
@@ -55,3 +57,28 @@ def test_folds_of_groups_cover_all_and_share_none(groups, folds, seed, ending):
         assert not set(groups[split.test]) & set(groups[np.concatenate([split.train, split.val])])
         tested += split.test.tolist()
     assert sorted(tested) == list(range(len(groups)))
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    rows=st.integers(40, 700),
+    groups=st.integers(12, 250),
+    classes=st.integers(2, 12),
+    folds=st.integers(2, 11),
+)
+@settings(max_examples=40, deadline=None)
+@pytest.mark.filterwarnings("ignore:The least populated class")
+def test_folds_of_groups_are_those_of_scikit_learn(seed, rows, groups, classes, folds):
+    """Also for classes of few samples and for groups of one class, where many folds are equally good."""
+    rng = np.random.default_rng(seed)
+    member = rng.integers(0, groups, rows)
+    own = rng.integers(0, classes, groups)
+    labels = np.where(rng.random(rows) < rng.random(), own[member], rng.geometric(0.5, rows) % classes)
+    labels[:2] = 0, 1
+    member = np.unique(member, return_inverse=True)[1]
+    assume(member.max() >= folds and np.bincount(labels).max() >= folds)
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    expected = np.empty(rows, dtype=int)
+    for fold, (_, tested) in enumerate(splitter.split(labels, labels, member)):
+        expected[tested] = fold
+    assert fold_of_rows(labels, member, folds, seed).tolist() == expected.tolist()

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_core import registry
+from fer_core.data.folds import fold_of_rows
 from fer_core.data.protocols import Protocol, read_protocol
 from fer_core.errors import FerError
 from fer_core.makers import CORE, in_one_line
@@ -224,36 +224,36 @@ def kfold(
             f"kfold:{folds}:{fold}:{order} on {dataset.name}: its groups are unknown, and only groups can be "
             f"dealt out in order; use kfold:{folds}:{fold}"
         )
-    rows = np.arange(len(labels))
-    units = len(np.unique(groups)) if groups is not None else int(np.bincount(labels)[np.unique(labels)].min())
+    member = None if groups is None else _member(groups, _by_value if order else str)
+    units = int(np.bincount(labels)[np.unique(labels)].min() if member is None else member.max() + 1)
     if units < folds:
         what = "groups" if groups is not None else "samples in the smallest class"
         raise FerError(f"kfold:{folds}:{fold} on {dataset.name}: only {units} {what}; use fewer folds")
-    if order:
-        tested = _member(groups) % folds == fold
+    rows = np.arange(len(labels))
+    if member is not None:
+        tested = (member % folds if order else fold_of_rows(labels, member, folds, seed)) == fold
         return rows[~tested], rows[:0], rows[tested]
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+    from sklearn.model_selection import StratifiedKFold
 
-    splitter = (StratifiedKFold if groups is None else StratifiedGroupKFold)(
-        folds, shuffle=True, random_state=seed
-    )
-    with warnings.catch_warnings():
-        # With groups, a class smaller than the number of folds is normal: subjects decide, not samples.
-        warnings.simplefilter("ignore", UserWarning)
-        train, test = list(splitter.split(rows, labels, groups))[fold]
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    train, test = list(splitter.split(rows, labels))[fold]
     return train, rows[:0], test
 
 
-def _member(groups: NDArray[np.object_] | None) -> Rows:
-    """Place of every row's group among all groups, sorted by name with numbers by their value (S9 before S10)."""
-    names, member = np.unique(np.asarray(groups), return_inverse=True)
-    key = [
-        [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", name)]
-        for name in names
-    ]
+def _member(groups: NDArray[np.object_], key: Callable[[str], Any] = str) -> Rows:
+    """The group of every row as a number: the place of its name among all names, sorted by `key`."""
+    from pandas import factorize
+
+    member, names = factorize(groups)
     place = np.empty(len(names), dtype=np.int64)
-    place[sorted(range(len(names)), key=key.__getitem__)] = np.arange(len(names))
+    order = sorted(range(len(names)), key=[key(name) for name in names.tolist()].__getitem__)
+    place[order] = np.arange(len(names))
     return place[member]
+
+
+def _by_value(name: str) -> list[tuple[bool, int, str]]:
+    """Sorts numbers in names by their value: S9 before S10."""
+    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", name)]
 
 
 def stratified_shuffle(dataset: FERDataset, roles: Mapping[str, Role], seed: int, repetition: int) -> Parts:
@@ -313,18 +313,19 @@ def _held_groups(labels: Rows, groups: NDArray[np.object_], fraction: float, see
 
     The random order matters: taking large groups first would hold out a biased kind of group.
     """
-    names, member = np.unique(groups, return_inverse=True)
-    counts = np.zeros((len(names), int(labels.max()) + 1))
+    member = _member(groups)
+    count = int(member.max()) + 1
+    counts = np.zeros((count, int(labels.max()) + 1))
     np.add.at(counts, (member, labels), 1)
     target = fraction * counts.sum(axis=0)
     weight = 1 / np.maximum(target, fraction)
     missing = target.copy()
-    held = np.zeros(len(names), dtype=bool)
-    for group in np.random.RandomState(seed).permutation(len(names)):
+    held = np.zeros(count, dtype=bool)
+    for group in np.random.RandomState(seed).permutation(count):
         after = missing - counts[group]
         if (weight * after**2).sum() < (weight * missing**2).sum():
             held[group], missing = True, after
-    if not held.any() and len(names) > 1:
+    if not held.any() and count > 1:
         # Every group is larger than the targets: the one that misses them least.
         held[int((weight * (target - counts) ** 2).sum(axis=1).argmin())] = True
     return held[member]
@@ -349,8 +350,8 @@ def _groups(dataset: FERDataset) -> NDArray[np.object_] | None:
     """Group of every row; a sample whose group is unknown (empty) is a group of its own."""
     if "group" not in dataset.table.columns:
         return None
-    groups = dataset.table["group"]
-    return groups.where(groups != "", "\0" + dataset.table["id"]).to_numpy(dtype=object)
+    groups = dataset.table["group"].to_numpy(dtype=object)
+    return np.where(groups != "", groups, "\0" + dataset.table["id"].to_numpy(dtype=object))
 
 
 def _digest(dataset: FERDataset, train: Rows, val: Rows, test: Rows) -> str:
