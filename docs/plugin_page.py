@@ -35,7 +35,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Hooks and errors": ("hookimpl", "HOOK_API", "FerError", "nearest", "Ref", "Names"),
     "Specs": (
         *("ModelSpec", "Weights", "Claim", "ClassOrder", "DatasetSpec", "Role", "EXPRESSIONS", "SplitSpec"),
-        *("ExperimentSpec", "CommandSpec"),
+        *("MetricSpec", "Measured", "ExperimentSpec", "CommandSpec"),
     ),
     "Batches": ("Batch", "Output", "Losses", "TaskInfo", "Progress"),
     "Datasets": (

@@ -227,6 +227,62 @@ def tiny_everywhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield tmp_path_factory.mktemp("tiny")
 
 
+class TwoHeads(nn.Module):
+    """Logits of the label, and a head for every extra target."""
+
+    def __init__(self, info: TaskInfo) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3, 4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.1))
+        self.label = nn.Linear(8 * 16, info.num_classes)
+        self.heads = nn.ModuleDict(
+            {name: nn.Linear(8 * 16, len(classes) or 1) for name, classes in info.targets.items()}
+        )
+        self.numbers = {name for name, classes in info.targets.items() if not classes}
+
+    def forward(self, images):
+        features = self.body(images)
+        heads = {name: head(features) for name, head in self.heads.items()}
+        shaped = {name: head[:, 0] if name in self.numbers else head for name, head in heads.items()}
+        return {"logits": self.label(features), **{f"head_{name}": head for name, head in shaped.items()}}
+
+
+def target_columns(rows: int) -> dict[str, object]:
+    """Every third row has no mood, every fourth no tension, every fifth no age."""
+    row = np.arange(rows)
+    shares = np.stack([row % 4 + 1, row % 3, np.ones(rows)], 1).astype(float)
+    shares[row % 5 == 0] = np.nan
+    return {
+        "target_mood": pd.Categorical.from_codes(np.where(row % 3, row // 3 % 2, -1), ["calm", "tense"]),
+        "target_tension": np.where(row % 4, row / 10, np.nan),
+        **{f"target_age:{name}": shares[:, k] for k, name in enumerate(("young", "old", "unsure"))},
+    }
+
+
+@pytest.fixture
+def two_heads(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """The model `two_heads`, and `faces`, which is `bars` with extra targets; called, it adds a changed `bars`."""
+    entries, bars, model = load_plugins().entries, BARS, replace(TINY, name="two_heads", factory=TwoHeads)
+    plugin = Plugin("t", "fer-tests", "0")
+
+    def add(
+        name: str, change: Callable[[FERDataset], None] = lambda dataset: None, *, targets: bool = False
+    ) -> None:
+        def make(root: Path, *, samples: int = 90) -> FERDataset:
+            dataset = Bars(root, samples=samples)
+            dataset.name = name
+            if targets:
+                dataset.table = dataset.table.assign(**target_columns(samples))
+            change(dataset)
+            return dataset
+
+        spec = replace(bars, name=name, factory=make, options={"samples": 90})
+        monkeypatch.setitem(entries["datasets"], name, [Entry(name, spec, plugin)])
+
+    monkeypatch.setitem(entries["models"], "two_heads", [Entry("two_heads", model, plugin)])
+    add("faces", targets=True)
+    return add
+
+
 QUICK = {
     "data": {"input_size": 16, "batch_size": 16, "train_transforms": ["resize", "horizontal_flip", "normalize"]},
     "optimizer": {"name": "adamw", "lr": 0.01},

@@ -24,6 +24,7 @@ from fer_core.losses import CrossEntropy
 from fer_core.plugins import Entry, Plugin, load_plugins, singular
 from fer_core.returned import find_faces
 from fer_core.training.callbacks import Callback
+from fer_core.types import MetricSpec
 from torch import nn
 
 PLUGIN = Plugin("bad", "bad-plugin", "1.0")
@@ -35,6 +36,7 @@ OVERRIDES = {
     "transforms": "data.train_transforms=[resize, bad, normalize]",
     "callbacks": "callbacks=[bad]",
     "trainers": "train.trainer=bad",
+    "metrics": "metrics=[bad]",
 }
 
 
@@ -291,6 +293,18 @@ FAULTS: dict[str, tuple[str, Any, str]] = {
         "returned 5 without training_step, make_optimizers, add_module, extra_loaders, product_model, "
         "expected a Trainer",
     ),
+    # --- metrics
+    "metric: nan": ("metrics", lambda labels, scores: np.nan, "the function returned nan for the label, expected"),
+    "metric: text": ("metrics", lambda labels, scores: "0.5", "returned '0.5' for the label, expected a finite"),
+    "metric: each": ("metrics", lambda labels, scores: labels == 0, "returned bool [18] for the label, expected"),
+    "metric: yes": ("metrics", lambda labels, scores: True, "returned True for the label, expected a finite"),
+    "metric: raises": (
+        "metrics",
+        raising(ZeroDivisionError("no faces")),
+        "failed on the label (ZeroDivisionError: no faces): correct the plugin",
+    ),
+    "metric: exits": ("metrics", raising(SystemExit(1)), "failed on the label (SystemExit: 1): correct the plu"),
+    "metric: no function": ("metrics", "json:__name__", "failed on the label (TypeError: 'str' object is not c"),
     # --- datasets
     "dataset: table": ("datasets", dataset(table=[1, 2]), "a table that is list, expected a pandas DataFrame"),
     "dataset: pixels": (
@@ -323,6 +337,8 @@ def put(tiny, monkeypatch) -> Iterator[Callable[[str, Any], None]]:
             if kind == "datasets"
             else (replace(registry.find(kind, own), name="bad", factory=factory) if own else factory)
         )
+        if kind == "metrics":
+            value = MetricSpec(name="bad", measures="classes", function=factory)
         monkeypatch.setitem(entries[kind], "bad", [Entry("bad", value, PLUGIN)])
 
     return add

@@ -21,6 +21,7 @@ from fer_core.components import build, find_value
 from fer_core.data.splits import make_split
 from fer_core.experiments.schema import read_experiment
 from fer_core.hookspecs import device, loss, registry, trainer
+from fer_core.metrics.apply import apply_metrics
 from fer_core.plugins import load_plugins
 from fer_core.registry import factory
 from fer_core.returned import find_faces
@@ -170,6 +171,11 @@ def objective(folder: Path) -> None:
     assert torch.equal(found["loss"], torch.nn.functional.cross_entropy(logits, batch["label"]))
 
 
+def metric(folder: Path) -> None:
+    labels, scores = np.array([0, 0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7], [0.4, 0.6]])
+    assert apply_metrics(["kappa"], "classes", "the label", labels, scores) == {"kappa": 0.5}
+
+
 USES: dict[str, Callable[[Path], None]] = {
     "fer_models": model,
     "fer_datasets": dataset,
@@ -186,6 +192,7 @@ USES: dict[str, Callable[[Path], None]] = {
     "fer_samplers": sampler,
     "fer_callbacks": callback,
     "fer_losses": objective,
+    "fer_metrics": metric,
     "fer_devices": accelerator,
     "fer_trainers": method,
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import fer_core
@@ -21,76 +20,15 @@ from fer_core.engine.devices import Cpu
 from fer_core.losses import MultiHead
 from fer_core.losses.multi_head import target_term
 from fer_core.plugin import TaskInfo
-from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.runs.state import read_state
 from fer_core.training.loop import Loop
 from fer_core.types import Progress
 from fer_core.weights.checkpoint import build_from_checkpoint
-from torch import nn
 from torch.nn import functional as F
 
 MOODS = ("calm", "tense")
 SHARES = ("young", "old", "unsure")
 NOW = Progress(0, 1, 0, 1)
-
-
-class TwoHeads(nn.Module):
-    """Logits of the label, and a head for every extra target."""
-
-    def __init__(self, info: TaskInfo) -> None:
-        super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(3, 8, 3, 4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.1))
-        self.label = nn.Linear(8 * 16, info.num_classes)
-        self.heads = nn.ModuleDict(
-            {name: nn.Linear(8 * 16, len(classes) or 1) for name, classes in info.targets.items()}
-        )
-        self.numbers = {name for name, classes in info.targets.items() if not classes}
-
-    def forward(self, images):
-        features = self.body(images)
-        heads = {name: head(features) for name, head in self.heads.items()}
-        shaped = {name: head[:, 0] if name in self.numbers else head for name, head in heads.items()}
-        return {"logits": self.label(features), **{f"head_{name}": head for name, head in shaped.items()}}
-
-
-def columns(rows: int) -> dict[str, object]:
-    """Every third row has no mood, every fourth no tension, every fifth no age."""
-    row = np.arange(rows)
-    shares = np.stack([row % 4 + 1, row % 3, np.ones(rows)], 1).astype(float)
-    shares[row % 5 == 0] = np.nan
-    return {
-        "target_mood": pd.Categorical.from_codes(np.where(row % 3, row // 3 % 2, -1), list(MOODS)),
-        "target_tension": np.where(row % 4, row / 10, np.nan),
-        **{f"target_age:{name}": shares[:, k] for k, name in enumerate(SHARES)},
-    }
-
-
-@pytest.fixture
-def known(tiny, monkeypatch):
-    """`two_heads` and `faces`, the dataset `bars` with extra targets; `known(name, change)` adds another one."""
-    entries, bars, plugin = (
-        load_plugins().entries,
-        registry.find("datasets", "bars"),
-        Plugin("t", "fer-tests", "0"),
-    )
-
-    def add(name, change):
-        def make(root, *, samples: int = 90):
-            dataset = bars.factory(root, samples=samples)
-            dataset.name = name
-            change(dataset)
-            return dataset
-
-        spec = replace(bars, name=name, factory=make, options={"samples": 90})
-        monkeypatch.setitem(entries["datasets"], name, [Entry(name, spec, plugin)])
-
-    def with_targets(dataset):
-        dataset.table = dataset.table.assign(**columns(len(dataset.table)))
-
-    model = replace(registry.find("models", "tiny"), name="two_heads", factory=TwoHeads)
-    monkeypatch.setitem(entries["models"], "two_heads", [Entry("two_heads", model, plugin)])
-    add("faces", with_targets)
-    return add
 
 
 def config(dataset: str, *overrides: str) -> Config:
@@ -103,7 +41,7 @@ def config(dataset: str, *overrides: str) -> Config:
 @pytest.mark.parametrize(
     "crops", ["[resize, horizontal_flip, normalize]", "[five_crop: {size: 8}, resize, normalize]"]
 )
-def test_a_batch_has_the_targets_of_its_samples(known, pipeline, crops) -> None:
+def test_a_batch_has_the_targets_of_its_samples(two_heads, pipeline, crops) -> None:
     chosen = config("faces", f"data.pipeline={pipeline}", f"data.train_transforms={crops}", "data.fraction=0.8")
     data = prepare_data(chosen)
     rows = data.rows("train")
@@ -127,13 +65,13 @@ def test_a_batch_has_the_targets_of_its_samples(known, pipeline, crops) -> None:
     assert {-1, 0, 1} == set(whole["target_mood"].tolist())
 
 
-def test_a_choice_of_classes_and_a_union_keep_the_targets_of_each_sample(known, tmp_path) -> None:
+def test_a_choice_of_classes_and_a_union_keep_the_targets_of_each_sample(two_heads, tmp_path) -> None:
     def other(dataset):
         rows = len(dataset.table)
         mood = pd.Categorical.from_codes(np.arange(rows) % 2, ["tense", "angry"])
         dataset.table = dataset.table.assign(target_mood=mood, target_gaze=np.arange(rows, dtype="int64"))
 
-    known("others", other)
+    two_heads("others", other)
     whole = open_dataset("faces", None, {})[1].table
     chosen = open_dataset("faces", None, {}, ["neutral", "happiness"])[1]
     kept = whole[whole["label"] != 1].reset_index(drop=True)
@@ -156,9 +94,11 @@ def test_a_choice_of_classes_and_a_union_keep_the_targets_of_each_sample(known, 
     assert len(open_pack(union, tmp_path, progress=False)) == 120
 
 
-def test_a_union_gives_no_share_to_classes_that_a_part_lacks_and_refuses_another_kind(known) -> None:
-    known("few", lambda d: setattr(d, "table", d.table.assign(**{"target_age:old": 1.0, "target_age:dead": 3.0})))
-    known("years", lambda d: setattr(d, "table", d.table.assign(target_age=30)))
+def test_a_union_gives_no_share_to_classes_that_a_part_lacks_and_refuses_another_kind(two_heads) -> None:
+    two_heads(
+        "few", lambda d: setattr(d, "table", d.table.assign(**{"target_age:old": 1.0, "target_age:dead": 3.0}))
+    )
+    two_heads("years", lambda d: setattr(d, "table", d.table.assign(target_age=30)))
     age = targets_of(open_dataset("faces+few", None, {})[1])["age"]
     assert age.classes == (*SHARES, "dead")
     assert age.values[1, 3] == 0
@@ -185,17 +125,17 @@ def test_a_union_gives_no_share_to_classes_that_a_part_lacks_and_refuses_another
         ({"target_x:a": 0, "target_x:b": 0}, "the target x is not a distribution in row 0"),
     ],
 )
-def test_a_column_that_is_no_target_is_refused_in_one_line(known, given, says) -> None:
-    known("odd", lambda dataset: setattr(dataset, "table", dataset.table.assign(**given)))
+def test_a_column_that_is_no_target_is_refused_in_one_line(two_heads, given, says) -> None:
+    two_heads("odd", lambda dataset: setattr(dataset, "table", dataset.table.assign(**given)))
     with pytest.raises(FerError) as error:
         open_dataset("odd", None, {})
     assert str(error.value).startswith("odd: ")
     assert says in str(error.value)
 
 
-def test_columns_of_pandas_that_may_miss_values_are_numbers(known) -> None:
+def test_columns_of_pandas_that_may_miss_values_are_numbers(two_heads) -> None:
     years = pd.array([30, None] * 45, dtype="Int64")
-    known("years", lambda dataset: setattr(dataset, "table", dataset.table.assign(target_age=years)))
+    two_heads("years", lambda dataset: setattr(dataset, "table", dataset.table.assign(target_age=years)))
     values = targets_of(open_dataset("years", None, {})[1])["age"].values
     assert values[0] == 30
     assert np.isnan(values[1::2]).all()
@@ -212,7 +152,7 @@ def train(folder: str, dataset: str = "faces", **more):
 
 
 @pytest.fixture
-def interrupted(known) -> Path:
+def interrupted(two_heads) -> Path:
     """A run that ended in its second epoch."""
 
     def step(self, batch):
@@ -239,12 +179,11 @@ def test_a_run_with_heads_resumes_byte_for_byte_and_its_weights_are_built_again(
     assert model(torch.zeros(2, 3, 16, 16))["head_age"].shape == (2, 3)
 
 
-def test_a_run_is_not_resumed_with_other_targets(known, interrupted) -> None:
+def test_a_run_is_not_resumed_with_other_targets(two_heads, interrupted) -> None:
     def changed(dataset):
-        dataset.table = dataset.table.assign(**columns(len(dataset.table)))
         dataset.table.loc[7, "target_tension"] = 0.5
 
-    known("faces", changed)
+    two_heads("faces", changed, targets=True)
     with pytest.raises(FerError, match="the data or their split are not those that this run began with"):
         api.resume(interrupted)
 
@@ -310,6 +249,6 @@ def test_multi_head_says_what_it_lacks(info, weights, says) -> None:
         MultiHead(info, weights=weights)
 
 
-def test_a_model_without_the_head_is_named_with_the_way_to_do_without(known) -> None:
+def test_a_model_without_the_head_is_named_with_the_way_to_do_without(two_heads) -> None:
     with pytest.raises(FerError, match=r"no output head_age for the target age: .* -o loss.weights.age=0"):
         fer_core.train("tiny", "faces", loss="multi_head", data={"input_size": 16}, callbacks=[])

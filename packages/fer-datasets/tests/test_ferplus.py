@@ -33,12 +33,12 @@ def write_folders(base, rows=None):
 def write_csv(
     root, rows, usages=("Training", "PublicTest", "PrivateTest"), header_of_pixels="emotion,pixels,Usage"
 ):
-    """`rows` of (name, votes) in each usage; pixels of row r are all r."""
+    """`rows` of (name, votes) in each usage; pixels of row r are all r, its emotion in FER2013 is r % 7."""
     names = "neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
     lines, pixels = [f"Usage,Image name,{names}"], ["emotion,pixels,Usage"]
     for usage in ("Training", "PublicTest", "PrivateTest"):
         for name, votes in rows:
-            pixels.append(f"0,{' '.join([str(len(lines) - 1)] * 2304)},{usage}")
+            pixels.append(f"{(len(lines) - 1) % 7},{' '.join([str(len(lines) - 1)] * 2304)},{usage}")
             lines.append(f"{usage},{name},{','.join(map(str, votes))}")
     (root / "fer2013new.csv").write_text("\n".join(lines) + "\n")
     (root / "fer2013.csv").write_text("\n".join(pixels) + "\n")
@@ -97,6 +97,23 @@ def test_csv_rows_join_by_position_not_by_name(tmp_path):
     assert dataset.table["id"].tolist()[:4] == ["row-00000", "row-00002", "row-00003", "row-00004"]
     assert dataset.table["split"].tolist() == ["train"] * 3 + ["valid"] * 3 + ["test"] * 3
     assert [int(dataset.read(row)[0, 0, 0]) for row in range(4)] == [0, 2, 3, 4]
+
+
+def test_fer2013_labels_are_an_extra_target_joined_by_row_and_by_name(tmp_path):
+    rows = [("fer0a.png", HAPPY), ("", NO_FACE), ("fer0b.png", CONTEMPT), ("fer0a.png", HAPPY)]
+    write_csv(tmp_path, rows)
+    emotions = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
+    by_row = load(tmp_path).table["target_fer2013"]
+    assert by_row.cat.categories.tolist() == emotions
+    kept = (0, 2, 3, 4, 6, 7, 8, 10, 11)
+    assert by_row.tolist() == [emotions[row % 7] for row in kept]
+
+    write_folders(tmp_path, [("a.png", HAPPY), ("c.png", CONTEMPT)])
+    table = load(tmp_path).table.set_index("id")
+    assert table.loc["fer0a", "target_fer2013"] == emotions[11 % 7]  # the last of its rows
+    assert table["target_fer2013"].isna().sum() == 5  # fer2013new.csv does not know the others
+    (tmp_path / "fer2013.csv").unlink()
+    assert "target_fer2013" not in load(tmp_path).table
 
 
 def test_a_row_without_a_name_is_dropped_whatever_its_votes(tmp_path):

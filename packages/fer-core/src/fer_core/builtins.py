@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fer_core.hookspecs import hookimpl
-from fer_core.types import CommandSpec, Ref, SplitSpec
+from fer_core.types import CommandSpec, MetricSpec, Ref, SplitSpec
 
 
 @hookimpl
@@ -55,6 +55,43 @@ def fer_splits() -> list[SplitSpec]:
         ),
         SplitSpec(
             name="file", divide="fer_core.data.splits:from_file", form="PATH", summary="A CSV with id and role"
+        ),
+    ]
+
+
+@hookimpl
+def fer_metrics() -> list[MetricSpec]:
+    """Metrics."""
+    classes, numbers = "fer_core.metrics.classification", "fer_core.metrics.numbers"
+    return [
+        MetricSpec(
+            name="accuracy", measures="classes", function=f"{classes}:accuracy", summary="Right predictions"
+        ),
+        MetricSpec(
+            name="mean_class_accuracy",
+            measures="classes",
+            function=f"{classes}:mean_class_accuracy",
+            summary="Mean recall of the classes",
+        ),
+        MetricSpec(
+            name="macro_f1", measures="classes", function=f"{classes}:macro_f1", summary="Mean F1 of the classes"
+        ),
+        MetricSpec(
+            name="ccc", measures="numbers", function=f"{numbers}:ccc", summary="Concordance correlation (Lin 1989)"
+        ),
+        MetricSpec(
+            name="rmse",
+            measures="numbers",
+            function=f"{numbers}:rmse",
+            higher_is_better=False,
+            summary="Root mean squared error",
+        ),
+        MetricSpec(
+            name="mae",
+            measures="numbers",
+            function=f"{numbers}:mae",
+            higher_is_better=False,
+            summary="Mean absolute error",
         ),
     ]
 

@@ -39,6 +39,8 @@ def check_components(config: Config, origin: Origin | None = None) -> None:
         find_value("devices", config.run.device, "run.device", origin)
     if data.alignment is not None and data.alignment.template is not None:
         find_value("templates", data.alignment.template, "data.alignment.template", origin)
+    for name in config.metrics:
+        find_value("metrics", name, "metrics", origin)
     read_protocol(data.split)
     preprocessing = Preprocessing.from_config(data)
     build_pipeline(preprocessing, data.train_transforms, "data.train_transforms", origin)

@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_args
 
 from fer_core.boundary import shown
 from fer_core.types import (
@@ -16,6 +16,8 @@ from fer_core.types import (
     CommandSpec,
     DatasetSpec,
     ExperimentSpec,
+    Measured,
+    MetricSpec,
     ModelSpec,
     SplitSpec,
     Weights,
@@ -25,6 +27,7 @@ SPECS: Mapping[str, type] = {
     "models": ModelSpec,
     "datasets": DatasetSpec,
     "splits": SplitSpec,
+    "metrics": MetricSpec,
     "experiments": ExperimentSpec,
     "commands": CommandSpec,
 }
@@ -39,6 +42,7 @@ _TYPES: Mapping[str, Callable[[Any], bool]] = {
     "None": lambda value: value is None,
     "Any": lambda value: True,
     "Role": lambda value: value in ROLES,
+    "Measured": lambda value: value in get_args(Measured),
     "Ref": lambda value: _is_reference(value) if isinstance(value, str) else callable(value),
     "float": lambda value: isinstance(value, int | float),
     # It needs numpy, which is imported where there is one.

@@ -45,6 +45,7 @@ KINDS = (
     "schedulers",
     "samplers",
     "splits",
+    "metrics",
     "transforms",
     "callbacks",
     "devices",

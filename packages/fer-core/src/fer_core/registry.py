@@ -176,7 +176,13 @@ def _broken(*kinds: str) -> list[Failure]:
 
 
 def _factory(kind: str, entry: Entry) -> Any:
-    ref = {"models": "factory", "datasets": "factory", "splits": "divide", "commands": "ref"}.get(kind)
+    ref = {
+        "models": "factory",
+        "datasets": "factory",
+        "splits": "divide",
+        "metrics": "function",
+        "commands": "ref",
+    }.get(kind)
     try:
         return resolve(getattr(entry.value, ref) if ref else entry.value)
     except (FerError, KeyboardInterrupt):

@@ -67,6 +67,9 @@ Ref = str | Callable[..., Any]
 ClassTable = Sequence[str] | Mapping[str, str | None]
 """Names to keep, in this order; or name -> new name, or None to leave the class out (the others stay)."""
 
+Measured = Literal["classes", "numbers"]
+"""What a metric measures."""
+
 Role = Literal["train", "val", "test"]
 """What a part of the data is for."""
 HOLDOUT = "+holdout"
@@ -330,6 +333,28 @@ class SplitSpec:
     name: str
     divide: Ref
     form: str = ""
+    summary: str = ""
+
+
+@grows
+@dataclass(frozen=True, kw_only=True)
+class MetricSpec:
+    """A metric as data.
+
+    Attributes:
+        name: As configurations and results have it.
+        measures: `classes`: the label, and heads for classes and distributions; `numbers`: heads for numbers.
+        function: Of classes `(labels: NDArray[int64], probabilities: NDArray[float64]) -> float`, [N] and [N, K];
+            of numbers `(targets: NDArray[float64], predictions: NDArray[float64]) -> float`, [N] each. N is at
+            least 1: samples whose target is missing are left out before. It returns a finite number.
+        higher_is_better: Whether the figure grows with quality.
+        summary: One line.
+    """
+
+    name: str
+    measures: Measured
+    function: Ref
+    higher_is_better: bool = True
     summary: str = ""
 
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from fer_core.plugin import FERDataset, FerError, nearest
 
 from fer_datasets.copies import leave_out
 from fer_datasets.ferplus_copies import from_class_folders, from_modified
-from fer_datasets.ferplus_votes import FOLDERS, Voted, from_folders, from_names, from_rows
+from fer_datasets.ferplus_votes import FOLDERS, Voted, find_pixels, from_folders, from_names, from_rows
 from fer_datasets.files import layout_error, require_folder
 from fer_datasets.image_files import ImageFiles
 from fer_datasets.listing import child
 from fer_datasets.pixel_rows import PixelRows
+from fer_datasets.specs.fer2013 import CLASSES as EMOTIONS
 from fer_datasets.specs.ferplus import CLASSES, SPEC, counts_of
 from fer_datasets.tables import make_table
 from fer_datasets.votes import RULES, labels_of, majority
@@ -46,7 +48,8 @@ def load(
 
     Returns:
         Dataset whose columns `votes_<class>`, divided by their sum, are the target of the mode. With the mode
-        `probability`, labels are sampled from them at every access (`draw_labels`).
+        `probability`, labels are sampled from them at every access (`draw_labels`). Where `fer2013.csv` is beside
+        `fer2013new.csv`, FER2013's own labels of the same faces are the extra target `fer2013`.
 
     Raises:
         FerError: Unknown option, unknown layout, or a damaged label file.
@@ -79,8 +82,7 @@ def _find_votes(root: Path, labels: str | None) -> Voted | None:
         if labels:
             raise layout_error(SPEC, root, "fer2013new.csv, which is requested, is missing")
         return None
-    files = (root / "fer2013.csv", root / "fer2013" / "fer2013.csv")
-    pixels = next((path for path in files if path.is_file()), None)
+    pixels = find_pixels(root)
     if pixels is not None:
         return from_rows(root, pixels)
     if base is not None:
@@ -106,6 +108,8 @@ def _with_votes(root: Path, voted: Voted, mode: str) -> ImageFiles | PixelRows:
     )
     for column, name in enumerate(CLASSES):
         table[f"votes_{name}"] = weights[keep, column]
+    if voted.emotions is not None:
+        table["target_fer2013"] = pd.Categorical.from_codes(voted.emotions[keep], pd.Index(EMOTIONS))
     layout = f"{voted.layout}; {mode}" + ("" if mode == "majority" else " for training, majority for the rest")
     dataset = (
         ImageFiles(SPEC.name, CLASSES, root, table, layout)

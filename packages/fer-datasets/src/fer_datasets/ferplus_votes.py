@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fer_datasets.files import images_in, layout_error, safe_relative
 from fer_datasets.listing import child
 from fer_datasets.pixel_rows import PixelFile, open_pixel_file
+from fer_datasets.specs.fer2013 import CLASSES as EMOTIONS
 from fer_datasets.specs.ferplus import CLASSES, SPEC
 from fer_datasets.tables import integers, read_csv, require_columns
 
@@ -33,6 +34,7 @@ class Voted:
         sources: Source of the pixels.
         votes: int64 [N, 10], as in the file.
         usable: bool [N], false for rows that name no image.
+        emotions: int64 [N], FER2013's own labels, -1 where unknown; None without its file.
         pixels: The file of pixel rows, row i for row i; None if `sources` are image files.
     """
 
@@ -43,7 +45,14 @@ class Voted:
     sources: list[str]
     votes: NDArray[np.int64]
     usable: NDArray[np.bool_]
+    emotions: NDArray[np.int64] | None = None
     pixels: PixelFile | None = None
+
+
+def find_pixels(root: Path) -> Path | None:
+    """`fer2013.csv`, if it is there."""
+    files = (root / "fer2013.csv", root / "fer2013" / "fer2013.csv")
+    return next((path for path in files if path.is_file()), None)
 
 
 def from_folders(root: Path, base: Path) -> Voted:
@@ -69,18 +78,21 @@ def from_folders(root: Path, base: Path) -> Voted:
         splits += [split] * len(votes[-1])
     usable = np.ones(len(ids), dtype=bool)
     return Voted(
-        "label.csv", "generated images, votes of label.csv", ids, splits, sources, np.concatenate(votes), usable
+        "label.csv",
+        "generated images, votes of label.csv",
+        ids,
+        splits,
+        sources,
+        np.concatenate(votes),
+        usable,
+        _emotions_by_name(root, ids),
     )
 
 
 def from_rows(root: Path, pixel_path: Path) -> Voted:
     """`fer2013new.csv` with `fer2013.csv`: row i of one matches row i of the other."""
-    path, cells = _read_new(root)
-    pixels = open_pixel_file(pixel_path, ("Usage",))
+    path, cells, pixels = _aligned(root, pixel_path)
     usages = cells["Usage"]
-    if usages != pixels.cells["Usage"]:
-        what = f"{path} ({len(usages)} rows) and {pixel_path} ({len(pixels.spans)} rows) do not belong together"
-        raise FerError(f"{what}: their rows and Usage must agree one by one, take both from the original sources")
     below = pixel_path.relative_to(root).as_posix()
     return Voted(
         "fer2013new.csv",
@@ -90,6 +102,7 @@ def from_rows(root: Path, pixel_path: Path) -> Voted:
         [f"{below}#{row}" for row in range(len(usages))],
         _votes(cells, path),
         _named(cells),
+        _emotions(pixels),
         pixels,
     )
 
@@ -108,15 +121,43 @@ def from_names(root: Path, base: Path) -> Voted:
         for row, name in enumerate(cells["Image name"])
     ]
     last = {name: row for row, name in enumerate(names)}
+    ids = [name.removesuffix(".png") for name in names]
     return Voted(
         "fer2013new.csv by name",
         "generated images, votes of fer2013new.csv",
-        [name.removesuffix(".png") for name in names],
+        ids,
         splits,
         [f"{folders[split]}/{name}" for split, name in zip(splits, names, strict=True)],
         _votes(cells, path),
         named & np.array([last[name] == row for row, name in enumerate(names)], dtype=bool),
+        _emotions_by_name(root, ids),
     )
+
+
+def _aligned(root: Path, pixel_path: Path) -> tuple[Path, dict[str, list[str]], PixelFile]:
+    """`fer2013new.csv` and the file of pixel rows. Raises FerError where their rows do not agree one by one."""
+    path, cells = _read_new(root)
+    pixels = open_pixel_file(pixel_path, ("Usage", "emotion"))
+    if cells["Usage"] != pixels.cells["Usage"]:
+        rows, others = len(cells["Usage"]), len(pixels.spans)
+        what = f"{path} ({rows} rows) and {pixel_path} ({others} rows) do not belong together"
+        raise FerError(f"{what}: their rows and Usage must agree one by one, take both from the original sources")
+    return path, cells, pixels
+
+
+def _emotions(pixels: PixelFile) -> NDArray[np.int64]:
+    return integers(pixels.cells["emotion"], 0, len(EMOTIONS) - 1, "the emotion", pixels.path)
+
+
+def _emotions_by_name(root: Path, ids: list[str]) -> NDArray[np.int64] | None:
+    """FER2013's labels of images, whose names only `fer2013new.csv` knows; of two rows the later one counts."""
+    pixel_path = find_pixels(root)
+    if pixel_path is None or not (root / "fer2013new.csv").is_file():
+        return None
+    _, cells, pixels = _aligned(root, pixel_path)
+    names = (name.strip().removesuffix(".png") for name in cells["Image name"])
+    known = dict(zip(names, _emotions(pixels).tolist(), strict=True))
+    return np.array([known.get(name, -1) if name else -1 for name in ids], dtype=np.int64)
 
 
 def _folders(base: Path) -> dict[str, Path]:

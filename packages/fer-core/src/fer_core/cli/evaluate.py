@@ -113,6 +113,12 @@ def _print(found: Evaluation, dataset: str, split: str) -> None:
     click.echo(f"{dataset} {split}, {len(found.ids):,} faces")
     for name in ("accuracy", "mean_class_accuracy", "macro_f1"):
         click.echo(f"  {name.replace('_', ' '):<20} {metrics.value(name):7.2%}")
+    for name, figure in metrics.others.items():
+        click.echo(f"  {name:<20} {figure:7.4f}")
+    for target, head in metrics.heads.items():
+        click.echo(f"  head {target}, {head.count:,} faces have the target")
+        for name, figure in head.figures.items():
+            click.echo(f"    {name:<18} {figure:7.4f}")
     click.echo("  recall")
     for name, value in metrics.recall.items():
         click.echo(f"    {name:<18} {'absent' if value is None else f'{value:7.2%}'}")

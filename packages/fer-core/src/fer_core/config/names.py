@@ -16,6 +16,7 @@ Rename = Callable[[str, str], str]
 """(kind, name) -> name."""
 
 _NESTED: dict[str, dict[str, Place]] = {
+    "losses": {"base": "losses"},
     "optimizers": {"base": "optimizers"},
     "transforms": {"transforms": ["transforms"]},
 }
@@ -32,6 +33,7 @@ _PLACES: dict[str, Place] = {
         "alignment": {"template": "templates"},
     },
     "train": {"trainer": "trainers"},
+    "metrics": ["metrics"],
     "callbacks": ["callbacks"],
 }
 

@@ -345,6 +345,11 @@ class Config(Section):
     )
     train: Train = _key(Train(), "a mapping", "The training.")
     run: Run = _key(Run(), "a mapping", "The run's place.")
+    metrics: list[str] = _key(
+        [],
+        "a list of names",
+        "Further metrics of evaluations, see `fer-run list metrics`; the core's are always computed.",
+    )
     callbacks: list[CallbackItem] = _key(
         [CallbackItem(name="progress")],
         "a list of names or {name: {options}}",

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from fer_core.data.loader import killed_workers_told
+from fer_core.data.targets import targets_of
 from fer_core.errors import FerError
 from fer_core.evaluation.classes import Match, Rule, match_classes
 from fer_core.files import write_text
+from fer_core.inference.heads import Head, heads_of, measure
 from fer_core.inference.network import Network
 from fer_core.inference.predict import check_finite, predict
-from fer_core.metrics import Metrics, compute_metrics
+from fer_core.metrics import Metrics
+from fer_core.metrics.apply import recorded_metrics
 from fer_core.metrics.frame import metrics_frame
 from fer_core.plotting.confusion import draw_confusion
-from fer_core.runs.folder import EVALUATION, PREDICTIONS
+from fer_core.runs.folder import EVALUATION, HEADS, PREDICTIONS
 from fer_core.runs.predictions import GROUP, write_predictions
 from fer_core.runs.records import FORMAT, Evaluated, EvaluationRecord, LabelSpace
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -47,6 +52,7 @@ class Evaluation:
         label_space: The rule that matched different classes; None if they were the same.
         groups: Whom each face belongs to (the table's `group`: subject, film), empty text where one face's is not
             known [N]; no item where the dataset knows none.
+        heads: What the heads for extra targets predict, by the name of the target.
         about: Which weights on which data, for reports; None inside a run, whose `result.json` says it.
         seconds: That predicting took, with reading the faces, without loading the weights.
     """
@@ -58,11 +64,16 @@ class Evaluation:
     metrics: Metrics
     label_space: LabelSpace | None = None
     groups: list[str] = field(default_factory=list)
+    heads: Mapping[str, Head] = field(default_factory=dict)
     about: Evaluated | None = None
     seconds: float = 0.0
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per face: `id`, `label` and `predicted` (names of classes), `group` where known, `p_CLASS`."""
+        """One row per face: `id`, `label` and `predicted` (names of classes), `group` where known, `p_CLASS`.
+
+        Heads for extra targets add `target_NAME` (nothing where it is missing), `head_NAME`, and for classes their
+        probabilities as `head_NAME:CLASS`.
+        """
         import pandas as pd
 
         names = np.array(self.classes, dtype=object)
@@ -72,8 +83,12 @@ class Evaluation:
             "predicted": names[self.probabilities.argmax(axis=1)],
             **({"group": self.groups} if self.groups else {}),
             **{f"p_{name}": self.probabilities[:, number] for number, name in enumerate(self.classes)},
+            **self._head_columns(),
         }
         return pd.DataFrame(columns)
+
+    def _head_columns(self) -> dict[str, NDArray[Any]]:
+        return {key: column for name, head in self.heads.items() for key, column in head.columns(name).items()}
 
     def __repr__(self) -> str:
         of = "" if self.about is None else f" of {self.about.weights.model} on {self._data(self.about)}"
@@ -92,14 +107,24 @@ class Evaluation:
         return f"{about.dataset.name} {about.dataset.part}"
 
     def save(self, folder: Path, name: str) -> list[Path]:
-        """Write `predictions-NAME.csv`, `confusion-NAME.png`, and outside of a run `evaluation-NAME.json`."""
+        """Write `predictions-NAME.csv`, `confusion-NAME.png`, and outside of a run `evaluation-NAME.json`.
+
+        Where there are heads for extra targets, their predictions are in `heads-NAME.csv`, by `id`.
+        """
         table, picture = folder / f"{PREDICTIONS}{name}.csv", folder / f"confusion-{name}.png"
         columns = (self.classes, self.ids, self.labels, self.probabilities, self.groups)
         write_text(table, write_predictions(*columns))
         title = f"Confusion matrix, {name} split, {self.metrics.count:,} images"
         draw_confusion(self.metrics.confusion, self.classes, title).save(picture)
+        written = [table, picture]
+        if self.heads:
+            import pandas as pd
+
+            written.append(folder / f"{HEADS}{name}.csv")
+            frame = pd.DataFrame({"id": self.ids, **self._head_columns()})
+            write_text(written[-1], frame.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
         if self.about is None:
-            return [table, picture]
+            return written
         record = folder / f"{EVALUATION}{name}.json"
         content = EvaluationRecord(
             format=FORMAT,
@@ -110,7 +135,7 @@ class Evaluation:
             label_space=self.label_space,
         )
         write_text(record, content.text())
-        return [table, picture, record]
+        return [*written, record]
 
 
 def evaluate_checkpoint(
@@ -186,9 +211,11 @@ def evaluate_network(
     check_finite(found.probabilities, str(network.checkpoint))
     ids = dataset.table["id"].to_numpy()[found.rows].tolist()
     probabilities = match.probabilities(found.probabilities)
-    metrics = compute_metrics(found.labels, probabilities, match.classes)
+    heads = heads_of(found, targets_of(dataset), network.header.targets)
+    scored = replace(found, probabilities=probabilities)
+    metrics = measure(scored, match.classes, heads, recorded_metrics(network.header.components))
     groups = dataset.table[GROUP].to_numpy()[found.rows].tolist() if GROUP in dataset.table.columns else []
     known = groups if any(groups) else []
     return Evaluation(
-        match.classes, ids, found.labels, probabilities, metrics, match.record, known, seconds=seconds
+        match.classes, ids, found.labels, probabilities, metrics, match.record, known, heads, seconds=seconds
     )

@@ -1,4 +1,4 @@
-"""Hooks that bring names: models, datasets, splits, transforms, faces, experiments, executors and commands."""
+"""Hooks that bring names: models, datasets, splits, metrics, transforms, faces, experiments and commands."""
 # mypy: disable-error-code="empty-body"
 # A hookspec is a signature and its docstring; it has no body to check.
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fer_core.hookspecs import hookspec
 
 if TYPE_CHECKING:
-    from fer_core.types import CommandSpec, DatasetSpec, ExperimentSpec, ModelSpec, Ref, SplitSpec
+    from fer_core.types import CommandSpec, DatasetSpec, ExperimentSpec, MetricSpec, ModelSpec, Ref, SplitSpec
 
 
 @hookspec
@@ -127,6 +127,25 @@ def fer_splits() -> Iterable[SplitSpec]:
         The hook once in a process, when plugins are loaded. `divide` whenever a dataset is divided: by a run, by
         the check of an experiment, and by an evaluation on the dataset that the weights were trained on. What it
         returns depends on its arguments only.
+    """
+
+
+@hookspec
+def fer_metrics() -> Iterable[MetricSpec]:
+    """Metrics of predictions, which `metrics` of a configuration names.
+
+    Returns:
+        One `MetricSpec` for each metric.
+
+    Factory:
+        None: `MetricSpec.function(labels, probabilities)` or `(targets, predictions)` returns a number. A metric
+        of classes measures the label, and every head for classes or a distribution, whose label is the class with
+        the largest share; a metric of numbers measures every head for numbers. The core's own metrics are always
+        computed, those of plugins where a configuration names them.
+
+    Called:
+        The hook once in a process, when plugins are loaded. The function at every evaluation, for the label and
+        for each head that it measures.
     """
 
 

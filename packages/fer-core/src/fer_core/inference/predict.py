@@ -11,15 +11,17 @@ import torch
 from fer_core import distributed
 from fer_core.errors import FerError
 from fer_core.returned import check_output
+from fer_core.types import HEAD
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
     from torch import Tensor, nn
 
     from fer_core.data.loader import Loader
     from fer_core.engine import Engine
+    from fer_core.types import Output
 
 
 VIEWS_AT_ONCE = 32
@@ -28,24 +30,37 @@ VIEWS_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class Predictions:
-    """`rows` [N] are row numbers of the dataset's table, `labels` [N], `probabilities` float32 [N, C]."""
+    """What a model predicts for some faces.
+
+    Attributes:
+        rows: Row numbers of the dataset's table [N].
+        labels: Indices of classes [N].
+        probabilities: float32 [N, C].
+        heads: By the name of the extra target, probabilities float32 [N, K] or numbers float32 [N].
+    """
 
     rows: NDArray[np.int64]
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float32]
+    heads: Mapping[str, NDArray[np.float32]]
 
 
 def logits_of(model: nn.Module, images: Tensor) -> Tensor:
     """Logits float32 [N, C] of images [N, C, H, W]; several views [N, V, C, H, W] are averaged."""
+    return outputs_of(model, images)["logits"]
+
+
+def outputs_of(model: nn.Module, images: Tensor) -> Output:
+    """`logits` and the heads of a model as float32; those of several views are averaged."""
     if images.dim() == 5:
         faces, views = images.shape[:2]
         # in parts, so that views take no more device memory than the same number of faces
-        parts = torch.split(images.flatten(0, 1), max(faces, VIEWS_AT_ONCE))
-        return torch.cat([logits_of(model, part) for part in parts]).view(faces, views, -1).mean(1)
+        parts = [outputs_of(model, part) for part in torch.split(images.flatten(0, 1), max(faces, VIEWS_AT_ONCE))]
+        joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        return {name: each.view(faces, views, *each.shape[1:]).mean(1) for name, each in joined.items()}
     output = model(images)
     check_output(model, output, len(images))
-    logits: Tensor = output["logits"]
-    return logits.float()
+    return {name: each.float() for name, each in output.items() if name == "logits" or name.startswith(HEAD)}
 
 
 def check_finite(probabilities: ArrayLike, what: str, names: Sequence[str] = ()) -> None:
@@ -77,25 +92,21 @@ def predict(model: nn.Module, loader: Loader, engine: Engine, temperature: float
     """
     was_training = model.training
     model.eval()
-    numbers, labels, probabilities = [], [], []
+    parts: dict[str, list[Tensor]] = {}
     for cpu_batch in loader.epoch(0):
         batch = engine.place(cpu_batch)
         with engine.autocast():
-            logits = logits_of(model, batch["image"])
-        numbers.append(batch["index"])
-        labels.append(batch["label"])
-        probabilities.append((logits / temperature).softmax(dim=1))
+            outputs = outputs_of(model, batch["image"])
+        outputs["logits"] = outputs["logits"] / temperature
+        outputs = {name: each if each.dim() == 1 else each.softmax(dim=1) for name, each in outputs.items()}
+        for name, each in {"index": batch["index"], "label": batch["label"], **outputs}.items():
+            parts.setdefault(name, []).append(each)
     model.train(was_training)
-    columns = _columns(numbers, labels, probabilities)
+    columns: dict[str, NDArray[Any]] = {name: torch.cat(part).cpu().numpy() for name, part in parts.items()}
     if distributed.size() > 1:
-        shares = [share for share in distributed.gather(columns) if share is not None]
-        columns = tuple(np.concatenate(column) for column in zip(*shares, strict=True))
-    assert columns is not None
-    rows = loader.rows[columns[0]]
+        shares = [share for share in distributed.gather(columns) if share]  # a process may have had no face
+        columns = {name: np.concatenate([share[name] for share in shares]) for name in shares[0]}
+    rows = loader.rows[columns["index"]]
     order = rows.argsort(kind="stable")
-    return Predictions(rows[order], *(column[order] for column in columns[1:]))
-
-
-def _columns(*parts: list[Tensor]) -> tuple[NDArray[Any], ...] | None:
-    """What was predicted, as arrays; None for a process that had no face."""
-    return tuple(torch.cat(part).cpu().numpy() for part in parts) if parts[0] else None
+    heads = {name.removeprefix(HEAD): each[order] for name, each in columns.items() if name.startswith(HEAD)}
+    return Predictions(rows[order], columns["label"][order], columns["logits"][order], heads)

@@ -1,6 +1,6 @@
 """Metrics of a classification."""
 
 from fer_core.metrics.classification import compute_metrics
-from fer_core.metrics.record import Metrics, MetricsRow
+from fer_core.metrics.record import HeadMetrics, Metrics, MetricsRow
 
-__all__ = ["Metrics", "MetricsRow", "compute_metrics"]
+__all__ = ["HeadMetrics", "Metrics", "MetricsRow", "compute_metrics"]

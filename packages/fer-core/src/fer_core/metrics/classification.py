@@ -12,6 +12,8 @@ from fer_core.errors import FerError
 from fer_core.metrics.record import Metrics
 
 TINY = 1e-12
+Labels = NDArray[np.int64]
+Scores = NDArray[np.floating]
 
 
 def compute_metrics(labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str]) -> Metrics:
@@ -38,18 +40,13 @@ def compute_metrics(labels: ArrayLike, probabilities: ArrayLike, classes: Sequen
         ValueError: Shapes or label numbers do not fit together.
     """
     truth, scores = _check(np.asarray(labels), np.asarray(probabilities), len(classes))
-    predictions = scores.argmax(axis=1)
-    number = len(classes)
-    confusion = np.bincount(truth * number + predictions, minlength=number * number).reshape(number, number)
-    hits, support, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
-    occurs = support + predicted > 0
-    f1 = 2 * hits[occurs] / (support + predicted)[occurs]
-    recall = [int(hit) / int(n) if n else None for hit, n in zip(hits, support, strict=True)]
+    confusion = _confusion(truth, scores)
+    recall = _recall(confusion)
     entropy = float(-np.log(np.maximum(scores[np.arange(len(truth)), truth], TINY)).mean())
     return Metrics(
-        accuracy=int(hits.sum()) / len(truth),
-        mean_class_accuracy=float(np.mean([r for r in recall if r is not None])),
-        macro_f1=float(f1.mean()),
+        accuracy=accuracy(truth, scores),
+        mean_class_accuracy=mean_class_accuracy(truth, scores),
+        macro_f1=macro_f1(truth, scores),
         cross_entropy=max(entropy, 0.0),  # a probability may round to slightly more than 1
         recall=dict(zip(classes, recall, strict=True)),
         confusion=tuple(map(tuple, confusion.tolist())),
@@ -57,9 +54,37 @@ def compute_metrics(labels: ArrayLike, probabilities: ArrayLike, classes: Sequen
     )
 
 
-def _check(
-    labels: NDArray[Any], probabilities: NDArray[Any], number: int
-) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
+def accuracy(labels: Labels, probabilities: Scores) -> float:
+    """Share of images whose most probable class is their own; see `compute_metrics`."""
+    return int((probabilities.argmax(axis=1) == labels).sum()) / len(labels)
+
+
+def mean_class_accuracy(labels: Labels, probabilities: Scores) -> float:
+    """Mean recall of the classes that have images; see `compute_metrics`."""
+    return float(np.mean([each for each in _recall(_confusion(labels, probabilities)) if each is not None]))
+
+
+def macro_f1(labels: Labels, probabilities: Scores) -> float:
+    """Mean F1 of the classes that occur among labels or predictions; see `compute_metrics`."""
+    confusion = _confusion(labels, probabilities)
+    total = confusion.sum(axis=1) + confusion.sum(axis=0)
+    occurs = total > 0
+    return float((2 * confusion.diagonal()[occurs] / total[occurs]).mean())
+
+
+def _confusion(labels: Labels, probabilities: Scores) -> NDArray[np.int64]:
+    """Numbers of images, [K, K]: rows are the true classes, columns the most probable ones."""
+    number = probabilities.shape[1]
+    found = np.bincount(labels * number + probabilities.argmax(axis=1), minlength=number * number)
+    return found.reshape(number, number)
+
+
+def _recall(confusion: NDArray[np.int64]) -> list[float | None]:
+    pairs = zip(confusion.diagonal(), confusion.sum(axis=1), strict=True)
+    return [int(hits) / int(count) if count else None for hits, count in pairs]
+
+
+def _check(labels: NDArray[Any], probabilities: NDArray[Any], number: int) -> tuple[Labels, Scores]:
     if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1] or probabilities.shape[1] != number:
         raise ValueError(
             f"labels {labels.shape} and probabilities {probabilities.shape} do not fit: "

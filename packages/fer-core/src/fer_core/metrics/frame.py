@@ -14,7 +14,11 @@ FIGURES = ("count", "accuracy", "mean_class_accuracy", "macro_f1", "cross_entrop
 
 
 def metrics_frame(rows: Iterable[tuple[Mapping[str, str | float], Metrics]]) -> pd.DataFrame:
-    """One row each: what identifies it, then the figures, then the recall of every class as `recall_CLASS`."""
+    """One row each: what identifies it, then the figures, then the recall of every class as `recall_CLASS`.
+
+    Figures of heads for extra targets are called `TARGET.METRIC`, and how many images have the target
+    `TARGET.count`; those of further metrics of the label have the metric's name.
+    """
     import pandas as pd
 
     return pd.DataFrame(
@@ -22,6 +26,8 @@ def metrics_frame(rows: Iterable[tuple[Mapping[str, str | float], Metrics]]) -> 
             {**key}
             | {name: getattr(metrics, name) for name in FIGURES}
             | {f"recall_{name}": value for name, value in metrics.recall.items()}
+            | {".".join(filter(None, which)): value for which, value in metrics.further.items()}
+            | {f"{target}.count": head.count for target, head in metrics.heads.items()}
             for key, metrics in rows
         ]
     )

@@ -13,6 +13,18 @@ LARGEST = 1e100
 Figure = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 
 
+class HeadMetrics(Record):
+    """Metrics of the head for an extra target.
+
+    Attributes:
+        count: Number of images that have the target; they alone are measured.
+        figures: By the name of the metric; empty where no image has the target.
+    """
+
+    count: Count
+    figures: dict[Name, Figure] = {}
+
+
 class Metrics(Record):
     """What `compute_metrics` gives; see there.
 
@@ -24,7 +36,8 @@ class Metrics(Record):
         recall: Of each class; None where no image has it.
         confusion: Numbers of images; rows are the true classes, in the order of the classes.
         count: Number of images.
-        others: Further figures by name.
+        others: Figures of the metrics that a configuration names, by name.
+        heads: Of the heads for extra targets, by the name of the target.
     """
 
     accuracy: Fraction
@@ -35,6 +48,7 @@ class Metrics(Record):
     confusion: tuple[tuple[Count, ...], ...]
     count: Annotated[Count, Field(ge=1)]
     others: dict[Name, Figure] = {}
+    heads: dict[Name, HeadMetrics] = {}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -49,6 +63,12 @@ class Metrics(Record):
         """Raise what `misfit` gives where the metrics are of other classes."""
         if set(self.recall) != set(classes):
             raise misfit(f"{field}.recall", self.recall, "one number for each class")
+
+    @property
+    def further(self) -> dict[tuple[str, str], float]:
+        """(target, metric) -> figure: of the heads, and of the label (with an empty target) those of `others`."""
+        heads = {(head, name): value for head, of in self.heads.items() for name, value in of.figures.items()}
+        return {("", name): value for name, value in self.others.items()} | heads
 
     def value(self, name: str) -> float:
         """The figure of that name."""

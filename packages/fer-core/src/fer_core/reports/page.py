@@ -14,6 +14,7 @@ from fer_core.reports import tables
 from fer_core.reports.compare import METRICS, make_tables
 from fer_core.reports.cross_dataset import find_evaluations
 from fer_core.reports.diagnoses import Budget, ShownDiagnosis, find_diagnoses, read_diagnosis
+from fer_core.reports.further import figure
 from fer_core.reports.sections import Charts, make_section
 from fer_core.runs.reading import PART, Collection, RunRecord, collect
 
@@ -64,6 +65,8 @@ def render_report(found: Collection, title: str = "") -> Page:
         tables.three_digits,
         tables.duration,
         tables.claimed,
+        tables.title_of,
+        figure,
     )
     environment.filters |= {write.__name__: write for write in shown}
     sections = [make_section(table, number, charts) for number, table in enumerate(made, 1)]

@@ -23,6 +23,7 @@ from fer_core.reports.compare import METRICS, Cell, Column, Comparison, Table, g
 from fer_core.reports.cost import Cost, comparable, measure_cost, speeds
 from fer_core.reports.cross_dataset import Elsewhere
 from fer_core.reports.findings import state_facts, state_finding
+from fer_core.reports.further import FurtherTable, find_further
 from fer_core.runs.predictions import label_numbers, probabilities_of
 from fer_core.statistics import bootstrap_interval, friedman_nemenyi, proportion_interval, reliability
 
@@ -150,6 +151,7 @@ class Section:
         facts: On what it rests.
         columns: One for each dataset.
         claims: Of authors, beside what was reproduced.
+        further: Tables of heads for extra targets and of further metrics.
         ranks: Chart of mean ranks and its description; None where there are too few models or datasets.
         evaluated: Whether these are stored evaluations of runs, not the runs themselves.
     """
@@ -161,6 +163,7 @@ class Section:
     facts: str
     columns: tuple[ShownColumn, ...]
     claims: tuple[Reproduction, ...] = ()
+    further: tuple[FurtherTable, ...] = ()
     ranks: tuple[str, str] | None = None
     evaluated: bool = False
 
@@ -176,6 +179,7 @@ def make_section(table: Table, number: int, charts: Charts, *, evaluated: bool =
         state_facts(table, baselines),
         tuple(_column(column, baselines[column.dataset], charts, evaluated) for column in table.columns),
         () if evaluated else tuple(find_claims(table)),
+        tuple(find_further(table)),
         None if evaluated else _ranks(table, number, charts),
         evaluated,
     )

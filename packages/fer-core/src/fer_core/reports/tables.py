@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fer_core.reports.compare import METRICS
+from fer_core.reports.further import figure, find_further
+from fer_core.runs.reading import PART
 
 if TYPE_CHECKING:
     from fer_core.reports.claims import Reproduction
     from fer_core.reports.compare import Cell, Column, Score, Table
+    from fer_core.reports.further import FurtherRow, FurtherTable
 
 SIGNS = {"best": "**", "alike": "", "untested": "", "": ""}
 TITLES = {"accuracy": "accuracy", "mean_class_accuracy": "mean class accuracy", "macro_f1": "macro-F1"}
@@ -106,11 +109,28 @@ def to_markdown(tables: Sequence[Table], problems: Sequence[str] = ()) -> str:
             ]
             blocks.append(f"{heading(metric)} in per cent, mean ± standard deviation [95 % interval]:")
             blocks.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
+        for further in find_further(table):
+            blocks.append(f"{further.title}, mean ± standard deviation, best bold:")
+            head = ["model", "images", *map(title_of, further.metrics)]
+            lines = [head, ["---"] * len(head)]
+            for row in further.rows:
+                lines.append([row.row, row.measured, *(_bold(each, row) for each in further.metrics)])
+            blocks.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
         blocks.append(f"{KEY}. Fingerprints: {_fingerprints(table)}.")
     if problems:
         blocks.append("Left out:")
         blocks.append("\n".join(f"- {line}" for line in problems))
     return "\n\n".join(blocks) + "\n"
+
+
+def title_of(metric: str) -> str:
+    """The name of a metric in a heading: that of a figure in per cent, or as it is registered."""
+    return f"{TITLES[metric]}, %" if metric in TITLES else metric
+
+
+def _bold(metric: str, row: FurtherRow) -> str:
+    sign = "**" if metric in row.best else ""
+    return f"{sign}{figure(metric, row.scores[metric])}{sign}" if metric in row.scores else "–"
 
 
 def _markdown_cell(column: Column, metric: str, row: str) -> str:
@@ -132,33 +152,60 @@ def to_csv(tables: Sequence[Table]) -> str:
 
 
 def to_records(tables: Sequence[Table]) -> list[dict[str, Any]]:
-    """The lines of `to_csv` as plain values."""
-    return [
-        {
-            "protocol": str(column.protocol),
-            "selected_on_test": table.selected_on_test,
-            "trained_on": column.protocol.trained or column.dataset,
-            "dataset": column.dataset,
-            "fingerprint": column.fingerprint,
-            "model": row,
-            "metric": metric,
-            "runs": len(cell.runs),
-            "mean": cell.scores[metric].mean,
-            "std": cell.scores[metric].deviation,
-            "low": (cell.scores[metric].interval or (None, None))[0],
-            "high": (cell.scores[metric].interval or (None, None))[1],
-            "mark": column.mark(metric, row),
-        }
+    """The lines of `to_csv` as plain values; a figure of a head has the metric `TARGET.METRIC`."""
+    own = [
+        _record(table, column, row, metric, cell.scores[metric], column.mark(metric, row))
         for table in tables
         for column in table.columns
         for row, cell in column.cells.items()
         for metric in METRICS
     ]
+    further = [
+        _record(table, each.column, row.row, metric, score, "best" if metric in row.best else "", each.target, row)
+        for table in tables
+        for each in find_further(table)
+        for row in each.rows
+        for metric, score in row.scores.items()
+    ]
+    return own + further
+
+
+def _record(
+    table: Table,
+    column: Column,
+    row: str,
+    metric: str,
+    score: Score,
+    mark: str,
+    target: str = "",
+    further: FurtherRow | None = None,
+) -> dict[str, Any]:
+    runs = column.cells[row].runs
+    return {
+        "protocol": str(column.protocol),
+        "selected_on_test": table.selected_on_test,
+        "trained_on": column.protocol.trained or column.dataset,
+        "dataset": column.dataset,
+        "fingerprint": column.fingerprint,
+        "model": row,
+        "metric": f"{target}.{metric}" if target else metric,
+        "images": further.images[0] if further else min(run.result.metrics[PART].count for run in runs),
+        "runs": len(runs),
+        "mean": score.mean,
+        "std": score.deviation,
+        "low": (score.interval or (None, None))[0],
+        "high": (score.interval or (None, None))[1],
+        "mark": mark,
+    }
 
 
 def to_latex(tables: Sequence[Table]) -> str:
-    """Every table with the lines of booktabs, one for each metric."""
-    return "\n".join(_latex(table, metric) for table in tables for metric in METRICS)
+    """Every table with the lines of booktabs, one for each metric, and one for each head."""
+    return "\n".join(
+        text
+        for table in tables
+        for text in (*(_latex(table, metric) for metric in METRICS), *map(_latex_further, find_further(table)))
+    )
 
 
 def _latex(table: Table, metric: str) -> str:
@@ -177,6 +224,25 @@ def _latex(table: Table, metric: str) -> str:
     for row in table.rows:
         cells = [_latex_cell(column, metric, row) for column in table.columns]
         lines.append(" & ".join([_escape(row), *cells]) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+
+def _latex_further(found: FurtherTable) -> str:
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_escape(found.title)}. Best in bold.}}",
+        rf"\begin{{tabular}}{{lr{'c' * len(found.metrics)}}}",
+        r"\toprule",
+        " & ".join(["Model", "Images", *(_escape(title_of(metric)) for metric in found.metrics)]) + r" \\",
+        r"\midrule",
+    ]
+    for row in found.rows:
+        cells = []
+        for metric in found.metrics:
+            text = figure(metric, row.scores[metric]).replace(" ± ", r" \pm ") if metric in row.scores else "-"
+            cells.append("$" + (rf"\mathbf{{{text}}}" if metric in row.best else text) + "$")
+        lines.append(" & ".join([_escape(row.row), row.measured, *cells]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
 
 

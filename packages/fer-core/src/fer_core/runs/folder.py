@@ -34,6 +34,8 @@ EXPERIMENT = "experiment.json"
 CALIBRATION = "calibration.json"
 PREDICTIONS = "predictions-"
 """Prefix of the names of the tables of predictions; `PART.csv` follows."""
+HEADS = "heads-"
+"""Prefix of the names of the tables of what heads for extra targets predict; `PART.csv` follows."""
 EVALUATION = "evaluation-"
 """Prefix of the names of the records of evaluations on other data; `PART.json` follows."""
 

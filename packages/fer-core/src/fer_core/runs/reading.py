@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 PART: Role = "test"
 """The part that reports are about."""
 ADVICE = "the run is damaged, train it again"
-REPETITION = (*WITHOUT_EFFECT, "train.seed", "data.split", "data.split_seed", "callbacks")
+REPETITION = (*WITHOUT_EFFECT, "train.seed", "data.split", "data.split_seed", "metrics", "callbacks")
 """Keys of a configuration in which runs of one row of a table may differ."""
 
 

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from fer_core import distributed, files
 from fer_core.data.random import derive_seed
 from fer_core.errors import FerError
+from fer_core.inference.heads import heads_of, measure
 from fer_core.inference.predict import predict
 from fer_core.losses import SampleBuffer
 from fer_core.makers import CORE, Maker, remember
-from fer_core.metrics import MetricsRow, compute_metrics
+from fer_core.metrics import MetricsRow
 from fer_core.metrics.record import LARGEST
 from fer_core.returned import check_plain, check_rate, check_reason, check_step
 from fer_core.runs import folder as run_folder
@@ -296,9 +297,12 @@ class Loop:
         return means | ({"skipped_steps": skipped / distributed.size()} if skipped else {})
 
     def _measure(self, role: Role) -> dict[str, float]:
-        found = predict(self.trainer.product_model(), self.setup.loaders[role], self.setup.engine)
-        metrics = compute_metrics(found.labels, found.probabilities, self.setup.info.classes)
-        return {name: metrics.value(name) for name in SCALARS}
+        setup = self.setup
+        found = predict(self.trainer.product_model(), setup.loaders[role], setup.engine)
+        heads = heads_of(found, setup.data.targets, setup.info.targets)
+        metrics = measure(found, setup.info.classes, heads, self.config.metrics)
+        further = {".".join(filter(None, key)): value for key, value in metrics.further.items()}
+        return {name: metrics.value(name) for name in SCALARS} | further
 
     def score(self, row: MetricsRow) -> float | None:
         """The selection metric of a row; None where the last epoch is taken."""

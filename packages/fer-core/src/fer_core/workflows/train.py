@@ -153,7 +153,12 @@ def _finish(loop: Loop, result: Result, seconds: float, speed: float) -> None:
     write_report(folder)
     for split, metrics in result.metrics.items():
         figures = [f"{name.replace('_', ' ')} {metrics.value(name):.2%}" for name in SUMMARY]
+        figures += [f"{name} {value:.4f}" for name, value in metrics.others.items()]
         logger.info(f"{split:<8} {'  '.join(figures)}  (epoch {result.best.epoch:g})")
+        for target, head in metrics.heads.items():
+            figures = [f"{name.replace('_', ' ')} {value:.4f}" for name, value in head.figures.items()]
+            has = f"{head.count:,} of {metrics.count:,} images have the target"
+            logger.info(f"{split:<8} head {target}: {'  '.join([*figures, f'({has})'])}")
     pictures = sorted(path.name for path in folder.glob("*.png"))
     logger.info(f"written  {folder}: {run_folder.RESULT}, {run_folder.BEST}, {REPORT}, {', '.join(pictures)}")
 

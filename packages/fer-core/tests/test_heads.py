@@ -1,0 +1,191 @@
+"""Heads for extra targets from evaluation to result, report and leaderboard; missing targets are masked."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import fer_core
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from fer_core import FerError
+from fer_core.cli.main import main
+from fer_core.metrics.numbers import ccc
+from fer_core.plugins import Entry, Plugin, load_plugins
+from fer_core.runs.reading import read_history, read_run
+from fer_core.types import MetricSpec
+from fer_core.weights.checkpoint import read_header
+from sklearn import metrics as sklearn
+
+CLASSES, NUMBERS = ("accuracy", "mean_class_accuracy", "macro_f1"), ("ccc", "rmse", "mae")
+
+
+def train(folder: str, dataset: str = "faces", model: str = "two_heads", **more):
+    given = {
+        "data": {"input_size": 16, "batch_size": 16},
+        "loss": "multi_head",
+        "train": {"epochs": 2, "precision": "fp32"},
+        "callbacks": [],
+        "device": "cpu",
+    }
+    return fer_core.train(model, dataset, run={"dir": folder}, **{**given, **more})
+
+
+def run(*arguments: object) -> str:
+    done = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+@pytest.fixture
+def kappa(monkeypatch):
+    """The metric `kappa` of `kappa-metrics`."""
+
+    def agreement(labels, probabilities):
+        return sklearn.cohen_kappa_score(labels, probabilities.argmax(axis=1))
+
+    spec = MetricSpec(name="kappa", measures="classes", function=agreement)
+    entry = Entry("kappa", spec, Plugin("kappa", "kappa-metrics", "1.5"))
+    monkeypatch.setitem(load_plugins().entries["metrics"], "kappa", [entry])
+
+
+def test_figures_of_heads_are_those_of_the_stored_predictions_over_present_targets(two_heads, kappa) -> None:
+    done = train("runs/a", metrics=["kappa"])
+    table = pd.read_csv("runs/a/heads-test.csv")
+    labels = pd.read_csv("runs/a/predictions-test.csv")
+    assert table["id"].tolist() == labels["id"].tolist()
+    metrics = done.result.metrics["test"]
+    assert metrics.others == {
+        "kappa": pytest.approx(sklearn.cohen_kappa_score(labels["label"], labels["predicted"]), abs=1e-9)
+    }
+    for name, classes, missing in (("mood", ("calm", "tense"), 3), ("age", ("young", "old", "unsure"), 5)):
+        present = table[table[f"target_{name}"].notna()]
+        assert len(present) == 18 - len(range(-72 % missing, 18, missing))
+        head = metrics.heads[name]
+        truth, predicted = present[f"target_{name}"], present[f"head_{name}"]
+        assert head.count == len(present)
+        assert head.figures == pytest.approx(
+            {
+                "accuracy": sklearn.accuracy_score(truth, predicted),
+                "mean_class_accuracy": sklearn.recall_score(
+                    truth, predicted, labels=truth.unique(), average="macro", zero_division=0
+                ),
+                "macro_f1": sklearn.f1_score(truth, predicted, average="macro", zero_division=0),
+                "kappa": sklearn.cohen_kappa_score(truth, predicted),
+            },
+            abs=1e-9,
+        )
+        shares = table[[f"head_{name}:{each}" for each in classes]].to_numpy()
+        np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-6)
+        assert [classes[best] for best in shares.argmax(axis=1)] == table[f"head_{name}"].tolist()
+    present = table[table["target_tension"].notna()]
+    truth, predicted = (present[column].to_numpy() for column in ("target_tension", "head_tension"))
+    assert metrics.heads["tension"].count == len(present) < 18
+    assert metrics.heads["tension"].figures == pytest.approx(
+        {
+            "ccc": ccc(truth, predicted),
+            "rmse": sklearn.root_mean_squared_error(truth, predicted),
+            "mae": sklearn.mean_absolute_error(truth, predicted),
+        },
+        rel=1e-6,
+    )
+    (last,) = read_history(Path("runs/a"))[-1:]
+    names = {"kappa", *(f"tension.{name}" for name in NUMBERS)}
+    names |= {f"{head}.{name}" for head in ("mood", "age") for name in (*CLASSES, "kappa")}
+    assert set(last.val) == {*CLASSES, "cross_entropy", *names}
+    evaluated = fer_core.evaluate("runs/a", device="cpu", precision="fp32")
+    assert evaluated.metrics == metrics
+    assert evaluated.to_frame()["head_mood"].tolist() == table["head_mood"].tolist()
+
+
+def test_report_and_leaderboard_show_the_heads_and_the_better_row(two_heads, kappa) -> None:
+    for seed in (0, 1):
+        train(f"runs/a{seed}", train={"epochs": 1, "seed": seed, "precision": "fp32"})
+    train("runs/b", metrics=["kappa"], train={"epochs": 4, "precision": "fp32"})
+    runs = [read_run(Path(f"runs/{name}")).result.metrics["test"].heads["tension"] for name in ("a0", "a1", "b")]
+    means = [np.mean([each.figures["rmse"] for each in runs[:2]]), runs[2].figures["rmse"]]
+    board = run("leaderboard", "runs")
+    (line,) = [line for line in board.splitlines() if f"{means[0]:.4f} ± " in line]
+    cells = [cell.strip() for cell in line.split("|")]
+    counts = f"{runs[0].count} of 18"
+    assert cells[2] == counts
+    bold = "**" if means[0] < means[1] else ""
+    assert cells[4].startswith(f"{bold}{means[0]:.4f} ± ")
+    assert "Head for the target mood on faces, mean ± standard deviation, best bold:" in board
+    assert "| model | images | accuracy, % | mean class accuracy, % | macro-F1, % | kappa |" in board
+    assert "Further metrics of the label on faces" in board
+
+    found = json.loads(run("leaderboard", "runs", "--json"))["results"]
+    (record,) = [each for each in found if each["metric"] == "tension.rmse" and each["runs"] == 2]
+    assert (record["images"], record["mean"]) == (runs[0].count, pytest.approx(means[0]))
+    run("leaderboard", "runs", "--out", "board.csv")
+    rows = list(csv.DictReader(io.StringIO(Path("board.csv").read_text())))
+    assert {row["metric"] for row in rows} >= {"accuracy", "kappa", "age.macro_f1", "mood.kappa", "tension.ccc"}
+    run("leaderboard", "runs", "--out", "board.tex")
+    assert r"\caption{Head for the target tension on faces. Best in bold.}" in Path("board.tex").read_text()
+
+    own = Path("runs/b/report.html").read_text()
+    for title in ("Head for the target age on faces", "Head for the target mood", "Further metrics of the label"):
+        assert title in own
+    assert f"{means[1]:.4f}" in own
+    run("report", "runs", "--out", "all.html")
+    assert f"{means[0]:.4f} ± " in Path("all.html").read_text()
+
+
+def test_heads_are_matched_by_name_on_other_data_and_what_fits_nowhere_is_said(two_heads, lines) -> None:
+    def other(dataset):
+        rows = np.arange(len(dataset.table))
+        mood = pd.Categorical.from_codes(rows % 3, ["tense", "angry", "calm"])
+        dataset.table = dataset.table.assign(target_mood=mood, target_age=30.0, target_gaze=1.0)
+
+    two_heads("others", other)
+    train("runs/a")
+    found = fer_core.evaluate("runs/a", "others", split="test", device="cpu")
+    assert set(found.metrics.heads) == {"mood"}
+    frame = found.to_frame()
+    assert frame["target_mood"].fillna("").tolist() == ["tense", "", "calm"] * 6
+    assert found.metrics.heads["mood"].count == 12
+    said = "\n".join(lines)
+    assert "head mood does not know angry: such faces are left out of its metrics" in said
+    told = "was trained on the classes young, old, unsure, here are numbers"
+    assert f"head age is not measured: it {told}" in said
+    assert fer_core.evaluate("runs/a", "bars", device="cpu").metrics.heads == {}
+    shown = run("evaluate", "runs/a", "others", "--device", "cpu", "--out", "runs/a/others")
+    assert "head mood, 12 faces have the target" in shown
+    assert Path("runs/a/others/heads-test.csv").is_file()
+    assert "Head for the target mood on others" in run("leaderboard", "runs")
+
+
+def test_a_part_without_a_target_has_a_count_of_0_and_no_figures(two_heads) -> None:
+    def rare(dataset):
+        dataset.table.loc[dataset.table["split"] == "test", "target_tension"] = np.nan
+
+    two_heads("rare", rare, targets=True)
+    metrics = train("runs/a", "rare").result.metrics
+    assert (metrics["test"].heads["tension"].count, metrics["test"].heads["tension"].figures) == (0, {})
+    assert metrics["val"].heads["tension"].count > 0
+    assert "Head for the target tension" not in Path("runs/a/report.html").read_text()
+
+
+def test_weights_name_the_metrics_of_their_training_and_are_evaluated_without_them(
+    two_heads, kappa, lines, monkeypatch
+) -> None:
+    train("runs/a", metrics=["KAPPA"])
+    header = read_header(Path("runs/a/best.safetensors"))
+    assert ("metrics", "kappa", "kappa-metrics") in [
+        (of.kind, of.name, of.distribution) for of in header.components
+    ]
+    monkeypatch.delitem(load_plugins().entries["metrics"], "kappa")
+    assert fer_core.evaluate("runs/a", device="cpu").metrics.others == {}
+    (line,) = [line for line in lines if "comes with kappa-metrics 1.5" in line]
+    assert line.endswith("without it the figure kappa is left out")
+    assert "Head for the target mood" in run("leaderboard", "runs")  # figures stay where nobody knows the metric
+
+
+def test_an_unknown_metric_is_named_before_data_are_read(two_heads) -> None:
+    with pytest.raises(FerError, match="there is no metric 'acuracy': did you mean accuracy"):
+        train("runs/a", metrics=["acuracy"])
