@@ -194,14 +194,20 @@ def fer_commands() -> list[CommandSpec]:
             help="Tabulate every run below a folder, for papers and web pages",
         ),
         CommandSpec(
-            name="predict", ref="fer_core.cli.predict:predict", help="Predict the expressions in images of faces"
+            name="predict",
+            ref="fer_core.cli.predict:predict",
+            help="Predict the expressions of the faces in images",
         ),
         CommandSpec(
             name="import", ref="fer_core.cli.import_:import_", help="Convert weights of a model's authors"
         ),
         CommandSpec(name="list", ref="fer_core.cli.list_:list_", help="List what is installed"),
         CommandSpec(name="info", ref="fer_core.cli.info:info", help="Describe a model, a dataset or a component"),
-        CommandSpec(name="data", ref="fer_core.cli.data:data", help="Check or preview a dataset"),
+        CommandSpec(
+            name="data",
+            ref="fer_core.cli.data:data",
+            help="Check or preview a dataset, or cut one out of photographs",
+        ),
         CommandSpec(
             name="benchmark",
             ref="fer_core.cli.benchmark:benchmark",

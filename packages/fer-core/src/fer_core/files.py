@@ -46,6 +46,16 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, lambda partial: _write_utf8(partial, text))
 
 
+def free_path(path: Path, taken: set[Path]) -> Path:
+    """`path`, with a number where it is taken, as for `a.png` and `a.bmp` whose copies end alike; then it is."""
+    free, number = path, 1
+    while free in taken:
+        number += 1
+        free = path.with_stem(f"{path.stem}-{number}")
+    taken.add(free)
+    return free
+
+
 def _write_utf8(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", errors="backslashreplace")  # ids may be file names of any bytes
 

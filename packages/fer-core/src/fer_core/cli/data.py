@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from fer_core.cli.options import (
+    DETECTOR_OPTION,
+    boxes_option,
     check_complete,
+    component_options,
     config_option,
     data_option,
     dataset_options,
+    detect_option,
+    detector_override_option,
+    device_option,
     json_option,
     override_option,
     print_json,
@@ -149,6 +155,59 @@ def remove(names: tuple[str, ...], everything: bool) -> None:
         else:
             click.echo(f"removed {stored.name} ({stored.dataset}, {gigabytes(stored.bytes)})")
     check_complete(left_out)
+
+
+@data.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=click.Path(path_type=Path))
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="New folder."
+)
+@click.option("--template", metavar="NAME", help="Align five points to this template [default: arcface].")
+@click.option("--margin", type=float, metavar="SHARE", help="Cut the box of the face, larger by this share.")
+@click.option("--size", type=int, metavar="PIXELS", help="Side of the faces [default: 112 of a template].")
+@click.option("--every-face", is_flag=True, help="Cut every face of an image, not its largest alone.")
+@detect_option
+@detector_override_option
+@boxes_option
+@device_option
+def crop(
+    sources: tuple[Path, ...],
+    out: Path,
+    template: str | None,
+    margin: float | None,
+    size: int | None,
+    every_face: bool,
+    detect: str,
+    overrides: tuple[str, ...],
+    boxes: Path | None,
+    device: str,
+) -> None:
+    """Cut the faces out of photographs, into a folder that the dataset `folder` reads.
+
+    Folders below each SOURCE, such as those of classes, are kept. DIR/faces.csv says where each face was and which
+    images have none; DIR/alignment.json says how faces were cut, which weights trained on them then apply.
+
+    \b
+    fer-run data crop photos --out faces --template arcface --size 112
+    fer-run train dan folder --data faces
+    """  # noqa: D301  # click reads \b
+    options = component_options(overrides, DETECTOR_OPTION)
+    from fer_core.workflows.crop import crop_images, make_alignment
+
+    alignment = make_alignment(template, margin, size)
+    done = crop_images(
+        sources,
+        out,
+        alignment,
+        detect=detect,
+        detector_options=options,
+        boxes=boxes,
+        every_face=every_face,
+        device=device,
+    )
+    click.echo(f"{done.faces:,} faces in {out}, {alignment}; {done.without_face:,} images without a face")
+    if done.failed:
+        raise IncompleteError(f"{done.failed} images could not be read or cut (see the lines above)")
 
 
 @data.command()

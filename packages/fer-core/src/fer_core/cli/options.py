@@ -13,7 +13,7 @@ import click
 
 from fer_core.errors import FerError, IncompleteError
 
-DATASET_OPTION = "data.options."
+DATASET_OPTION, DETECTOR_OPTION = "data.options.", "detector."
 
 data_option = click.option(
     "--data",
@@ -57,6 +57,34 @@ config_option = click.option(
     help="A YAML file that overrides the recipe; later files win. Repeatable.",
 )
 """`configs: tuple[Path, ...]`."""
+
+detect_option = click.option(
+    "--detect",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="What finds the faces: a detector (fer-run list detectors), or auto; predict looks then at images larger "
+    "than a cropped face, and takes every image as a face with none.",
+)
+"""`detect: str`."""
+
+detector_override_option = click.option(
+    "-o",
+    "--override",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the detector, such as detector.threshold=0.6. Repeatable.",
+)
+"""`overrides: tuple[str, ...]`."""
+
+boxes_option = click.option(
+    "--boxes",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="CSV",
+    help="Take the faces from a table: source, left, top, right, bottom.",
+)
+"""`boxes: Path | None`."""
 
 _RESULTS = "fer_core.results"
 """Key of click's `meta` with the standard output that JSON is printed on."""

@@ -9,13 +9,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fer_core.cli.options import component_options, device_option, json_option, precision_option, print_json
+from fer_core.cli.options import (
+    DETECTOR_OPTION,
+    boxes_option,
+    component_options,
+    detect_option,
+    detector_override_option,
+    device_option,
+    json_option,
+    precision_option,
+    print_json,
+)
 from fer_core.errors import FerError, IncompleteError
 
 if TYPE_CHECKING:
     from fer_core.workflows.predict import Answer, Face
-
-DETECTOR_OPTION = "detector."
 
 
 @click.command()
@@ -28,28 +36,9 @@ DETECTOR_OPTION = "detector."
     metavar="WEIGHTS",
     help="A weight file, a run folder, FOLDER/latest, FOLDER/best or an address. Repeatable.",
 )
-@click.option(
-    "--detect",
-    default="auto",
-    show_default=True,
-    metavar="NAME",
-    help="What finds the faces: a detector (fer-run list detectors); none: every image is a face; auto: images "
-    "larger than a cropped face are photographs.",
-)
-@click.option(
-    "-o",
-    "--override",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="An option of the detector, such as detector.threshold=0.6. Repeatable.",
-)
-@click.option(
-    "--boxes",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="CSV",
-    help="Take the faces from a table: source, left, top, right, bottom.",
-)
+@detect_option
+@detector_override_option
+@boxes_option
 @click.option(
     "--csv",
     "table",

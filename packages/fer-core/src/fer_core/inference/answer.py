@@ -142,7 +142,7 @@ def answer(
         FerError: As reading the images, the detector and the networks do; what is wrong with one image is its
             answer's `error`.
     """
-    for group in _groups(photos):
+    for group in groups(photos):
         yield from _answers(group, finder, classifiers, keep_pixels=keep_pixels)
         group.clear()  # before the next one is read
 
@@ -150,7 +150,7 @@ def answer(
 def _answers(
     group: Sequence[Photo], finder: Finder, classifiers: Sequence[Classifier], *, keep_pixels: bool
 ) -> Iterator[Answer]:
-    answers = _answer_group(group, _find(finder, group), classifiers)
+    answers = _answer_group(group, find_in(group, finder), classifiers)
     for photo, faces in zip(group, answers, strict=True):
         pixels = photo.pixels if keep_pixels and not isinstance(photo.pixels, FerError) else None
         if isinstance(faces, FerError):
@@ -159,7 +159,8 @@ def _answers(
             yield Answer(photo.name, photo.below, tuple(faces), pixels=pixels)
 
 
-def _groups(photos: Iterator[Photo]) -> Iterator[list[Photo]]:
+def groups(photos: Iterator[Photo]) -> Iterator[list[Photo]]:
+    """Images that are looked at together, so many that batches are filled and memory is not."""
     group: list[Photo] = []
     pixels = 0
     for photo in photos:
@@ -173,7 +174,7 @@ def _groups(photos: Iterator[Photo]) -> Iterator[list[Photo]]:
         yield group
 
 
-def _find(finder: Finder, group: Sequence[Photo]) -> list[Found]:
+def find_in(group: Sequence[Photo], finder: Finder) -> list[Found]:
     """The faces of the images; the error of those that could not be read."""
     found = iter(finder.find([photo for photo in group if not isinstance(photo.pixels, FerError)]))
     return [photo.pixels if isinstance(photo.pixels, FerError) else next(found) for photo in group]

@@ -170,9 +170,9 @@ def make_finder(
             raise FerError("--detect none has no options: leave out -o detector.KEY=VALUE, or name a detector")
         return Whole(expected, side, "crop the faces, or leave out --detect none")
     if not isinstance(detect, str):
-        return Detecting(_on(detect, device), type(detect).__name__)
+        return Detecting(placed(detect, device), type(detect).__name__)
     if detect != AUTO:
-        return Detecting(_on(build("detectors", detect, options), device), detect)
+        return Detecting(placed(build("detectors", detect, options), device), detect)
     whole = all(each.alignment is not None and each.alignment.kind == "none" for each in contracts)
     if whole and not options:  # such networks learnt whole images, whatever their size
         return Whole()
@@ -181,7 +181,7 @@ def make_finder(
         home = registry.known()["detectors"][FIRST]
         expected = expected or "a way that its weights do not tell"
         return Whole(expected, side, f"pip install {home} to find its faces, or crop them")
-    return Detecting(_on(build("detectors", name, options), device), name, side)
+    return Detecting(placed(build("detectors", name, options), device), name, side)
 
 
 def choose_detector(options: Mapping[str, Any]) -> str | None:
@@ -221,7 +221,7 @@ def _largest_crop(contracts: Iterable[Preprocessing]) -> int:
     return max(sides)
 
 
-def _on(detector: Any, device: torch.device) -> Detector:
+def placed(detector: Any, device: torch.device) -> Detector:
     """A detector, moved to the device if it can be moved."""
     if callable(getattr(detector, "to", None)):
         detector.to(device)

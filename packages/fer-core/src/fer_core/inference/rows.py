@@ -11,6 +11,7 @@ from fer_core.inference.find import EDGES, POINTS
 if TYPE_CHECKING:
     import pandas as pd
 
+    from fer_core.faces import Detection
     from fer_core.inference.answer import Answer, Face
 
 Cell = str | float | int | None
@@ -30,7 +31,7 @@ def cells(found: Answer, classes: Sequence[str], *, several: bool) -> Iterator[l
     if not found.faces:
         rows = [{"source": found.source, "error": "" if found.error is None else str(found.error)}]
     for row in rows:
-        yield [_text(name, row.get(name)) for name in columns(classes, several=several)]
+        yield [as_text(name, row.get(name)) for name in columns(classes, several=several)]
 
 
 def plain(found: Answer, *, several: bool) -> Iterator[Mapping[str, object]]:
@@ -66,18 +67,25 @@ def table_of(faces: Sequence[Face]) -> pd.DataFrame:
     return pd.DataFrame({name: [row.get(name) for row in rows] for name in names})
 
 
+def place_of(found: Detection | None) -> Mapping[str, Cell]:
+    """The columns `PLACE` of a face."""
+    if found is None:
+        return {}
+    row: dict[str, Cell] = {**dict(zip(EDGES, found.box, strict=True)), "score": found.score}
+    if found.points is not None:
+        row |= zip(POINTS, chain.from_iterable(found.points), strict=True)
+    return row
+
+
 def _row(face: Face) -> dict[str, Cell]:
     row: dict[str, Cell] = {"model": face.model, "source": face.source, "face": face.number}
-    if face.detection is not None:
-        row |= zip(EDGES, face.detection.box, strict=True)
-        row["score"] = face.detection.score
-        if face.detection.points is not None:
-            row |= zip(POINTS, chain.from_iterable(face.detection.points), strict=True)
+    row |= place_of(face.detection)
     row |= {"label": face.label, "probability": face.probability}
     return row | {f"p_{name}": value for name, value in face.probabilities.items()}
 
 
-def _text(column: str, value: Cell) -> str:
+def as_text(column: str, value: Cell) -> str:
+    """A cell: numbers are rounded, None is empty."""
     if not isinstance(value, float):
         return "" if value is None else str(value)
     return f"{value:.2f}" if column in PLACE and column != "score" else f"{value:.6f}"

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 from fer_core.data.progress import PATIENCE, show_progress
 from fer_core.engine import Engine
 from fer_core.errors import FerError
-from fer_core.files import write_atomically, written_atomically
+from fer_core.files import free_path, write_atomically, written_atomically
 from fer_core.inference import Answer, Face
 from fer_core.inference.answer import Classifier, answer
 from fer_core.inference.network import Network
@@ -182,19 +182,9 @@ def _drawer(folder: Path | None) -> Callable[[Answer], None]:
             known = marks.get(face.number)
             text = (line,) if known is None else (*known.text, line)
             marks[face.number] = Mark(box, tuple(points), text, face.number)
-        path = _free(folder / found.below.with_suffix(".jpg"), taken)
+        path = free_path(folder / found.below.with_suffix(".jpg"), taken)
         path.parent.mkdir(parents=True, exist_ok=True)
         image = draw_marks(found.pixels, list(marks.values()))
         write_atomically(path, lambda partial: image.save(partial, "JPEG", quality=90))
 
     return draw
-
-
-def _free(path: Path, taken: set[Path]) -> Path:
-    """A path that no other image has, as `a.png` and `a.jpg` would; with a number if need be."""
-    free, number = path, 1
-    while free in taken:
-        number += 1
-        free = path.with_stem(f"{path.stem}-{number}")
-    taken.add(free)
-    return free
