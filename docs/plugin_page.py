@@ -39,7 +39,16 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
     "Batches": ("Batch", "Output", "Losses", "TaskInfo", "Progress"),
     "Datasets": (
-        *("FERDataset", "Pack", "ClassChanges", "Image", "make_fingerprint", "decode_image", "image_names"),
+        *(
+            "FERDataset",
+            "Pack",
+            "ClassChanges",
+            "Image",
+            "make_fingerprint",
+            "decode_image",
+            "decode_bytes",
+            "image_names",
+        ),
         *("image_size", "open_file", "show_progress", "write_atomically"),
     ),
     "Faces": ("Alignment", "Template", "FivePoints", "Detector", "Detection"),

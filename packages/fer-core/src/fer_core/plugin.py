@@ -43,7 +43,7 @@ from fer_core.types import (
 if TYPE_CHECKING:
     from fer_core.components import Names
     from fer_core.config import Config
-    from fer_core.data.images import decode_image, image_names, image_size, open_file
+    from fer_core.data.images import decode_bytes, decode_image, image_names, image_size, open_file
     from fer_core.data.progress import show_progress
     from fer_core.data.random import SampleRandom, derive_seed
     from fer_core.data.table import make_fingerprint
@@ -119,6 +119,7 @@ __all__ = [
     "Weights",
     "at_least_float32",
     "check_state",
+    "decode_bytes",
     "decode_image",
     "derive_seed",
     "distributed",
@@ -143,7 +144,7 @@ _LAZY = {
     for module, names in {
         "components": ("Names",),
         "config": ("Config",),
-        "data.images": ("decode_image", "image_names", "image_size", "open_file"),
+        "data.images": ("decode_bytes", "decode_image", "image_names", "image_size", "open_file"),
         "data.progress": ("show_progress",),
         "data.random": ("SampleRandom", "derive_seed"),
         "data.table": ("make_fingerprint",),

@@ -106,8 +106,12 @@ def decode_image(path: Path, *, keep_grey: bool = False) -> NDArray[np.uint8]:
     return pixels if keep_grey or pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
 
 
-def decode_bytes(content: bytes, name: str) -> Pixels:
-    """Pixels, uint8 RGB [H, W, 3], of what an image file contains. Raises FerError as `decode_image`."""
+def decode_bytes(content: bytes, name: str) -> NDArray[np.uint8]:
+    """Pixels, uint8 RGB [H, W, 3], of what an image file contains; `name` is for messages.
+
+    Raises:
+        FerError: As `decode_image`.
+    """
     pixels = _decode(io.BytesIO(content), len(content), name, _upright)
     return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
 
