@@ -87,8 +87,9 @@ class FakeCuda(Cuda):
     @contextmanager
     def traced(self) -> Iterator[Trace]:
         """What is asked of it within."""
+        self.trace = trace = Trace()
+        yield trace
         self.trace = Trace()
-        yield self.trace
 
     def pin(self, tensor: Tensor) -> Tensor:
         self._pinned[tensor.untyped_storage().data_ptr()] = tensor
@@ -103,14 +104,26 @@ class FakeCuda(Cuda):
     def within(self, stream: object) -> AbstractContextManager[Any]:
         return self.pretending()
 
-    def event(self) -> object:
-        return object()
+    def event(self) -> Any:
+        return Event(self, self.trace)
 
     def wait(self, event: object, tensors: Iterable[Tensor]) -> None:
         pass
 
     def synchronize(self) -> None:
         self.trace.waits.append("synchronize")
+
+
+@dataclass(frozen=True)
+class Event:
+    """A mark in the queue. What an earlier trace queued is done, so only a mark of this one is waited for."""
+
+    gpu: FakeCuda
+    trace: Trace
+
+    def synchronize(self) -> None:
+        if self.gpu.trace is self.trace:
+            self.trace.waits.append("event")
 
 
 class _Pretend(TorchDispatchMode):

@@ -36,7 +36,7 @@ from torch import nn
 CLASSES = ("happiness", "sadness", "neutral")
 
 class Net(nn.Module):
-    def __init__(self, info, *, norm: bool = False, dropout: float = 0.1, heads: bool = False):
+    def __init__(self, info, *, norm: bool = False, dropout: float = 0.1, heads: bool = False, spare: bool = True):
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(3, 8, 3, stride=2),
@@ -44,7 +44,8 @@ class Net(nn.Module):
             nn.ReLU(),
             nn.Dropout(dropout),
         )
-        self.head, self.unused = nn.Linear(8 * 49, len(info.classes)), nn.Linear(4, 4)
+        self.head = nn.Linear(8 * 49, len(info.classes))
+        self.unused = nn.Linear(4, 4) if spare else None
         self.mood, self.age = (nn.Linear(8 * 49, 2), nn.Linear(8 * 49, 1)) if heads else (None, None)
 
     def forward(self, images):
@@ -94,6 +95,16 @@ class Remembering(Loss):
             if distributed.is_main():  # only one of the processes writes
                 self.labels[batch["index"]] = torch.stack([batch["label"] == 1, batch["label"] == 2], 1)
 
+class Varying(Loss):
+    # Uses its parameter in the first two steps only.
+    def __init__(self, info, *, told: bool):
+        super().__init__()
+        self.scale, self.parameters_vary = nn.Parameter(torch.ones(())), told
+
+    def from_output(self, output, batch, progress):
+        loss = nn.functional.cross_entropy(output["logits"], batch["label"])
+        return {"loss": loss * self.scale if progress.step < 2 else loss}
+
 class Dumping(Trainer):
     def after_step(self, progress):
         if progress.step + 1 == int(os.environ["SIGTERM_AT"]):
@@ -103,6 +114,8 @@ class Dumping(Trainer):
 
     def extra_state(self):
         torch.save(self.setup.task.state_dict(), Path(self.config.run.dir, f"rank{distributed.rank()}.pt"))
+        looks = getattr(self.wrapped, "find_unused_parameters", None)
+        Path(self.config.run.dir, f"looks{distributed.rank()}.txt").write_text(str(looks))
         return {}
 
 def count_threads(file):
@@ -121,7 +134,7 @@ def fer_models():
 
 @hookimpl
 def fer_losses():
-    return {"remembering": Remembering}
+    return {"remembering": Remembering, "varying": Varying}
 
 @hookimpl
 def fer_datasets():
@@ -138,6 +151,7 @@ COMMON += ["-o", "data.input_size=16", "-o", "data.batch_size=16", "-o", "train.
 METHODS = {
     "sgd": ["-o", "optimizer={name: sgd, lr: 0.1, momentum: 0.9}", "-o", "train.clip_norm=1.0"],
     "heads": ["-o", "model.heads=true", "-o", "loss=multi_head", "-o", "optimizer={name: sgd, lr: 0.1}"],
+    "whole": ["-o", "optimizer={name: sgd, lr: 0.1, momentum: 0.9}", "-o", "model.spare=false"],
     "sam": ["-o", "optimizer={name: sam, base: sgd, lr: 0.1, rho: 0.5}"],
     "norm": ["-o", "model.norm=true", "-o", "optimizer={name: adamw, lr: 0.01}"],
 }
@@ -183,7 +197,8 @@ def weights(folder: Path, rank: int = 0) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize(
-    "method", [pytest.param(name, marks=() if name in ("sgd", "heads") else pytest.mark.slow) for name in METHODS]
+    "method",
+    [pytest.param(name, marks=() if name in ("whole", "heads") else pytest.mark.slow) for name in METHODS],
 )
 def test_two_processes_train_as_one_that_takes_their_parts_in_turn(launch, tmp_path, method) -> None:
     shared = launch(2, *COMMON, *METHODS[method], "-o", "run.dir=two")
@@ -197,6 +212,8 @@ def test_two_processes_train_as_one_that_takes_their_parts_in_turn(launch, tmp_p
     for name in parameters:
         assert torch.equal(first[name], second[name]), name
         torch.testing.assert_close(first[name], reference[name], rtol=0, atol=1e-5)
+    looks = [(tmp_path / "two" / f"looks{rank}.txt").read_text() for rank in (0, 1)]
+    assert looks == [str(method != "whole")] * 2  # for parameters without a gradient, if the first step had some
     if method != "norm":  # without batch statistics the results agree, too: every face once, none twice
         mine, other = (json.loads((tmp_path / run / "result.json").read_text()) for run in ("two", "one"))
         assert mine["best"]["metrics"]["test"]["confusion"] == other["best"]["metrics"]["test"]["confusion"]
@@ -296,6 +313,16 @@ def test_a_killed_process_ends_the_run_which_goes_on_with_another_number(
     assert "processes was 2, is 1" in printed
     result = json.loads((tmp_path / "run/result.json").read_text())
     assert result["last"]["step"] > done.step
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_loss_that_leaves_parameters_out_later_has_to_say_so(launch, tmp_path, told) -> None:
+    options = [*COMMON, *METHODS["sgd"], "-o", "model.spare=false", "-o", "run.dir=run"]
+    process = launch(2, *options, "-o", f"loss={{name: varying, told: {str(told).lower()}}}")
+    text, _ = process.communicate(timeout=300)
+    assert (process.returncode == 0) is told, text
+    expected = "left parameters out in step 3 that it used in the first one, which several processes have to know"
+    assert (expected in text) is not told, text
 
 
 def test_sigterm_saves_and_says_how_to_go_on(launch, tmp_path) -> None:

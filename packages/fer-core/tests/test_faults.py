@@ -18,9 +18,11 @@ import fer_core
 import numpy as np
 import pytest
 import torch
+from fer_core.engine import Device
 from fer_core.plugin import Loss
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.runs.state import read_state
+from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
 PLUGIN = """
@@ -212,6 +214,27 @@ def test_a_loss_that_is_no_number_ends_the_run_with_its_faces_named(breaking) ->
     state = read_state(Path("run/last.state.pt"))
     assert state.envelope.position.step <= 6
     assert all(value.isfinite().all() for value in state.task.values())
+
+
+class Queue(Device):
+    """A device beside the host that computes as it does, so that losses are looked at some steps late."""
+
+    torch_name = "cpu"
+
+
+@pytest.mark.parametrize("every", [1, 3, "epoch"])
+def test_a_loss_that_is_looked_at_late_reaches_no_file(breaking, monkeypatch, every) -> None:
+    plugin = Plugin("tests", "fer-tests", "0")
+    monkeypatch.setitem(load_plugins().entries["devices"], "queue", [Entry("queue", Queue, plugin)])
+    breaking["train"] = {"epochs": 4, "save_every": every, "eval_every": every, "ema": 0.5}
+    with pytest.raises(fer_core.FerError, match="the loss is nan at step 6, "):
+        fer_core.train("tiny", "bars", device="queue", **breaking)
+    assert json.loads(Path("run/nonfinite.json").read_text())["step"] == 6
+    state = read_state(Path("run/last.state.pt"))
+    assert state.envelope.position.step == {1: 6, 3: 6, "epoch": 4}[every]
+    saved = [*state.task.values(), *state.ema["average"].values(), *state.sums.values()]
+    saved += load_file("run/best.safetensors").values()
+    assert all(value.isfinite().all() for value in saved)
 
 
 class Remark(Loss):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 import torch
 from fer_core import FerError, distributed
 from fer_core.config import Config
+from fer_core.engine.devices import Cpu, Device
 from fer_core.metrics import MetricsRow
 from fer_core.runs.folder import NONFINITE
 from fer_core.runs.records import NonFinite
@@ -56,9 +56,15 @@ def batch(*rows: int) -> dict[str, torch.Tensor]:
     return {"index": torch.tensor(rows)}
 
 
+class Queue(Device):
+    """A device beside the host that computes as it does."""
+
+    torch_name = "cpu"
+
+
 @pytest.mark.parametrize("loss", [float("nan"), float("inf"), float("-inf")])
 def test_a_non_finite_loss_ends_the_run_and_its_faces_are_listed(tmp_path, loss) -> None:
-    guard = LossGuard(view(tmp_path), IDS, waits=False)
+    guard = LossGuard(view(tmp_path), IDS, Cpu())
     assert guard.rejects(noted(0.5), batch(0, 1)) is False
     with pytest.raises(
         FerError, match=r"the loss is (nan|inf|-inf) at step 10.*on_nonfinite=skip.*2 faces"
@@ -72,24 +78,26 @@ def test_a_non_finite_loss_ends_the_run_and_its_faces_are_listed(tmp_path, loss)
 
 def test_on_an_accelerator_a_loss_is_looked_at_some_steps_later_and_before_anything_is_saved(tmp_path) -> None:
     training = view(tmp_path)
-    guard = LossGuard(training, IDS, waits=True)
+    guard = LossGuard(training, IDS, Queue())
     guard.rejects(noted(float("nan")), batch(5, 7))
+    training.position.epoch += 1
     for _ in range(BEHIND - 1):
         training.position.step += 1
         guard.rejects(noted(0.5), batch(0, 1))
     assert not (tmp_path / NONFINITE).exists()
     with pytest.raises(FerError, match="at step 10"):
         guard.rejects(noted(0.5), batch(0, 1))
-    assert json.loads((tmp_path / NONFINITE).read_text())["ids"] == ["face-5", "face-7"]
+    found = NonFinite.read(tmp_path / NONFINITE, "")
+    assert (found.step, found.epoch, found.ids) == (10, 1, ("face-5", "face-7"))
 
     guard.rejects(noted(float("nan")), batch(2, 4))
     with pytest.raises(FerError, match="the loss is nan"):
         guard.check_all()
 
 
-@pytest.mark.parametrize("waits", [True, False])
-def test_a_step_is_skipped_at_once_where_that_is_asked_for(tmp_path, waits) -> None:
-    guard = LossGuard(view(tmp_path, on_nonfinite="skip"), IDS, waits=waits)
+@pytest.mark.parametrize("device", [Queue(), Cpu()], ids=str)
+def test_a_step_is_skipped_at_once_where_that_is_asked_for(tmp_path, device) -> None:
+    guard = LossGuard(view(tmp_path, on_nonfinite="skip"), IDS, device)
     assert [guard.rejects(noted(loss), batch(0, 1)) for loss in (0.5, float("nan"), 0.4)] == [False, True, False]
     guard.check_all()
     assert not (tmp_path / NONFINITE).exists()

@@ -168,6 +168,31 @@ def any_of(flag: bool) -> bool:
     return flag if size() == 1 else bool(all_sum(torch.tensor(float(flag))).item())
 
 
+class LateFlag:
+    """A flag that any process may raise, known to all of them one call later, so that none has to wait."""
+
+    def __init__(self) -> None:
+        self._sent: tuple[Tensor, Any] | None = None
+
+    def any_of(self, flag: bool) -> bool:
+        """Whether the flag was set on any process in the call before; all processes call it as often.
+
+        Args:
+            flag: Whether it is set on this process; where there are no others, that is the result.
+        """
+        import torch
+        import torch.distributed as dist
+
+        if size() == 1:
+            return flag
+        before, total = self._sent, torch.tensor(float(flag))
+        self._sent = total, dist.all_reduce(total, async_op=True)
+        if before is None:
+            return False
+        before[1].wait()
+        return bool(before[0])
+
+
 @contextmanager
 def main_first() -> Iterator[None]:
     """The main process executes the block before the others, which find its results."""
@@ -182,3 +207,8 @@ def peer_is_gone(error: BaseException) -> bool:
     """Whether an error of torch says that another process of the run has ended."""
     marks = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL", "Socket", "timed out")
     return isinstance(error, RuntimeError) and size() > 1 and any(mark in str(error) for mark in marks)
+
+
+def gradient_is_missing(error: BaseException) -> bool:
+    """Whether an error of torch says that a parameter got no gradient in the step before, though all were to."""
+    return isinstance(error, RuntimeError) and "Expected to have finished reduction" in str(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -125,6 +125,14 @@ class Device:
             tensors: What was made in that stream and is used in this one: their memory is not reused before.
         """
 
+    def fetch(self, tensor: Tensor) -> Callable[[], Tensor]:
+        """Begin to copy a tensor to the host.
+
+        Returns:
+            What gives the copy; it waits for that alone where the device has streams, else for all queued work.
+        """
+        return tensor.cpu
+
     def synchronize(self) -> None:
         """Wait until all queued work is done."""
         torch.get_device_module(self.torch_name).synchronize()
@@ -238,6 +246,17 @@ class Cuda(Device):
         stream.wait_event(event)
         for tensor in tensors:
             tensor.record_stream(stream)
+
+    def fetch(self, tensor: Tensor) -> Callable[[], Tensor]:
+        """Through page-locked memory, behind an event."""
+        copy = tensor.to("cpu", non_blocking=True)
+        event = self.event()
+
+        def arrived() -> Tensor:
+            event.synchronize()
+            return copy
+
+        return arrived
 
     def peak_memory(self) -> int | None:
         """What torch allocated."""

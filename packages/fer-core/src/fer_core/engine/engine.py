@@ -112,9 +112,30 @@ class Engine:
             return task
         if sync_batch_norm:
             task = nn.SyncBatchNorm.convert_sync_batchnorm(task)  # type: ignore[no-untyped-call]
+        return self._shared(task, find_unused_parameters=True)
+
+    def settle(self, wrapped: nn.Module) -> nn.Module:
+        """The wrapped task after its first step; it looks for unused parameters only if that step had some.
+
+        A loss may leave parameters out (centres of absent classes, exits without a target). Looking for them walks
+        the whole graph in every step, and waits for the device.
+        """
+        if not isinstance(wrapped, DistributedDataParallel) or not wrapped.find_unused_parameters:
+            return wrapped
+        # Those that no process used have no gradient, so all processes decide alike.
+        if any(each.grad is None for each in wrapped.parameters() if each.requires_grad):
+            return wrapped
+        wrapped._remove_autograd_hooks()  # type: ignore[no-untyped-call]  # torch has no other way to unwrap
+        return self._shared(wrapped.module, find_unused_parameters=False)
+
+    def _shared(self, task: nn.Module, *, find_unused_parameters: bool) -> nn.Module:
         devices = None if self.device.index is None else [self.device.torch_device]
-        # A loss may leave parameters out (centres of absent classes, exits without a target).
-        return DistributedDataParallel(task, device_ids=devices, find_unused_parameters=True)
+        return DistributedDataParallel(
+            task,
+            device_ids=devices,
+            find_unused_parameters=find_unused_parameters,
+            gradient_as_bucket_view=True,
+        )
 
     def accumulating(self, wrapped: nn.Module, last: bool) -> AbstractContextManager[Any]:
         """Context of one micro-batch: gradients travel between processes with the last one only."""

@@ -25,7 +25,13 @@ class Loss(nn.Module):
 
     Its parameters are optimised together with the model's, its buffers are saved in the run's state. Of several
     processes the main one's buffers count; what each of them learns about its samples belongs in a `SampleBuffer`.
+
+    Attributes:
+        parameters_vary: Whether it is computed from all parameters in some steps, and not in others. Then several
+            processes look in every step for those that have no gradient, and not only if the first step had some.
     """
+
+    parameters_vary: bool = False
 
     def forward(self, model: nn.Module, batch: Batch, progress: Progress) -> Losses:
         """The losses of `model` on `batch`, as `from_output` returns them; by default those of one call."""

@@ -44,9 +44,20 @@ def note(noted: Losses, losses: Losses, batch: Batch) -> None:
     """Add a micro-batch's terms, weighted by its size. They stay on the device: reading them would wait for it."""
     size = len(batch["label"])
     terms = {name: value.detach() * size for name, value in losses.items() if value.dim() == 0}
-    terms["samples"] = torch.tensor(float(size), device=batch["label"].device)
+    terms["samples"] = batch["label"].new_full((), size, dtype=torch.float32)
     if "logits" in losses:
         logits = losses["logits"].detach()
         terms["accuracy"] = (logits.argmax(dim=1) == batch["label"]).sum().float()
     for name, value in terms.items():
         noted[name] = noted[name] + value if name in noted else value
+
+
+def count(sums: Losses, noted: Losses) -> None:
+    """Add the terms of a step to sums, in their memory. A skipped step is counted, and its terms are not."""
+    if "skipped" in noted:
+        noted = {"skipped": noted["skipped"].to(noted["samples"].device), "samples": noted["samples"] * 0}
+    for name, value in noted.items():
+        if name in sums:
+            sums[name] += value
+        else:
+            sums[name] = value

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fer_core import distributed
@@ -14,15 +16,26 @@ from fer_core.runs.folder import NONFINITE
 from fer_core.runs.records import NonFinite
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
+    from fer_core.engine import Device
     from fer_core.training.state import TrainingView
     from fer_core.types import Batch, Losses
 
 BEHIND = 8
-"""Steps after which an accelerator's loss is checked: by then it is known without waiting for the device."""
+"""Passes after which an accelerator's loss is checked: by then it is known without waiting for the device."""
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """A pass whose loss is on its way to the host; `index` are the numbers of its samples, on the device."""
+
+    step: int
+    epoch: int
+    loss: Callable[[], Tensor]
+    index: Tensor
 
 
 class LossGuard:
@@ -31,14 +44,14 @@ class LossGuard:
     Args:
         training: The training to watch.
         ids: Ids of the training samples.
-        waits: Whether reading a loss waits for the device, so that it is looked at some steps later.
+        device: Where losses are. Unless it is the host, they are looked at some steps later.
     """
 
-    def __init__(self, training: TrainingView, ids: Sequence[str], *, waits: bool) -> None:
-        self.training, self.ids = training, ids
+    def __init__(self, training: TrainingView, ids: Sequence[str], device: Device) -> None:
+        self.training, self.ids, self.device = training, ids, device
         self.skips = training.config.train.on_nonfinite == "skip"
-        self.behind = 0 if self.skips or not waits else BEHIND
-        self.pending: deque[tuple[int, Tensor, Tensor]] = deque()
+        self.behind = 0 if self.skips or device.on_host else BEHIND
+        self.pending: deque[_Pass] = deque()
 
     def rejects(self, noted: Losses, batch: Batch) -> bool:
         """Whether to skip the update.
@@ -52,15 +65,16 @@ class LossGuard:
         """
         if self.skips:
             return distributed.any_of(not bool(noted["loss"].isfinite()))
-        self.pending.append((self.training.position.step, noted["loss"] / noted["samples"], batch["index"]))
+        position, loss = self.training.position, self.device.fetch(noted["loss"] / noted["samples"])
+        self.pending.append(_Pass(position.step, position.epoch, loss, batch["index"]))
         while len(self.pending) > self.behind:
-            self._check(*self.pending.popleft())
+            self._check(self.pending.popleft())
         return False
 
     def check_all(self) -> None:
         """Check pending losses before anything is saved. Raises FerError as `rejects`."""
         while self.pending:
-            self._check(*self.pending.popleft())
+            self._check(self.pending.popleft())
 
     def _computed_by(self) -> str:
         """Which components of plugins a loss comes from: one of them may be at fault."""
@@ -69,17 +83,17 @@ class LossGuard:
         others = [str(each) for each in makers if each.distribution != CORE]
         return f"; computed by {' and '.join(others)}" if others else ""
 
-    def _check(self, step: int, loss: Tensor, index: Tensor) -> None:
-        value = float(loss)
-        if loss.isfinite():
+    def _check(self, seen: _Pass) -> None:
+        value = float(seen.loss())
+        if math.isfinite(value):
             return
         self.pending.clear()
-        ids = tuple(as_stored(self.ids[sample]) for sample in index.tolist())
+        ids = tuple(as_stored(self.ids[sample]) for sample in seen.index.tolist())
         place = self.training.folder / NONFINITE
-        found = NonFinite(step=step, epoch=self.training.position.epoch, loss=str(value), ids=ids)
+        found = NonFinite(step=seen.step, epoch=seen.epoch, loss=str(value), ids=ids)
         write_text(place, found.text())
         raise FerError(
-            f"the loss is {value} at step {step}, so training diverged: lower optimizer.lr, set train.clip_norm, "
-            f"or skip such steps with train.on_nonfinite=skip (its {len(ids)} faces are listed in {place}; "
-            f"what was saved before is intact{self._computed_by()})"
+            f"the loss is {value} at step {seen.step}, so training diverged: lower optimizer.lr, set "
+            f"train.clip_norm, or skip such steps with train.on_nonfinite=skip (its {len(ids)} faces are listed "
+            f"in {place}; what was saved before is intact{self._computed_by()})"
         )

@@ -25,7 +25,7 @@ from fer_core.returned import check_plain, check_rate, check_reason, check_step
 from fer_core.runs import folder as run_folder
 from fer_core.runs.records import FORMAT, Best
 from fer_core.runs.state import ADVICE, Envelope, SavedPosition, State, save_state
-from fer_core.training.batches import note, rest_of_epoch, split
+from fer_core.training.batches import count, note, rest_of_epoch, split
 from fer_core.training.ema import EMA
 from fer_core.training.guard import LossGuard
 from fer_core.training.memory import out_of_memory, smaller_batch
@@ -66,7 +66,7 @@ class Loop:
         setup = self.setup
         # Callbacks print and write, so they exist in the main process only.
         self.callbacks = setup.callbacks if distributed.is_main() else {}
-        self.signals = Signals(folder)
+        self.signals, self.asked = Signals(folder), distributed.LateFlag()
         self.position = Position()
         self.history: list[MetricsRow] = []
         self.best: Best | None = None
@@ -74,10 +74,10 @@ class Loop:
         self.extended: Extension | None = None
         self.versions = setup.identity.versions
         self.sums: dict[str, Tensor] = {}
-        self.learning_rate = 0.0
+        self.learning_rate, self.unsettled = 0.0, True
         self.ema = EMA(trainer.product_model()) if self.config.train.ema is not None else None
         ids = setup.data.dataset.table["id"].to_numpy()[setup.data.rows("train")].tolist()
-        self.guard = LossGuard(self, ids, waits=not setup.engine.device.on_host)
+        self.guard = LossGuard(self, ids, setup.engine.device)
         setup.task.train()
         groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
         self.parameters = [parameter for group in groups for parameter in group["params"]]
@@ -116,6 +116,11 @@ class Loop:
                 raise FerError(
                     f"process {distributed.rank()} of {distributed.size()} lost another one, which ended first: "
                     f"see what that one printed, then resume with --resume {self.folder}"
+                ) from error
+            if distributed.gradient_is_missing(error):
+                raise FerError(
+                    f"the loss left parameters out in step {self.position.step} that it used in the first one, "
+                    "which several processes have to know: set parameters_vary = True in the class of the loss"
                 ) from error
             raise
         finally:
@@ -190,7 +195,9 @@ class Loop:
         check_step(first, noted)
         for optimizer in others:
             optimizer.step()
-        self._count(noted)
+        if self.unsettled and "skipped" not in noted and not setup.task.loss.parameters_vary:
+            trainer.wrapped, self.unsettled = setup.engine.settle(trainer.wrapped), False
+        count(self.sums, noted)
         trainer.after_step(progress)
         self._merge_samples()
         if self.config.scheduler.per == "step":
@@ -223,16 +230,9 @@ class Loop:
         position = self.position
         torch.manual_seed(derive_seed(self.config.train.seed, position.epoch, position.batch, part, passes))
 
-    def _count(self, noted: Losses) -> None:
-        """Add the terms of one step to the epoch's sums. A skipped step is counted, and its terms are not."""
-        if "skipped" in noted:
-            noted = {"skipped": noted["skipped"].to(noted["samples"].device), "samples": noted["samples"] * 0}
-        for name, value in noted.items():
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
-
     def _heed_signals(self) -> None:
-        """Save and stop if a signal asked for it; all processes at the same step."""
-        if distributed.any_of(self.signals.received is not None):
+        """Save and stop if a signal asked for it; all processes at the same step, of several the one after it."""
+        if self.asked.any_of(self.signals.received is not None):
             self._save_state()
             self.signals.leave()
 
