@@ -284,7 +284,7 @@ def test_mistakes_are_one_line_with_key_value_and_layer(override, message):
         ("train.ema", "0.999", "1"),
         ("train.ema", "null", "0"),
         ("train.select", "best:test", "best"),
-        ("train.metric", "macro_f1", "loss"),
+        ("train.metric", "macro_f1", "''"),
         ("train.seed", "9223372036854775807", "9223372036854775808"),
         ("train.seed", "0", "-1"),
         ("train.deterministic", "false", "on"),

@@ -219,6 +219,11 @@ def test_two_processes_train_as_one_that_takes_their_parts_in_turn(launch, tmp_p
         assert mine["best"]["metrics"]["test"]["confusion"] == other["best"]["metrics"]["test"]["confusion"]
         ids = [(tmp_path / run / "predictions-test.csv").read_text().splitlines() for run in ("two", "one")]
         assert [line.split(",")[0] for line in ids[0]] == [line.split(",")[0] for line in ids[1]]
+        heads = [result["best"]["metrics"]["test"].get("heads", {}) for result in (mine, other)]
+        assert set(heads[0]) == ({"age", "mood"} if method == "heads" else set())
+        for name, head in heads[0].items():
+            assert head["count"] == heads[1][name]["count"]
+            assert head["figures"] == pytest.approx(heads[1][name]["figures"], abs=1e-4)
 
 
 def test_what_is_known_of_samples_is_the_same_on_one_and_on_two_processes(launch, tmp_path) -> None:

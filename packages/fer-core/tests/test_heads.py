@@ -189,3 +189,37 @@ def test_weights_name_the_metrics_of_their_training_and_are_evaluated_without_th
 def test_an_unknown_metric_is_named_before_data_are_read(two_heads) -> None:
     with pytest.raises(FerError, match="there is no metric 'acuracy': did you mean accuracy"):
         train("runs/a", metrics=["acuracy"])
+
+
+def test_the_epoch_is_chosen_by_the_smallest_error_of_a_head(two_heads) -> None:
+    section = {"epochs": 6, "precision": "fp32", "metric": "tension.rmse"}
+    done = train("runs/a", train=section, optimizer={"name": "adam", "lr": 0.02})
+    errors = [row.val["tension.rmse"] for row in read_history(Path("runs/a"))]
+    assert errors[int(done.result.best.epoch) - 1] == min(errors) < max(errors)
+    worse = train("runs/b", train=section | {"epochs": 1})
+    assert worse.result.metrics["val"].heads["tension"].figures["rmse"] > min(errors)
+    shown = run("evaluate", "runs/best", "--device", "cpu")
+    assert f"of the best of 2 runs below runs, validation tension.rmse {min(errors):.4f}" in shown
+
+
+@pytest.mark.parametrize(
+    ("metric", "says"),
+    [
+        (
+            "tension.accuracy",
+            "train.metric is tension.accuracy, which is not measured here: did you mean",
+        ),
+        ("ccc", "train.metric is ccc, which is not measured here"),
+        ("kappa", "train.metric is kappa, which is not measured here"),  # `metrics` does not name it
+        ("mood.acc", "there is no metric 'acc'"),
+        ("rare.mae", "train.metric is rare.mae, but the val part has no such figure, since"),
+    ],
+)
+def test_a_metric_that_is_not_measured_cannot_choose_the_epoch(two_heads, kappa, metric, says) -> None:
+    def rare(dataset):
+        dataset.table["target_rare"] = np.where(dataset.table["split"] == "val", np.nan, 1.0)
+
+    two_heads("faces", rare, targets=True)
+    with pytest.raises(FerError) as error:
+        train("runs/a", train={"epochs": 1, "precision": "fp32", "metric": metric})
+    assert str(error.value).startswith(says)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from fer_core import FerError, registry
 from fer_core.inference.heads import Head
-from fer_core.metrics.apply import apply_metrics, core_metrics
+from fer_core.metrics.apply import apply_metrics
 from fer_core.metrics.numbers import ccc, mae, rmse
+from fer_core.metrics.selection import core_metrics
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.types import MetricSpec
 from scipy import stats

@@ -22,6 +22,7 @@ from fer_core.losses.multi_head import target_term
 from fer_core.plugin import TaskInfo
 from fer_core.runs.state import read_state
 from fer_core.training.loop import Loop
+from fer_core.training.memory import smaller_batch
 from fer_core.types import Progress
 from fer_core.weights.checkpoint import build_from_checkpoint
 from torch.nn import functional as F
@@ -177,6 +178,14 @@ def test_a_run_with_heads_resumes_byte_for_byte_and_its_weights_are_built_again(
     model, header = build_from_checkpoint(whole.folder / "best.safetensors")
     assert header.targets == {"age": SHARES, "mood": MOODS, "tension": ()}
     assert model(torch.zeros(2, 3, 16, 16))["head_age"].shape == (2, 3)
+
+
+def test_out_of_memory_is_probed_with_targets_too(two_heads, monkeypatch) -> None:
+    loops = []
+    monkeypatch.setattr(Loop, "fit", lambda loop: loops.append(loop) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train("runs/a")
+    assert "8 fit: use train.accumulate=2" in str(smaller_batch(loops[0].setup, NOW))
 
 
 def test_a_run_is_not_resumed_with_other_targets(two_heads, interrupted) -> None:

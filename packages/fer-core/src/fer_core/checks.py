@@ -39,6 +39,8 @@ def check_components(config: Config, origin: Origin | None = None) -> None:
         find_value("devices", config.run.device, "run.device", origin)
     if data.alignment is not None and data.alignment.template is not None:
         find_value("templates", data.alignment.template, "data.alignment.template", origin)
+    metric = config.train.metric
+    find_value("metrics", metric.partition(".")[2] or metric, "train.metric", origin)
     for name in config.metrics:
         find_value("metrics", name, "metrics", origin)
     read_protocol(data.split)

@@ -289,8 +289,11 @@ class Train(Section):
         "last, best:val or best:test",
         "Which weights are the result. best:test selects on the reported split: only to reproduce papers.",
     )
-    metric: Literal["accuracy", "mean_class_accuracy", "macro_f1"] = _key(
-        "accuracy", "accuracy, mean_class_accuracy or macro_f1", "What `select` compares; ties go to the earliest."
+    metric: str = _key(
+        "accuracy",
+        "the name of a metric, or TARGET.METRIC",
+        "What `select` compares: of the label, or of the head for an extra target; ties go to the earliest.",
+        min_length=1,
     )
     seed: int = _key(
         0,

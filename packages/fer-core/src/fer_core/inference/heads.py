@@ -11,7 +11,8 @@ import numpy as np
 
 from fer_core.errors import FerError
 from fer_core.metrics import HeadMetrics, Metrics, compute_metrics
-from fer_core.metrics.apply import apply_metrics, core_metrics
+from fer_core.metrics.apply import apply_metrics
+from fer_core.metrics.selection import core_metrics
 from fer_core.types import HEAD, TARGET
 
 if TYPE_CHECKING:

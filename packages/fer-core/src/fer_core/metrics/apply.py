@@ -11,9 +11,8 @@ import numpy as np
 
 from fer_core import registry
 from fer_core.errors import FerError
-from fer_core.makers import CORE, in_one_line, remember
+from fer_core.makers import in_one_line, remember
 from fer_core.metrics.record import LARGEST
-from fer_core.plugins import load_plugins
 from fer_core.returned import in_words, wrong
 
 if TYPE_CHECKING:
@@ -23,12 +22,6 @@ if TYPE_CHECKING:
     from fer_core.types import Measured
 
 logger = logging.getLogger(__name__)
-
-
-def core_metrics(measures: Measured) -> list[str]:
-    """Names of the core's metrics of classes or of numbers."""
-    entries = (entry for claims in load_plugins().entries["metrics"].values() for entry in claims)
-    return [each.name for each in entries if each.plugin.distribution == CORE and each.value.measures == measures]
 
 
 def apply_metrics(

@@ -71,8 +71,11 @@ class Metrics(Record):
         return {("", name): value for name, value in self.others.items()} | heads
 
     def value(self, name: str) -> float:
-        """The figure of that name."""
-        found: float = self.others[name] if name in self.others else getattr(self, name)
+        """The figure of that name, of a head as `TARGET.METRIC`. Raises KeyError where there is none."""
+        if name not in type(self).model_fields:
+            target, _, metric = name.rpartition(".")
+            return self.further[target, metric]
+        found: float = getattr(self, name)
         return found
 
 

@@ -95,7 +95,7 @@ class Training(Record):
     """
 
     select: Literal["last", "best:val", "best:test"]
-    metric: Literal["accuracy", "mean_class_accuracy", "macro_f1"]
+    metric: Name
     selected_on_test: bool
     seed: _Seed
     epochs: _AtLeastOne

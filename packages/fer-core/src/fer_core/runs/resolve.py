@@ -12,6 +12,7 @@ from pathlib import Path
 from fer_core import registry
 from fer_core.data.images import is_image
 from fer_core.errors import FerError
+from fer_core.metrics.selection import score
 from fer_core.runs import folder as run_folder
 from fer_core.runs.reading import ADVICE, find_files, read_result
 from fer_core.runs.records import Environment, Result
@@ -181,16 +182,23 @@ def _best(folder: Path) -> Found:
     if not results:
         raise FerError(f"no run below {folder} is finished{_first(left_out)}: train one, or name another folder")
     _check_comparable(folder, results)
-    best = max(results, key=lambda run: _score(results[run]))  # the first of equals
-    metric = results[best].protocol.metric.replace("_", " ")
-    path = best / run_folder.BEST
-    why = f"of the best of {_count(len(results))} below {folder}, validation {metric} {_score(results[best]):.2%}"
+    metric = next(iter(results.values())).protocol.metric
+    best = max(results, key=lambda run: score(metric, _figure(results[run])))  # the first of equals
+    path, figure = best / run_folder.BEST, _figure(results[best])
+    shown = f"{metric} {figure:.4f}" if "." in metric else f"{metric.replace('_', ' ')} {figure:.2%}"
+    why = f"of the best of {_count(len(results))} below {folder}, validation {shown}"
     return Found(path, why, tuple(left_out))
 
 
-def _score(result: Result) -> float:
-    """By the metric of the selection, on the validation part: what is measured on test chooses nothing."""
-    return result.metrics["val"].value(result.protocol.metric)
+def _figure(result: Result) -> float:
+    """The metric of the selection, on the validation part: what is measured on test chooses nothing."""
+    name = result.protocol.metric
+    try:
+        return result.metrics["val"].value(name)
+    except KeyError:
+        raise FerError(
+            f"no {name}, which a run was chosen by, is in its {run_folder.RESULT}: name a run"
+        ) from None
 
 
 def _check_comparable(folder: Path, results: Mapping[Path, Result]) -> None:

@@ -21,6 +21,7 @@ from fer_core.losses import SampleBuffer
 from fer_core.makers import CORE, Maker, remember
 from fer_core.metrics import MetricsRow
 from fer_core.metrics.record import LARGEST
+from fer_core.metrics.selection import score
 from fer_core.returned import check_plain, check_rate, check_reason, check_step
 from fer_core.runs import folder as run_folder
 from fer_core.runs.records import FORMAT, Best
@@ -305,11 +306,16 @@ class Loop:
         return {name: metrics.value(name) for name in SCALARS} | further
 
     def score(self, row: MetricsRow) -> float | None:
-        """The selection metric of a row; None where the last epoch is taken."""
-        if self.config.train.select == "last":
+        """The selection metric of a row, higher for better; None where the last epoch is taken."""
+        name, role = self.config.train.metric, self.config.train.select.removeprefix("best:")
+        if role == "last":
             return None
-        role = self.config.train.select.removeprefix("best:")
-        return row.part(role)[self.config.train.metric]
+        if name not in row.part(role):
+            raise FerError(
+                f"train.metric is {name}, but the {role} part has no such figure, since the model lacks the head "
+                "or no image has the target; choose another one"
+            )
+        return score(name, row.part(role)[name])
 
     def _averaged(self) -> AbstractContextManager[Any]:
         return nullcontext() if self.ema is None else self.ema.applied(self.trainer.product_model())

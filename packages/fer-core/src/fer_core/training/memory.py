@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from fer_core import distributed
 from fer_core.errors import FerError
+from fer_core.types import TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,12 +67,14 @@ def _evaluate_smaller(setup: Setup, progress: Progress) -> FerError:
 def _fits(setup: Setup, progress: Progress, images: int, extra: Sequence[str], *, training: bool) -> bool:
     """Whether a pass over a batch of this size fits in memory."""
     size, classes, engine = setup.config.data.input_size, setup.info.num_classes, setup.engine
+    rows = np.zeros(images, dtype=np.int64)
     batch = engine.place(
         {
             "image": torch.zeros(images, 3, size, size),
             "label": torch.zeros(images, dtype=torch.int64),
             "index": torch.zeros(images, dtype=torch.int64),
             "distribution": torch.full((images, classes), 1 / classes),
+            **{TARGET + name: torch.from_numpy(of.take(rows).values) for name, of in setup.data.targets.items()},
             **{f"{name}_image": torch.zeros(images, 3, size, size) for name in extra},
             **{f"{name}_index": torch.zeros(images, dtype=torch.int64) for name in extra},
         }

@@ -16,6 +16,7 @@ from fer_core.data.targets import digest
 from fer_core.engine import Engine
 from fer_core.engine.recompute import recompute_blocks
 from fer_core.errors import FerError
+from fer_core.metrics.selection import check_selection
 from fer_core.returned import check_first_output
 from fer_core.runs.state import DataIdentity, Identity
 from fer_core.runs.versions import decisive_versions
@@ -103,6 +104,8 @@ def build_setup(
         batch_size=config.data.batch_size,
         targets={name: target.classes for name, target in data.targets.items()},
     )
+    if config.train.select != "last":
+        check_selection(config.train.metric, config.metrics, info.targets)
     model = build_model(config, info)
     if start is None:
         start = load_backbones(model, config.model.name, config.model.backbones)

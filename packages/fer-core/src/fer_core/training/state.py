@@ -63,4 +63,4 @@ class TrainingView(Protocol):
         """Length in optimizer steps."""
 
     def score(self, row: MetricsRow) -> float | None:
-        """The selection metric of a row; None where the last epoch is taken."""
+        """The selection metric of a row, higher for better; None where the last epoch is taken."""

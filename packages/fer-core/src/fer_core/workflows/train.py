@@ -118,6 +118,11 @@ def introduce(loop: Loop) -> None:
     split = setup.header.split
     assert split is not None
     logger.info(f"data     {config.data.name}, {split.protocol}{split.share}: {sizes}; {classes} classes")
+    rows = setup.data.rows("train")
+    for name, target in setup.data.targets.items():
+        what = f"{len(target.classes)} classes" if target.classes else "numbers"
+        has = f"{target.take(rows).present.sum():,} of {len(rows):,} training images have it"
+        logger.info(f"target   {name}, {what}: {has}")
     processes = f"{distributed.size()} processes, " if distributed.size() > 1 else ""
     exact = str(engine.deterministic).lower()
     logger.info(f"device   {engine.device}, {processes}{engine.precision}, deterministic {exact}")
