@@ -1,11 +1,12 @@
-"""Every network: plain eager fp32 in the default layout against our default settings, in one run.
+"""Every network: plain eager torch in the default layout against our default settings, in one run.
 
 python benchmarks/models.py [MODEL...] [--batch 4] [--rounds 5] [--threads 1] [--device cpu] [--compile]
 
-Plain: contiguous memory, fp32, torch's default form of the optimizer, the full network. Ours: what `fer-run train`
-and `fer-run predict` do on this device (channels last, precision `auto`, fused optimizer; the inference form in
-evaluation), and with --compile the compiled network. Loss and optimizer are the recipe's. Both take turns call by
-call over the same noise; times are of the processor on a CPU, else of the clock.
+Plain: contiguous memory, torch's default precision (TF32 in convolutions where there is TF32, else fp32), its
+default form of the optimizer, the full network. Ours: what `fer-run train` and `fer-run predict` do on this
+device (channels last, precision `auto`, fused optimizer; the inference form in evaluation), and with --compile
+the compiled network. Loss and optimizer are the recipe's. Both take turns call by call over the same noise;
+times are of the processor on a CPU, else of the clock.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 def plain_trainer(name: str, device: str, batch: int, folder: Path) -> Loop:
     """A trainer with none of our settings: layout, precision and optimizer as torch has them by default."""
-    engine = replace(Engine.start(device, "fp32"), channels_last=False)
+    engine = replace(Engine.start(device, "tf32"), channels_last=False)
     loop = make_loop(name, engine, batch, folder)
     for group in loop.trainer.optimizers[0].param_groups:
         group["fused"] = None
@@ -54,9 +55,9 @@ def evaluating(network: torch.nn.Module, engine: Engine, batch: Batch) -> Callab
 
 def row(name: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """All figures of one network."""
-    plain = plain_trainer(name, options.device, options.batch, folder)
     engine = Engine.start(options.device, compile=options.compile)
     ours = make_loop(name, engine, options.batch, folder)
+    plain = plain_trainer(name, options.device, options.batch, folder)  # the last to set torch's switches
     batch = next(endless(plain.setup.train_loader))
     before, after = plain.setup.engine.place(dict(batch)), engine.place(dict(batch))
     training = compare(lambda: plain.step(before), lambda: ours.step(after), engine.device, options.rounds)

@@ -42,11 +42,14 @@ BY_ANSWER = [("dan", "sfew")]
 @pytest.mark.parametrize(("model", "dataset"), RECIPES)
 def test_a_recipe_is_whole(model, dataset):
     data = replace(registry.find("datasets", "synthetic"), name=dataset)
-    origin = resolve_config(registry.find("models", model), data).origin
+    resolved = resolve_config(registry.find("models", model), data)
+    origin = resolved.origin
     recipe = f"recipe {model}/{dataset}"
     assert set(origin.values()) <= {"defaults", "command line", recipe}
     said = SAID if dataset in OURS or (model, dataset) in BY_ANSWER else SAID + SAID_BY_AUTHORS
     assert [key for key in said if origin.get(key) != recipe] == []
+    if said is not SAID:  # no published script changes torch's default
+        assert resolved.config.train.precision == "tf32"
     assert recipe in (origin["train.epochs"], origin["train.steps"])
 
 
@@ -113,7 +116,7 @@ def three_steps(monkeypatch, tmp_path):
         if not seen.batches:
             seen.before, seen.model = copy.deepcopy(training.trainer.model), training.trainer.model
         seen.batches.append({key: value.clone() for key, value in batch.items()})
-        before = training.sums.get("loss", 0)
+        before = float(training.sums.get("loss", 0))
         step(training, batch)
         seen.rates.append(training.learning_rate)
         seen.losses.append(float(training.sums["loss"] - before) / len(batch["label"]))

@@ -132,4 +132,4 @@ def test_training_runs_as_in_the_authors_script(model, dataset, batch, sampler, 
     assert (config.optimizer.name, config.optimizer.options) == optimizer
     assert (config.scheduler.name, config.scheduler.options) == schedule
     assert config.scheduler.per == "epoch"
-    assert (config.train.epochs, config.train.precision) == (epochs, "fp32")
+    assert (config.train.epochs, config.train.precision) == (epochs, "tf32")

@@ -218,7 +218,7 @@ def test_recipes_of_the_authors(dataset, batch, sampler, threshold, beta, operat
     assert (config.optimizer.name, config.optimizer.options) == ("adam", adam)
     assert (config.scheduler.name, config.scheduler.per) == ("exponential", "epoch")
     assert config.scheduler.options == {"gamma": 0.9}
-    assert (config.train.epochs, config.train.precision, config.train.select) == (75, "fp32", "best:val")
+    assert (config.train.epochs, config.train.precision, config.train.select) == (75, "tf32", "best:val")
     assert config.model.options == {"freeze_stem": True, "drop_rate": 0.0}
     first, augment, *rest = data.train_transforms
     crops = {"ten_crop": {"resize": 256, "size": 224}}

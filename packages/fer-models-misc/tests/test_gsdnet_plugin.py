@@ -57,7 +57,7 @@ def test_the_rafdb_recipe_is_that_of_the_authors_script():
     assert (config.optimizer.name, config.optimizer.options) == ("adam", adam)
     assert (config.scheduler.name, config.scheduler.per) == ("exponential", "epoch")
     assert config.scheduler.options == {"gamma": 0.9}
-    assert (config.train.epochs, config.train.precision) == (40, "fp32")
+    assert (config.train.epochs, config.train.precision) == (40, "tf32")
     joint = {"p": 0.2, "transforms": [{"rotation": {"degrees": 20}}, {"random_crop": {"padding": 0.142857}}]}
     assert data.train_transforms == [
         "resize",

@@ -74,7 +74,7 @@ def test_the_rafdb_recipe_has_the_authors_values():
     assert found["data"]["train_transforms"][-1] == {"random_erasing": erasing}
     augment = found["data"]["train_transforms"][2]["rand_augment"]
     assert (augment["num_ops"], augment["magnitude"], augment["magnitude_std"]) == (2, 9, 0.5)
-    assert found["train"]["precision"] == "fp32"
+    assert found["train"]["precision"] == "tf32"
 
 
 def test_the_rafdb_schedule_takes_the_authors_rates():

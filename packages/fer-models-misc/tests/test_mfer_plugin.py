@@ -65,7 +65,7 @@ def test_the_rafdb_recipe_is_that_of_the_authors_script():
     assert found["train"]["clip_norm"] is None
     assert found["scheduler"] == {"name": "exponential", "per": "epoch", "gamma": 0.95}
     assert found["train"]["epochs"] == 100
-    assert found["train"]["precision"] == "fp32"
+    assert found["train"]["precision"] == "tf32"
     data = found["data"]
     assert (data["batch_size"], data["input_size"], data["sampler"]) == (32, 224, "shuffle")
     assert data["train_transforms"] == data["eval_transforms"] == ["resize", "normalize"]  # nothing random

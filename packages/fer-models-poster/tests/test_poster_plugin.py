@@ -63,7 +63,7 @@ def test_recipes_of_poster_are_those_of_the_authors(dataset, lr, sampler, color,
         "epoch",
         {"gamma": 0.98},
     )
-    assert (found.train.epochs, found.train.precision, found.train.select) == (300, "fp32", "best:val")
+    assert (found.train.epochs, found.train.precision, found.train.select) == (300, "tf32", "best:val")
     assert (found.data.mean, found.data.std) == ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     assert found.data.train_transforms == [NOISE, FLIP, "resize", "normalize", {"random_erasing": ERASING}]
 
@@ -87,7 +87,7 @@ def test_recipes_of_poster_pp_are_those_of_the_authors(dataset, lr, sampler, era
         "epoch",
         {"gamma": 0.98},
     )
-    assert (found.train.epochs, found.train.precision, found.train.select) == (200, "fp32", "best:val")
+    assert (found.train.epochs, found.train.precision, found.train.select) == (200, "tf32", "best:val")
     assert found.data.train_transforms == ["resize", FLIP, "normalize", {"random_erasing": erasing}]
 
 

@@ -335,7 +335,7 @@ def evaluate(
         split: `train`, `val`, `test`, or `all`.
         options: Options of the dataset.
         device: `auto`, or the name of a device.
-        precision: `auto` (what the device computes natively), `fp32`, `bf16` or `fp16`.
+        precision: `auto` (what the device computes natively), `fp32`, `tf32`, `bf16` or `fp16`.
         batch_size: Batch size.
         classes: What to do where dataset and checkpoint have different classes: `shared` evaluates the faces of
             those that both have; a mapping, or a YAML file with one, renames, merges or leaves out (null) first.

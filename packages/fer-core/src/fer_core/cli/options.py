@@ -30,7 +30,7 @@ device_option = click.option(
 
 precision_option = click.option(
     "--precision",
-    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+    type=click.Choice(["auto", "fp32", "tf32", "bf16", "fp16"]),
     default="auto",
     show_default=True,
     help="Precision; auto: the fastest that the device supports natively.",

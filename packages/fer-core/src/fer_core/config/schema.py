@@ -261,10 +261,11 @@ class Train(Section):
         "epoch or a whole number of at least 1",
         "When to save the state: every epoch, or every so many steps.",
     )
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = _key(
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = _key(
         "auto",
-        "auto, fp32, bf16 or fp16",
-        "Floating-point precision; auto: the fastest that the device supports natively.",
+        "auto, fp32, tf32, bf16 or fp16",
+        "Floating-point precision; auto: the fastest that the device supports natively; tf32: torch's default on "
+        "NVIDIA from Ampere, fp32 elsewhere.",
     )
     compile: bool = _key(False, "true or false", "Compile the model with torch.compile.")
     accumulate: int = _key(

@@ -13,7 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-DTYPES: Mapping[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES: Mapping[str, torch.dtype] = {
+    "fp32": torch.float32,
+    "tf32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
 
 
 class Device:
@@ -30,7 +35,7 @@ class Device:
         torch_name: Device type as torch spells it.
         on_host: Whether it computes on the processors of this machine, in the caller's time. If so, all processes
             of a run share it, batches are not prepared ahead, and nothing has to be waited for.
-        precisions: What `train.precision` may be.
+        precisions: What `train.precision` may be. `tf32` is taken as `fp32` where it is not among them.
         channels_last: Whether convolutions are quicker in that memory layout.
         deterministic: What `train.deterministic=auto` stands for.
         sync_batch_norm: Whether torch can take the statistics of BatchNorm over all processes.
@@ -80,6 +85,13 @@ class Device:
         """What the hardware computes itself instead of emulating it, the quickest first: `auto` takes that."""
         return ("fp32",)
 
+    def resolve(self, precision: str) -> str:
+        """The precision that is computed in where `precision` is asked for: `fp32` where there is no `tf32`."""
+        return "fp32" if precision == "tf32" and precision not in self.precisions else precision
+
+    def set_precision(self, precision: str) -> None:
+        """Set torch's global switches for a resolved precision, where there are any."""
+
     def set_deterministic(self, exact: bool) -> None:
         """Allow only algorithms that give equal results for equal inputs, or any."""
         torch.use_deterministic_algorithms(exact)
@@ -87,8 +99,9 @@ class Device:
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
     def autocast(self, precision: str) -> AbstractContextManager[Any]:
-        """Context in which a model runs in `fp32`, `bf16` or `fp16`."""
-        return torch.autocast(self.torch_name, dtype=DTYPES[precision], enabled=precision != "fp32")
+        """Context in which a model runs in a resolved precision."""
+        kind = DTYPES[precision]
+        return torch.autocast(self.torch_name, dtype=kind, enabled=kind != torch.float32)
 
     def scaler(self, precision: str) -> torch.amp.GradScaler:
         """What scales the loss, so that small gradients do not vanish; enabled for `fp16` only."""
@@ -195,6 +208,7 @@ class Cuda(Device):
     """A GPU of NVIDIA, or of AMD with ROCm."""
 
     torch_name = "cuda"
+    precisions = ("fp32", "tf32", "bf16", "fp16")
     sync_batch_norm = True
     backend = "cpu:gloo,cuda:nccl"
     priority = 20
@@ -213,14 +227,24 @@ class Cuda(Device):
         """`bf16` from Ampere on."""
         return ("bf16", "fp16", "fp32") if torch.cuda.get_device_capability()[0] >= 8 else ("fp16", "fp32")
 
+    def resolve(self, precision: str) -> str:
+        """TF32 is there from NVIDIA's Ampere on."""
+        if precision == "tf32" and (torch.version.hip or torch.cuda.get_device_capability()[0] < 8):
+            return "fp32"
+        return precision
+
+    def set_precision(self, precision: str) -> None:
+        """`tf32` is what torch does by default: TF32 in convolutions, and none in matrix products."""
+        # TF32 keeps 10 of float32's 23 bits of mantissa: `fp32` means fp32.
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = precision == "tf32"
+
     def set_deterministic(self, exact: bool) -> None:
         """Also the algorithms of cuBLAS and cuDNN."""
         if exact:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         super().set_deterministic(exact)
         torch.backends.cudnn.benchmark = not exact
-        # TF32 keeps 10 of float32's 23 bits of mantissa: `fp32` means fp32, and bf16 is there for speed.
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
     def pinned(self, tensor: Tensor) -> Tensor:
         """A copy of a tensor of the host."""

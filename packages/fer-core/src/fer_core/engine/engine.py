@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,13 +21,16 @@ if TYPE_CHECKING:
     from fer_core.types import Batch
 
 
+logger = logging.getLogger(__name__)
+
+
 @dataclass(frozen=True)
 class Engine:
     """The resolved choices of a run. Make one with `Engine.start`.
 
     Attributes:
         device: Where the model computes.
-        precision: `fp32`, `bf16` or `fp16`.
+        precision: `fp32`, `tf32`, `bf16` or `fp16`.
         compile: Whether `prepare` compiles the model.
         deterministic: Whether only deterministic algorithms are used.
         channels_last: Whether images lie with their channels last.
@@ -54,7 +58,8 @@ class Engine:
         Args:
             device: `auto` (the available one with the highest priority: cuda, else mps, else cpu, where no plugin
                 has a higher one) or the name of a device, with an index as in `cuda:1`.
-            precision: `auto` is the first of the device's `native_precisions`.
+            precision: `auto` is the first of the device's `native_precisions`; `tf32` is `fp32` on a device
+                without it, which is logged.
             compile: Whether `prepare` compiles the model.
             deterministic: `auto` is what the device's class says: True on CPU, False on cuda.
 
@@ -64,6 +69,11 @@ class Engine:
         where = choose_device(device)
         if precision == "auto":
             precision = where.native_precisions()[0]
+        asked, precision = precision, where.resolve(precision)
+        if precision != asked:
+            logger.info(
+                f"device   precision {asked} is resolved to {precision}, since {where} has no {asked.upper()}"
+            )
         if precision not in where.precisions:
             raise FerError(
                 f"train.precision {precision} is not supported on {where}: use {' or '.join(where.precisions)}"
@@ -71,6 +81,7 @@ class Engine:
         distributed.start(where.backend)
         exact = where.deterministic if deterministic == "auto" else bool(deterministic)
         where.set_deterministic(exact)
+        where.set_precision(precision)
         return cls(where, precision, compile, exact, where.channels_last, where.scaler(precision))
 
     def prepare(self, model: nn.Module) -> None:

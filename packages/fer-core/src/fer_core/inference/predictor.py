@@ -38,7 +38,7 @@ class Predictor:
         checkpoint: A `.safetensors` file that a training run or an import wrote, a run folder, `FOLDER/latest`,
             `FOLDER/best` or an address (`fer_core.runs.resolve`).
         device: `auto`, or the name of a device.
-        precision: `auto` (what the device computes natively), `fp32`, `bf16` or `fp16`.
+        precision: `auto` (what the device computes natively), `fp32`, `tf32`, `bf16` or `fp16`.
         detect: Where the faces are. `auto`: images larger than a cropped face are photographs, in which an
             installed detector looks for faces. `none`: every image is a face. The name of a detector, or an object
             with `detect(images)`: it looks at every image.

@@ -95,7 +95,7 @@ def measure(
     Args:
         models: Their names.
         device: `auto`, or the name of a device.
-        precision: `auto`, `fp32`, `bf16` or `fp16`.
+        precision: `auto`, `fp32`, `tf32`, `bf16` or `fp16`.
         compiled: Compile the models.
         batch: Batch size; None for 8 on a CPU, 64 on other devices.
         seconds: Time for each measurement.
