@@ -315,7 +315,7 @@ def test_a_factory_that_returns_no_dataset_is_told(site, made, found):
                                 expected_counts={{}}, summary="", licence="", homepage="", needs_root=False)]
         """,
     )
-    with pytest.raises(FerError, match=f"the dataset odd of fer-odd {found}, expected a subclass of fer_core"):
+    with pytest.raises(FerError, match=f"the dataset odd of fer-odd {found}, expected a subclass of FERDataset"):
         open_dataset("odd", None, {})
 
 

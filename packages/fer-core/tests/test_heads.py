@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from pathlib import Path
 
 import fer_core
@@ -161,13 +162,19 @@ def test_heads_are_matched_by_name_on_other_data_and_what_fits_nowhere_is_said(t
 
 
 def test_a_part_without_a_target_has_a_count_of_0_and_no_figures(two_heads) -> None:
+    name = os.fsdecode(b"\xff.png")  # which pyarrow, where pandas uses it, cannot hold
+
     def rare(dataset):
+        dataset.table["id"] = pd.Series([*dataset.table["id"].iloc[:-1], name], dtype=object)
         dataset.table.loc[dataset.table["split"] == "test", "target_tension"] = np.nan
 
     two_heads("rare", rare, targets=True)
     metrics = train("runs/a", "rare").result.metrics
     assert (metrics["test"].heads["tension"].count, metrics["test"].heads["tension"].figures) == (0, {})
     assert metrics["val"].heads["tension"].count > 0
+    tables = [Path(f"runs/a/{table}-test.csv").read_text().splitlines()[-1] for table in ("heads", "predictions")]
+    assert tables[0].split(",")[0] == tables[1].split(",")[0] == r"\udcff.png"
+    assert fer_core.evaluate("runs/a", device="cpu").to_frame()["id"].iloc[-1] == name
     assert "Head for the target tension" not in Path("runs/a/report.html").read_text()
 
 

@@ -100,14 +100,15 @@ def make_table(
     Raises:
         FerError: Two rows share an id.
     """
+    # Objects, since pandas keeps text in pyarrow where that is installed, which has no names that are not UTF-8.
     columns = {
-        "id": pd.Series(ids, dtype=str),
+        "id": pd.Series(ids, dtype=object),
         "label": pd.Series(labels, dtype="int64"),
-        "split": pd.Series(splits, dtype=str),
-        "source": pd.Series(sources, dtype=str),
+        "split": pd.Series(splits, dtype=object),
+        "source": pd.Series(sources, dtype=object),
     }
     if groups is not None:
-        columns["group"] = pd.Series(groups, dtype=str)
+        columns["group"] = pd.Series(groups, dtype=object)
     table = pd.DataFrame(columns)
     repeated = table["id"].duplicated()
     if repeated.any():

@@ -78,10 +78,10 @@ class Evaluation:
 
         names = np.array(self.classes, dtype=object)
         columns = {
-            "id": self.ids,
+            "id": pd.Series(self.ids, dtype=object),  # names of files need not be UTF-8
             "label": names[self.labels],
             "predicted": names[self.probabilities.argmax(axis=1)],
-            **({"group": self.groups} if self.groups else {}),
+            **({"group": pd.Series(self.groups, dtype=object)} if self.groups else {}),
             **{f"p_{name}": self.probabilities[:, number] for number, name in enumerate(self.classes)},
             **self._head_columns(),
         }
@@ -121,7 +121,7 @@ class Evaluation:
             import pandas as pd
 
             written.append(folder / f"{HEADS}{name}.csv")
-            frame = pd.DataFrame({"id": self.ids, **self._head_columns()})
+            frame = pd.DataFrame({"id": pd.Series(self.ids, dtype=object), **self._head_columns()})
             write_text(written[-1], frame.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
         if self.about is None:
             return written
