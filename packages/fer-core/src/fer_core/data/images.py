@@ -19,7 +19,7 @@ import os
 import re
 import stat
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
@@ -42,6 +42,8 @@ MAX_SCANNED = 20 * MAX_PIXELS
 """Pixels times scans of a JPEG; progressive ones have about ten."""
 MAX_BYTES = 256 << 20
 """Largest file."""
+STRIP = 1 << 20
+"""Pixels that are converted at a time."""
 
 T = TypeVar("T")
 Pixels = NDArray[np.uint8]
@@ -102,7 +104,7 @@ def decode_image(path: Path, *, keep_grey: bool = False) -> NDArray[np.uint8]:
         FerError: The file is missing, not a regular file, empty, damaged, too large or not an image of these
             formats; the message names it.
     """
-    pixels = _read(path, _upright)
+    pixels = _read(path, _upright_and_closed)
     return pixels if keep_grey or pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
 
 
@@ -112,7 +114,7 @@ def decode_bytes(content: bytes, name: str) -> NDArray[np.uint8]:
     Raises:
         FerError: As `decode_image`.
     """
-    pixels = _decode(io.BytesIO(content), len(content), name, _upright)
+    pixels = _decode(io.BytesIO(content), len(content), name, _upright_and_closed)
     return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
 
 
@@ -233,13 +235,19 @@ def _words(error: Exception) -> str:
     return " ".join(text.split())[:200] or type(error).__name__
 
 
-def _upright(image: Image.Image) -> Pixels:
+def _upright_and_closed(image: Image.Image) -> Pixels:
+    """As `_upright`; the image's own copy of its pixels is freed before they are turned."""
+    return _upright(image, image.close)
+
+
+def _upright(image: Image.Image, done: Callable[[], None] = lambda: None) -> Pixels:
     image.load()
     pixels = _pixels(image)
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # damaged EXIF raises anything, and says nothing about the pixels
         return pixels
+    done()
     return np.ascontiguousarray(_TURNS[orientation](pixels)) if orientation in _TURNS else pixels
 
 
@@ -249,21 +257,32 @@ def _pixels(image: Image.Image) -> Pixels:
         raise _UnfitError("its pixels are floats, whose range is unknown", _CONVERT)
     if image.mode.startswith("I"):
         return _high_bits(image)[:, :, None]
-    grey = image.mode in ("1", "L", "LA", "La")
-    if image.has_transparency_data:
-        image = _over_black(image, "LA" if grey else "RGBA")
-    mode = "L" if grey else "RGB"
-    pixels = np.array(image if image.mode == mode else image.convert(mode))
-    return pixels[:, :, None] if grey else pixels
+    mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+    with_alpha = f"{mode}A"
+    # Some programs leave the fourth channel of a bitmap unused.
+    transparent = image.has_transparency_data and any(
+        _converted(strip, with_alpha).getchannel("A").getextrema() != (0, 0) for _, strip in _strips(image)
+    )
+    pixels = np.empty((image.height, image.width, len(mode)), np.uint8)
+    for top, strip in _strips(image):
+        if image.has_transparency_data:
+            strip = _converted(strip, with_alpha)
+        colours = _converted(strip, mode)
+        if transparent:
+            colours.paste(0, mask=ImageChops.invert(strip.getchannel("A")))
+        pixels[top : top + strip.height] = np.asarray(colours).reshape(strip.height, image.width, len(mode))
+    return pixels
 
 
-def _over_black(image: Image.Image, mode: str) -> Image.Image:
-    image = image if image.mode == mode else image.convert(mode)
-    alpha = image.getchannel("A")
-    colours = image.convert(mode.removesuffix("A"))
-    if alpha.getextrema() != (0, 0):  # some programs leave the fourth channel of a bitmap unused
-        colours.paste(0, mask=ImageChops.invert(alpha))
-    return colours
+def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Parts of an image from top to bottom, so that converting a large one needs no copy of all of it."""
+    rows = max(1, STRIP // image.width)
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _converted(image: Image.Image, mode: str) -> Image.Image:
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _high_bits(image: Image.Image) -> Pixels:

@@ -105,6 +105,8 @@ def read_images(sources: Iterable[Source | ImageFile]) -> Iterator[Photo]:
                 ready.append(first.result())
                 ahead -= size
                 del first  # it holds the pixels
+            while ready and pixels > AHEAD:  # a large one is decoded when these are done with
+                yield ready.popleft()
             pending.append((pixels, pool.submit(read)))
             ahead += pixels
             while ready:  # the next one is decoded while these are looked at
