@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import fer_core
 import pytest
 import torch
-from fer_core import FerError, api
+from fer_core import FerError
 from fer_core.losses import SampleBuffer
 from fer_core.plugin import Loss, TaskInfo
 from fer_core.plugins import Entry, Plugin, load_plugins
-from fer_core.runs.state import describe, read_state
-from fer_core.training import loop
+from fer_core.runs.state import describe
+from fer_core.testing import check_resume
 
 
 def test_what_is_written_is_read_and_the_last_of_several_values_counts() -> None:
@@ -72,44 +69,25 @@ class Averaging(Loss):
     def __init__(self, info: TaskInfo) -> None:
         super().__init__()
         self.targets = SampleBuffer(info.samples, (info.num_classes,), fill=1 / info.num_classes)
+        self.visits = SampleBuffer(info.samples, dtype=torch.int64)
+        self.confidence = SampleBuffer(info.samples)
 
     def from_output(self, output, batch, progress):
         logits, index = output["logits"], batch["index"]
         self.targets[index] = 0.5 * self.targets[index] + 0.5 * logits.detach().softmax(1)
+        self.visits[index] = self.visits[index] + 1
+        self.confidence[index] = self.targets[index].amax(1)
         given = torch.nn.functional.cross_entropy(logits, batch["label"])
         return {"loss": given + torch.nn.functional.cross_entropy(logits, self.targets[index])}
 
 
-class Killed(BaseException):
-    """Nothing in the code under test catches it."""
-
-
-def test_a_killed_run_resumes_with_the_values_of_its_samples(tiny, quick, monkeypatch) -> None:
+def test_a_run_resumes_with_the_values_of_its_samples_and_lists_them(tiny, quick, monkeypatch) -> None:
     entry = Entry("averaging", Averaging, Plugin("tests", "fer-tests", "0"))
     monkeypatch.setitem(load_plugins().entries["losses"], "averaging", [entry])
-
-    def run(folder: str) -> None:
-        options = quick | {"loss": "averaging", "train": {"epochs": 3, "save_every": 2}}
-        fer_core.train("tiny", "bars", device="cpu", **options, run={"dir": folder})
-
-    original = loop.Loop.step
-
-    def dying(self, batch):
-        if self.position.step == 7:
-            raise Killed
-        original(self, batch)
-
-    run("runs/whole")
-    with monkeypatch.context() as patch:
-        patch.setattr(loop.Loop, "step", dying)
-        with pytest.raises(Killed):
-            run("runs/killed")
-    saved = read_state(Path("runs/killed/last.state.pt"))
-    assert saved.envelope.position.batch == 2
-    assert (saved.task["loss.targets._extra_state"] != 1 / 3).any()
-    api.resume("runs/killed")
-    ends = [read_state(Path(f"runs/{name}/last.state.pt")).task for name in ("whole", "killed")]
-    assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
-    assert len(ends[0]["loss.targets._extra_state"]) == 54
-    for file in ("last.safetensors", "metrics.jsonl"):
-        assert Path("runs/whole", file).read_bytes() == Path("runs/killed", file).read_bytes()
+    targets = check_resume("tiny", "bars", tiny, **quick, loss="averaging")["loss.targets._extra_state"]
+    assert targets.shape == (54, 3)
+    header, *lines = (tiny / "whole" / "samples.csv").read_text().splitlines()
+    assert header == "id,label,loss.visits,loss.confidence"
+    known = [f"{target.max():.9g}" for target in targets]
+    classes = ("happiness", "sadness", "neutral")
+    assert lines == [f"bar-{i:04d},{classes[i % 3]},4,{known[i]}" for i in range(54)]

@@ -65,6 +65,7 @@ def test_what_an_interruption_loses_is_found(tiny, quick, monkeypatch) -> None:
 def test_the_state_that_is_compared_is_returned(tiny, quick) -> None:
     state = check_resume("tiny", "bars", tiny, **quick)
     assert {name.partition(".")[0] for name in state} == {"model"}
+    assert not (tiny / "whole" / "samples.csv").exists()  # nothing is known of single samples
     assert all(torch.isfinite(value).all() for value in state.values())
 
 

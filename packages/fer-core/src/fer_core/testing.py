@@ -64,7 +64,7 @@ def check_resume(model: str, dataset: str, folder: Path, **sections: Any) -> dic
     """Check that a training which is interrupted halfway and resumed ends with the bytes of an undisturbed one.
 
     State is saved after every other step, and the step after the last of them is lost. Compared are weights,
-    metrics, predictions, result, and the state of model, loss and all that a trainer adds.
+    metrics, result, all tables, and the state of model, loss and all that a trainer adds.
 
     Args:
         model: Name of a model.
@@ -105,7 +105,7 @@ def check_resume(model: str, dataset: str, folder: Path, **sections: Any) -> dic
         else:
             raise AssertionError("the training has fewer than four steps: give it more samples or epochs")
     api.resume(folder / "interrupted")
-    for name in (LAST, BEST, METRICS, RESULT, *(path.name for path in folder.glob("whole/predictions-*.csv"))):
+    for name in (LAST, BEST, METRICS, RESULT, *(path.name for path in folder.glob("whole/*.csv"))):
         same = (folder / "whole" / name).read_bytes() == (folder / "interrupted" / name).read_bytes()
         assert same, f"{name} of the resumed run differs"
     whole, resumed = (_trained(folder / name) for name in ("whole", "interrupted"))

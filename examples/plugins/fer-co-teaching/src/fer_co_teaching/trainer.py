@@ -12,8 +12,8 @@ from torch.nn import functional as F
 class CoTeaching(Trainer):
     """Two networks, each of which learns from the samples on which the other one has the smallest losses.
 
-    The first one is evaluated and saved. `left_out` counts for every training sample how often the second network
-    left it out: samples with high counts have doubtful labels.
+    The first one is evaluated and saved. The column `extra.left_out` of `samples.csv` says how often the second
+    network left a training sample out: those with high counts have doubtful labels.
 
     Args:
         *given: What the framework gives a trainer.

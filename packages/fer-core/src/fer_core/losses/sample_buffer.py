@@ -18,7 +18,8 @@ class SampleBuffer(nn.Module):
 
     `buffer[batch["index"]]` reads, `buffer[batch["index"]] = values` writes. As an attribute of a loss it belongs
     to the state of the run. A process reads at once what it wrote; the others read it from the next step on. Of
-    several values for one sample in a step the last counts.
+    several values for one sample in a step the last counts. A finished run has those of shape () in `samples.csv`,
+    beside `id` and `label`.
 
     Args:
         samples: Number of training samples, `TaskInfo.samples`.

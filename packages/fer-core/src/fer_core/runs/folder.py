@@ -36,6 +36,8 @@ PREDICTIONS = "predictions-"
 """Prefix of the names of the tables of predictions; `PART.csv` follows."""
 HEADS = "heads-"
 """Prefix of the names of the tables of what heads for extra targets predict; `PART.csv` follows."""
+SAMPLES = "samples.csv"
+"""What the method has learned of each training sample."""
 EVALUATION = "evaluation-"
 """Prefix of the names of the records of evaluations on other data; `PART.json` follows."""
 

@@ -19,6 +19,7 @@ from fer_core.engine import Engine
 from fer_core.errors import FerError, one_line
 from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
 from fer_core.files import write_text
+from fer_core.losses import SampleBuffer
 from fer_core.makers import named_in_notes
 from fer_core.plotting.curves import draw_curves
 from fer_core.plugins import installed_versions, load_plugins
@@ -26,6 +27,7 @@ from fer_core.reports.page import REPORT, render_run_report
 from fer_core.runs import folder as run_folder
 from fer_core.runs.log import RunLog
 from fer_core.runs.records import FORMAT, Environment, Result, ScoredWeights, Training
+from fer_core.runs.samples import write_samples
 from fer_core.runs.state import ADVICE
 from fer_core.training.loop import Loop
 from fer_core.training.setup import build_setup
@@ -154,6 +156,7 @@ def _finish(loop: Loop, result: Result, seconds: float, speed: float) -> None:
     folder = loop.folder
     draw_curves(loop.history, "Learning curves", result.best.epoch).save(folder / "curves.png")
     _finish_environment(folder, seconds, speed)
+    _write_samples(loop)
     write_text(folder / run_folder.RESULT, result.text())
     write_report(folder)
     for split, metrics in result.metrics.items():
@@ -166,6 +169,17 @@ def _finish(loop: Loop, result: Result, seconds: float, speed: float) -> None:
             logger.info(f"{split:<8} head {target}: {'  '.join([*figures, f'({has})'])}")
     pictures = sorted(path.name for path in folder.glob("*.png"))
     logger.info(f"written  {folder}: {run_folder.RESULT}, {run_folder.BEST}, {REPORT}, {', '.join(pictures)}")
+
+
+def _write_samples(loop: Loop) -> None:
+    """The table of every `SampleBuffer` of one number for each sample, where there is one."""
+    setup = loop.setup
+    modules = ((name, module) for name, module in setup.task.named_modules() if isinstance(module, SampleBuffer))
+    values = {name: module.values for name, module in modules if module.values.dim() == 1}
+    if values:
+        table = setup.data.dataset.table.iloc[setup.data.rows("train")]
+        text = write_samples(setup.info.classes, table["id"].tolist(), table["label"].to_numpy(), values)
+        write_text(loop.folder / run_folder.SAMPLES, text)
 
 
 def write_report(folder: Path) -> None:
