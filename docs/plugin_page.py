@@ -55,7 +55,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Models and their weights": (
         *("at_least_float32", "no_autocast", "fold_batch_norm", "Frozen", "check_state", "unwrap"),
     ),
-    "Losses": ("Loss", "SampleBuffer", "Scan", "distributed"),
+    "Losses": ("Loss", "target_term", "SampleBuffer", "Scan", "distributed"),
     "Transforms": ("Transform", "Views", "Picture", "to_tensor", "SampleRandom", "derive_seed", "Preprocessing"),
     "Training": (
         "Trainer",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import fer_core
@@ -9,8 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from click.testing import CliRunner
 from fer_core import FerError, api, registry
+from fer_core.cli.main import main
+from fer_core.components import check
 from fer_core.config import Config, resolve_config
+from fer_core.config.names import component_names
+from fer_core.data.inspection.check import check_dataset
 from fer_core.data.open import open_dataset
 from fer_core.data.packs.open import open_pack
 from fer_core.data.prepare import make_loader, prepare_data
@@ -261,3 +267,15 @@ def test_multi_head_says_what_it_lacks(info, weights, says) -> None:
 def test_a_model_without_the_head_is_named_with_the_way_to_do_without(two_heads) -> None:
     with pytest.raises(FerError, match=r"no output head_age for the target age: .* -o loss.weights.age=0"):
         fer_core.train("tiny", "faces", loss="multi_head", data={"input_size": 16}, callbacks=[])
+
+
+def test_a_check_of_the_data_counts_the_targets_and_names_of_the_base_loss_are_recorded(two_heads) -> None:
+    report = check_dataset(open_dataset("faces", None, {})[1], find_dataset("faces"))
+    assert report.targets["mood"] == {"train": 36, "val": 12, "test": 12}
+    assert report.targets["tension"] == {"train": 40, "val": 14, "test": 13}
+    shown = CliRunner().invoke(main, ["data", "check", "faces"]).stdout
+    assert re.search(r"target mood\W+36\W+12\W+12\W", shown)
+    chosen = config("faces", "loss={name: multi_head, base: Cross-Entropy, label_smoothing: 0.1}")
+    assert {("losses", "multi_head"), ("losses", "cross_entropy")} <= component_names(chosen)
+    with pytest.raises(FerError, match=r"loss\.label_smooth: unknown option of cross_entropy, did you mean"):
+        check("losses", "multi_head", {"label_smooth": 0.1})

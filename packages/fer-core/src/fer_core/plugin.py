@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from fer_core.experiments.splits import SplitChoice
     from fer_core.faces import Alignment, Detection, Detector, FivePoints, Template
     from fer_core.losses.base import Loss, Scan
+    from fer_core.losses.multi_head import target_term
     from fer_core.losses.sample_buffer import SampleBuffer
     from fer_core.metrics import MetricsRow
     from fer_core.nn import Frozen, at_least_float32, fold_batch_norm, no_autocast
@@ -134,6 +135,7 @@ __all__ = [
     "run_here",
     "scalars",
     "show_progress",
+    "target_term",
     "to_tensor",
     "unwrap",
     "write_atomically",
@@ -156,6 +158,7 @@ _LAZY = {
         "experiments.splits": ("SplitChoice",),
         "faces": ("Alignment", "Detection", "Detector", "FivePoints", "Template"),
         "losses.base": ("Loss", "Scan"),
+        "losses.multi_head": ("target_term",),
         "losses.sample_buffer": ("SampleBuffer",),
         "metrics": ("MetricsRow",),
         "nn": ("Frozen", "at_least_float32", "fold_batch_norm", "no_autocast"),

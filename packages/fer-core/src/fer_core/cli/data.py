@@ -253,6 +253,8 @@ def _show(report: Report) -> None:
         table.add_row(name, *(_cell(report, split, [name]) for split in report.counts))
     table.add_section()
     table.add_row("all", *(_cell(report, split, classes) for split in report.counts))
+    for target, having in report.targets.items():
+        table.add_row(f"target {target}", *(f"{having[split]:,}" for split in report.counts))
     if report.layout:
         click.echo(f"layout: {report.layout}")
     TableConsole(soft_wrap=True).print(table)

@@ -18,6 +18,7 @@ from fer_core.data.inspection.near_duplicates import group_near, perceptual_hash
 from fer_core.data.inspection.unused_files import compare_files
 from fer_core.data.progress import show_progress
 from fer_core.data.table import check_table, published_counts
+from fer_core.data.targets import targets_of
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Report:
         counts: Samples per split (the authors' names, empty where there is none) and class.
         expected: The same as published for this layout, where known.
         differences: One line for each count that is not the expected one.
+        targets: Extra target -> split -> number of samples that have it.
         missing: Ids of samples whose file is not there.
         unreadable: Id -> why its image cannot be read (empty, damaged, too large).
         unused: Image files beside those of the samples that no sample uses: without a label, or left out.
@@ -55,6 +57,7 @@ class Report:
     counts: Counts
     expected: Counts
     differences: list[str]
+    targets: Counts
     missing: list[str]
     unreadable: dict[str, str]
     unused: list[str]
@@ -183,6 +186,7 @@ def check_dataset(
         counts=counts,
         expected=expected,
         differences=_differences(counts, expected, dataset.classes),
+        targets=_having(dataset, order),
         missing=[ids[row] for row in files.missing],
         unreadable={ids[row]: reason for row, reason in found.failures.items() if row not in missing},
         unused=unused,
@@ -195,6 +199,15 @@ def check_dataset(
         conflicts=named(conflicts),
         near=named(alike) if near else None,
     )
+
+
+def _having(dataset: FERDataset, splits: Iterable[str]) -> Counts:
+    """How many samples of each split have each extra target."""
+    own = dataset.table["split"]
+    return {
+        name: {split: int(target.present[own == split].sum()) for split in splits}
+        for name, target in targets_of(dataset).items()
+    }
 
 
 def _gather(images: Iterable[_Image]) -> _Found:
