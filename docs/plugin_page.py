@@ -53,7 +53,16 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
     "Faces": ("Alignment", "Template", "FivePoints", "Detector", "Detection"),
     "Models and their weights": (
-        *("at_least_float32", "no_autocast", "fold_batch_norm", "Frozen", "check_state", "unwrap"),
+        *(
+            "resnet18",
+            "ResidualBlock",
+            "at_least_float32",
+            "no_autocast",
+            "fold_batch_norm",
+            "Frozen",
+            "check_state",
+            "unwrap",
+        ),
     ),
     "Losses": ("Loss", "target_term", "SampleBuffer", "Scan", "distributed"),
     "Transforms": ("Transform", "Views", "Picture", "to_tensor", "SampleRandom", "derive_seed", "Preprocessing"),

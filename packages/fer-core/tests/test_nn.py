@@ -1,12 +1,13 @@
-"""Pieces of networks: folded batch normalisation, frozen parts."""
+"""Pieces of networks: folded batch normalisation, frozen parts, the ResNet-18."""
 
 from __future__ import annotations
 
 import copy
 
 import torch
-from fer_core.nn import Frozen, fold_batch_norm
+from fer_core.nn import Frozen, fold_batch_norm, resnet18
 from torch import nn
+from torchvision import models as reference
 
 
 def settle(norm: nn.Module) -> nn.Module:
@@ -76,3 +77,27 @@ def test_nothing_is_remembered_where_it_would_be_wrong() -> None:
     torch.testing.assert_close(frozen(images), part(images))
     part.train().requires_grad_(True)
     assert frozen(images).requires_grad
+
+
+def test_a_frozen_part_is_remembered_in_a_compiled_model_too() -> None:
+    part = frozen_part().requires_grad_(False)
+    calls = []
+    frozen = Frozen(part, lambda images: calls.append(1) or part(images))
+    compiled = torch.compile(lambda images: frozen(images) * 2, backend="eager")
+    images = torch.randn(4, 3, 8, 8)
+    first, second = compiled(images), compiled(images)
+    assert calls == [1]
+    assert torch.equal(first, second)
+
+
+def test_the_resnet_is_that_of_torchvision() -> None:
+    torch.manual_seed(3)
+    ours = resnet18()
+    torch.manual_seed(3)
+    theirs = nn.Sequential(*list(reference.resnet18(weights=None).children())[:-2])
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    images = torch.randn(2, 3, 64, 64)
+    for _ in range(2):  # in train mode, too
+        assert torch.equal(ours(images), theirs(images))
+        ours.eval()
+        theirs.eval()

@@ -58,7 +58,14 @@ if TYPE_CHECKING:
     from fer_core.losses.multi_head import target_term
     from fer_core.losses.sample_buffer import SampleBuffer
     from fer_core.metrics import MetricsRow
-    from fer_core.nn import Frozen, at_least_float32, fold_batch_norm, no_autocast
+    from fer_core.nn import (
+        Frozen,
+        ResidualBlock,
+        at_least_float32,
+        fold_batch_norm,
+        no_autocast,
+        resnet18,
+    )
     from fer_core.preprocessing import Preprocessing
     from fer_core.training.callbacks import Callback, PlainState, scalars
     from fer_core.training.state import Batches, Position, TrainingView
@@ -104,6 +111,7 @@ __all__ = [
     "Preprocessing",
     "Progress",
     "Ref",
+    "ResidualBlock",
     "Role",
     "SampleBuffer",
     "SampleRandom",
@@ -132,6 +140,7 @@ __all__ = [
     "nearest",
     "no_autocast",
     "open_file",
+    "resnet18",
     "run_here",
     "scalars",
     "show_progress",
@@ -161,7 +170,7 @@ _LAZY = {
         "losses.multi_head": ("target_term",),
         "losses.sample_buffer": ("SampleBuffer",),
         "metrics": ("MetricsRow",),
-        "nn": ("Frozen", "at_least_float32", "fold_batch_norm", "no_autocast"),
+        "nn": ("Frozen", "ResidualBlock", "at_least_float32", "fold_batch_norm", "no_autocast", "resnet18"),
         "preprocessing": ("Preprocessing",),
         "training.callbacks": ("Callback", "PlainState", "scalars"),
         "training.state": ("Batches", "Position", "TrainingView"),

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from fer_core.plugin import FerError, check_state, unwrap
+from fer_core.plugin import FerError, check_state, resnet18, unwrap
 from torch import Tensor
 
-from fer_models_dan.dan import DAN, build_backbone
+from fer_models_dan.dan import DAN
 
 PARTS = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 """torchvision's name of each part of the sequence that has weights (2 and 3 are ReLU and max-pooling)."""
@@ -56,7 +56,7 @@ def load_backbone(state: Mapping[str, Any]) -> dict[str, Tensor]:
     """
     tensors = {name: tensor for name, tensor in unwrap(state).items() if not name.startswith("fc.")}
     with torch.device("meta"):  # only names and shapes
-        own = build_backbone().state_dict()
+        own = resnet18().state_dict()
     ours = {}
     for name in own:
         position, _, rest = name.partition(".")

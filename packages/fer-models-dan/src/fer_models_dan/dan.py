@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from fer_core.plugin import FerError, Output, TaskInfo, no_autocast
+from fer_core.plugin import FerError, Output, TaskInfo, no_autocast, resnet18
 from torch import Tensor, nn
 
 FEATURES = 512
@@ -73,7 +73,7 @@ class DAN(nn.Module):
     def __init__(self, num_classes: int, num_heads: int = 4) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.features = build_backbone()
+        self.features = resnet18()
         for h in range(num_heads):
             head = CrossAttentionHead()
             head.apply(_init_head)
@@ -112,16 +112,6 @@ def build_dan(info: TaskInfo, *, num_heads: int = 4) -> DAN:
             f"model.num_heads is {num_heads}, but DAN needs an attention head at least: the paper has 4"
         )
     return DAN(info.num_classes, num_heads)
-
-
-def build_backbone() -> nn.Sequential:
-    """ResNet-18 without pooling and classifier, from torchvision's random initialisation.
-
-    It takes images [N, 3, H, W] to a map [N, 512, H/32, W/32].
-    """
-    from torchvision.models import resnet18
-
-    return nn.Sequential(*list(resnet18(weights=None).children())[:-2])
 
 
 def _conv_bn(channels: int, out: int, kernel: tuple[int, int]) -> nn.Sequential:

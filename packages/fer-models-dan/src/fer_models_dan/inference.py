@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from fer_core.plugin import Output, fold_batch_norm, no_autocast
+from fer_core.plugin import Output, ResidualBlock, fold_batch_norm, no_autocast
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
 
 from fer_models_dan.dan import DAN, CrossAttentionHead, SpatialAttention
 
@@ -88,7 +87,7 @@ class FoldedGates(nn.Module):
 class FoldedBlock(nn.Module):
     """A residual block of ResNet-18 without normalisations."""
 
-    def __init__(self, block: BasicBlock) -> None:
+    def __init__(self, block: ResidualBlock) -> None:
         super().__init__()
         self.conv1 = fold_batch_norm(block.conv1, block.bn1)
         self.conv2 = fold_batch_norm(block.conv2, block.bn2)
@@ -111,7 +110,7 @@ def _fold_backbone(backbone: nn.Sequential) -> nn.Sequential:
     assert isinstance(conv, nn.Conv2d)
     assert isinstance(norm, nn.BatchNorm2d)
     blocks = [
-        FoldedBlock(block) for stage in stages for block in stage.children() if isinstance(block, BasicBlock)
+        FoldedBlock(block) for stage in stages for block in stage.children() if isinstance(block, ResidualBlock)
     ]
     # ReLU commutes with max pooling, after which there are four times fewer values.
     return nn.Sequential(fold_batch_norm(conv, norm), pool, relu, *blocks)

@@ -94,7 +94,8 @@ class Device:
 
     def set_deterministic(self, exact: bool) -> None:
         """Allow only algorithms that give equal results for equal inputs, or any."""
-        torch.use_deterministic_algorithms(exact)
+        # `use_deterministic_algorithms` does the same, and imports the compiler.
+        torch.set_deterministic_debug_mode("error" if exact else "default")
         # Filling fresh memory guards against code that reads it unwritten, which no operation here does.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 

@@ -82,6 +82,8 @@ class Engine:
         exact = where.deterministic if deterministic == "auto" else bool(deterministic)
         where.set_deterministic(exact)
         where.set_precision(precision)
+        if compile:
+            torch.use_deterministic_algorithms(exact)  # the compiler's kernels, too
         return cls(where, precision, compile, exact, where.channels_last, where.scaler(precision))
 
     def prepare(self, model: nn.Module) -> None:

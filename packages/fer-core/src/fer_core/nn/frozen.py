@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch._compile import _disable_dynamo
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 Output = TypeVar("Output")
@@ -35,11 +36,15 @@ class Frozen(Generic[Output]):
         self._output: Output | None = None
         self._moves: list[tuple[BatchNorm, Tensor, Tensor]] = []
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def __call__(self, images: Tensor) -> Output:
         """The part's output for `images`, computed only where these are not those of the last call."""
         if not self.part.training or any(p.requires_grad for p in self.part.parameters()):
             return self.compute(images)
+        remembered: Output = self._remembered(images)
+        return remembered
+
+    @_disable_dynamo  # unlike `torch.compiler.disable`, it imports the compiler when it is called
+    def _remembered(self, images: Tensor) -> Output:
         if self._output is not None and self._images is images and self._seal == self._state_of(images):
             self._move_again()
             return self._output

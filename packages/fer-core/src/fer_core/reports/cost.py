@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fer_core.components import build
 from fer_core.errors import FerError
+from fer_core.plugins import load_plugins
 from fer_core.types import TaskInfo
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ def comparable(runs: Iterable[RunRecord]) -> bool:
 
 @lru_cache(maxsize=256)
 def _measure(name: str, options: str, classes: tuple[str, ...], size: int) -> Cost | None:
+    if not load_plugins().claims("models", name):
+        return None
+
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special
 
 from fer_core.errors import FerError
 
@@ -68,7 +68,7 @@ def apply_temperature(probabilities: ArrayLike, temperature: float) -> NDArray[n
     Probabilities are those of softmax(log p), so logits are not needed.
     """
     scores = np.asarray(probabilities, dtype=np.float64)
-    found: NDArray[np.float64] = special.softmax(np.log(np.maximum(scores, TINY)) / temperature, axis=-1)
+    found: NDArray[np.float64] = scipy.special.softmax(np.log(np.maximum(scores, TINY)) / temperature, axis=-1)
     return found
 
 
@@ -105,9 +105,9 @@ def fit_temperature(probabilities: ArrayLike, labels: ArrayLike) -> float:
 
     def cross_entropy(log_temperature: float) -> float:
         scale = np.exp(-log_temperature)
-        return float((special.logsumexp(scale * logits, axis=1) - scale * of_labels).mean())
+        return float((scipy.special.logsumexp(scale * logits, axis=1) - scale * of_labels).mean())
 
-    found = optimize.minimize_scalar(cross_entropy, bounds=BOUNDS, method="bounded", options={"xatol": 1e-6})
+    found = scipy.optimize.minimize_scalar(cross_entropy, bounds=BOUNDS, method="bounded", options={"xatol": 1e-6})
     return float(np.exp(found.x))
 
 

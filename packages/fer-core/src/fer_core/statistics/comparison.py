@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from fer_core.errors import FerError
 from fer_core.statistics.confusions import encode, find_metric, mean_over_runs, patterns
@@ -39,7 +39,7 @@ def mcnemar(labels: ArrayLike, a: ArrayLike, b: ArrayLike) -> float:
     only_a, only_b = discordant(labels, a, b)
     if only_a + only_b == 0:
         return 1.0
-    return float(stats.binomtest(only_a, only_a + only_b, 0.5).pvalue)
+    return float(scipy.stats.binomtest(only_a, only_a + only_b, 0.5).pvalue)
 
 
 def paired_bootstrap(
@@ -127,7 +127,7 @@ def corrected_t(differences: ArrayLike, test_share: float) -> float:
     if variance <= (ROUNDING * max(1.0, abs(mean))) ** 2:
         return 1.0 if abs(mean) <= ROUNDING else 0.0
     scale = 1 / len(values) + test_share / (1 - test_share)
-    return float(2 * stats.t.sf(abs(mean) / np.sqrt(scale * variance), len(values) - 1))
+    return float(2 * scipy.stats.t.sf(abs(mean) / np.sqrt(scale * variance), len(values) - 1))
 
 
 def holm(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:

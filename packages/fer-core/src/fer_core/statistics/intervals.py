@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from fer_core.errors import FerError
 from fer_core.statistics.confusions import encode, find_metric, mean_over_runs, patterns
@@ -71,7 +71,7 @@ def proportion_interval(hits: int, count: int, level: float = 0.95) -> tuple[flo
     _check_level(level)
     if count < 1:
         raise FerError("a share of no faces has no interval, because the class has none: leave it out")
-    found = stats.binomtest(int(hits), int(count)).proportion_ci(level, method="wilson")
+    found = scipy.stats.binomtest(int(hits), int(count)).proportion_ci(level, method="wilson")
     return float(found.low), float(found.high)
 
 

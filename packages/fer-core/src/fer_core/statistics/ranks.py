@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from fer_core.errors import FerError
 
@@ -67,8 +67,8 @@ def friedman_nemenyi(scores: ArrayLike, level: float = 0.95) -> Ranking:
             "run them, or leave out the model or the dataset"
         )
     models, datasets = table.shape
-    ranks = stats.rankdata(-table, axis=0).mean(axis=1)
+    ranks = scipy.stats.rankdata(-table, axis=0).mean(axis=1)
     equal = bool((table == table[0]).all())
-    p = 1.0 if equal else float(stats.friedmanchisquare(*table).pvalue)
-    quantile = float(stats.studentized_range.ppf(level, models, np.inf)) / np.sqrt(2)
+    p = 1.0 if equal else float(scipy.stats.friedmanchisquare(*table).pvalue)
+    quantile = float(scipy.stats.studentized_range.ppf(level, models, np.inf)) / np.sqrt(2)
     return Ranking(ranks, p, float(quantile * np.sqrt(models * (models + 1) / (6 * datasets))), datasets, level)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse, stats
 
 from fer_core.errors import FerError
 
@@ -45,7 +45,7 @@ def draw_counts(
         return present, len(cells), blocks
     owner = _group_numbers(groups, len(cells))
     number = int(owner.max()) + 1
-    table = sparse.coo_array(
+    table = scipy.sparse.coo_array(
         (np.ones(len(cells)), (place.reshape(-1), owner)), shape=(len(present), number)
     ).tocsr()
     return present, number, _of_groups(table, number, draws, rng)
@@ -88,11 +88,11 @@ def tail(level: float, units: int) -> float:
     sqrt((n - 1) / n), and its tails are the normal ones (Hesterberg 2015, "What teachers should know about the
     bootstrap", section 5.2).
     """
-    quantile = stats.t.ppf((1 - level) / 2, units - 1) * np.sqrt(units / (units - 1))
-    return float(stats.norm.cdf(quantile))
+    quantile = scipy.stats.t.ppf((1 - level) / 2, units - 1) * np.sqrt(units / (units - 1))
+    return float(scipy.stats.norm.cdf(quantile))
 
 
 def p_from_tail(share: float, units: int) -> float:
     """The inverse of `tail`: one minus the level of the interval that ends where `share` of the draws lie."""
-    quantile = stats.norm.ppf(share) * np.sqrt((units - 1) / units)
-    return float(min(1.0, 2 * stats.t.cdf(quantile, units - 1)))
+    quantile = scipy.stats.norm.ppf(share) * np.sqrt((units - 1) / units)
+    return float(min(1.0, 2 * scipy.stats.t.cdf(quantile, units - 1)))

@@ -19,6 +19,7 @@ from fer_core import registry
 from fer_core.components import build
 from fer_core.errors import FerError, within
 from fer_core.files import write_atomically
+from fer_core.nn.meta import without_content
 from fer_core.types import TaskInfo
 from fer_core.weights.header import Header, PartHeader
 from fer_core.weights.state import check_state
@@ -136,7 +137,7 @@ def build_from_checkpoint(path: Path) -> tuple[torch.nn.Module, Header]:
     state, header = load_weights(path)
     what = f"{path} does not fit model {header.model.name}"
     # Without content it takes no memory, whatever sizes the header asks for. Not every model can be built so.
-    with contextlib.suppress(_BuildError), torch.device("meta"):
+    with contextlib.suppress(_BuildError), without_content():
         check_state(state, _build(path, header).state_dict(), what)
     model = _build(path, header)
     load_state(model, state, what)

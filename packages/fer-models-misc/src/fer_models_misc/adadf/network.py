@@ -6,7 +6,7 @@ import copy
 from contextlib import nullcontext
 
 import torch
-from fer_core.plugin import FerError, Output, TaskInfo, no_autocast
+from fer_core.plugin import FerError, Output, TaskInfo, no_autocast, resnet18
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -28,11 +28,8 @@ class AdaDF(nn.Module):
 
     def __init__(self, num_classes: int, *, freeze_stem: bool = True, drop_rate: float = 0.0) -> None:
         super().__init__()
-        from torchvision.models import resnet18
-
-        backbone = resnet18(weights=None)
-        stem = (backbone.conv1, backbone.bn1, backbone.relu, backbone.maxpool, backbone.layer1)
-        stages = (backbone.layer2, backbone.layer3, backbone.layer4)
+        parts = list(resnet18())
+        stem, stages = parts[:5], parts[5:]
         self.freeze_stem = freeze_stem
         self.drop_rate = drop_rate
         self.feature = nn.Sequential(*stem).requires_grad_(not freeze_stem)
