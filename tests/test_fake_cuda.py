@@ -40,28 +40,28 @@ CALLS = {
 }
 """Recipe -> calls of operators in a step, at most."""
 BATCHES = {
-    "adadf/affectnet": (177, 180, 3260),
-    "adadf/rafdb": (177, 180, 3260),
-    "adadf/sfew": (435, 438, 8340),
-    "dan/affectnet": (6, 9, 160),
-    "dan/rafdb": (7, 10, 170),
-    "dan/sfew": (6, 9, 40),
-    "ddamfn/affectnet": (6, 9, 160),
-    "ddamfn/ferplus": (7, 10, 170),
-    "ddamfn/rafdb": (7, 10, 170),
-    "ddamfn_pp/affectnet": (6, 9, 300),
-    "ddamfn_pp/rafdb": (7, 10, 110),
-    "gsdnet/rafdb": (7, 10, 80),
-    "lnsu/rafdb": (66, 69, 1540),
-    "mfer/rafdb": (2, 5, 10),
-    "poster/affectnet": (9, 12, 140),
-    "poster/rafdb": (9, 12, 140),
-    "poster_pp/affectnet": (3, 6, 160),
-    "poster_pp/caers": (3, 6, 160),
-    "poster_pp/rafdb": (3, 6, 90),
-    "timm/default": (6, 9, 100),
+    "adadf/affectnet": 3360,
+    "adadf/rafdb": 3360,
+    "adadf/sfew": 8560,
+    "dan/affectnet": 50,
+    "dan/rafdb": 60,
+    "dan/sfew": 40,
+    "ddamfn/affectnet": 50,
+    "ddamfn/ferplus": 60,
+    "ddamfn/rafdb": 60,
+    "ddamfn_pp/affectnet": 50,
+    "ddamfn_pp/rafdb": 60,
+    "gsdnet/rafdb": 60,
+    "lnsu/rafdb": 1590,
+    "mfer/rafdb": 10,
+    "poster/affectnet": 40,
+    "poster/rafdb": 40,
+    "poster_pp/affectnet": 20,
+    "poster_pp/caers": 20,
+    "poster_pp/rafdb": 20,
+    "timm/default": 50,
 }
-"""Recipe -> times that the host waits for a batch, copies from the host and calls of operators, each at most."""
+"""Recipe -> calls of operators for a training batch, at most."""
 FAST = ("adadf/rafdb", "dan/rafdb", "poster_pp/rafdb", "timm/default")
 """Recipes whose steps have few calls; those of all take minutes."""
 PLUGIN = Plugin("tests", "fer-tests", "0")
@@ -209,7 +209,7 @@ def test_a_step_of_every_optimizer_waits_for_nothing_and_could_be_captured(
 
 
 @pytest.mark.parametrize("recipe", BATCHES)
-def test_a_batch_asks_no_more_of_the_gpu_than_before(gpu, configure, recipe):
+def test_a_batch_of_every_recipe_waits_for_nothing_and_is_three_copies(gpu, configure, recipe):
     config = configure(recipe, None)
     data = prepare_data(config)
     with gpu.pretending():
@@ -217,6 +217,5 @@ def test_a_batch_asks_no_more_of_the_gpu_than_before(gpu, configure, recipe):
         next(batches)
         with gpu.traced() as trace:
             next(batches)
-    found = len(trace.waits), trace.uploads, trace.calls.total()
-    more = [now > before for now, before in zip(found, BATCHES[recipe], strict=True)]
-    assert not any(more), f"{found}, {trace.waits}, {trace.calls.most_common(12)}"
+    assert (trace.waits, trace.uploads) == ([], 3)  # pixels, what was drawn, labels
+    assert trace.calls.total() <= BATCHES[recipe], trace.calls.most_common(20)

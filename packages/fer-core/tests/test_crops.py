@@ -16,6 +16,7 @@ from fer_core.data.transforms import (
     RandomResizedCrop,
     build_pipeline,
 )
+from fer_core.data.transforms.base import Shape
 from fer_core.errors import FerError
 from fer_core.testing import make_preprocessing
 from PIL import Image
@@ -214,6 +215,16 @@ def test_erasing_by_noise():
     assert values.mean() == pytest.approx(0, abs=0.02)
     assert values.std() == pytest.approx(1, abs=0.02)
     assert torch.equal(noise.image(images[9].clone(), SampleRandom(0, 0, [9])), noisy[9])
+
+
+@pytest.mark.parametrize("value", [0, "noise"])
+def test_erasing_on_a_device_is_erasing_on_the_host(value):
+    erasing = RandomErasing(INFO, p=0.7, value=value)
+    images = torch.full((40, 3, 30, 44), 7.0)
+    plan = erasing.plan(SampleRandom(0, 0, range(40)), Shape(3, 30, 44, host=False))
+    here = erasing.batch(images.clone(), SampleRandom(0, 0, range(40)))
+    assert torch.equal(plan.work(images.clone(), plan.values), here)
+    assert not torch.equal(here, images)
 
 
 def test_center_crop_form_of_tensors():

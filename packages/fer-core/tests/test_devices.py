@@ -241,3 +241,28 @@ def test_bf16_is_native_to_gpus_from_ampere_on(monkeypatch) -> None:
 def test_only_devices_that_can_synchronise_batch_norm_do(alias) -> None:
     with pytest.raises(FerError, match=r"train\.sync_batch_norm is asked for on alias"):
         Engine.start("alias").wrap(torch.nn.Linear(2, 2), sync_batch_norm=True)
+
+
+def test_tensors_are_placed_by_one_copy_and_keep_shape_type_and_bytes() -> None:
+    class Beside(Device):
+        torch_name = "cpu"
+        copies = 0
+
+        def place(self, tensor):
+            self.copies += 1
+            return super().place(tensor)
+
+    device = Beside()
+    given = [
+        torch.arange(3),
+        torch.zeros(0, 2),
+        torch.tensor([[True, False, True]]),
+        torch.rand(4, 5, dtype=torch.float64)[:, 1:3],
+        torch.tensor(2.5),
+    ]
+    for there, tensor in zip(device.place_all(given), given, strict=True):
+        assert there.dtype == tensor.dtype
+        assert torch.equal(there, tensor)
+    assert device.copies == 1
+    assert device.place_all([]) == []
+    assert all(a is b for a, b in zip(Cpu().place_all(given), given, strict=True))

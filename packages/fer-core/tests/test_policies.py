@@ -7,8 +7,8 @@ import pytest
 import torch
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms import AutoAugment, ColorJitter, RandAugment
+from fer_core.data.transforms.base import Shape
 from fer_core.data.transforms.operations import OPERATIONS, Style
-from fer_core.data.transforms.policies import grouped
 from fer_core.testing import make_preprocessing
 from PIL import Image
 from torchvision import transforms as reference
@@ -78,7 +78,8 @@ def test_batched_operations_are_pils(name, method, height, width, channels):
     operation, strengths = OPERATIONS[name], STRENGTHS[name]
     style = Style(method, FILL if channels == 3 else (90, 90, 90))
     pictures = faces(len(strengths), height, width, channels)
-    batch = operation.tensor(planes(pictures).clone(), torch.tensor(strengths, dtype=torch.float64), style)
+    values = operation.values(torch.tensor(strengths, dtype=torch.float64), (height, width))
+    batch = operation.tensor(planes(pictures).clone(), values, style)
     for row, strength in enumerate(strengths):
         single = array(operation.picture(pil(pictures[row]), strength, style))
         # 8-bit hues: a step of one moves a channel by up to six levels
@@ -169,7 +170,8 @@ def test_policies_give_the_same_pictures_in_both_forms(policy, channels):
     pictures = faces(n, 50, 50, channels)
     batch = transform.batch(planes(pictures).clone(), SampleRandom(0, 3, range(n)))
     pixels = planes(pictures).repeat(1, 3, 1, 1) if channels == 1 and transform.fill == FILL else planes(pictures)
-    together = grouped(pixels.clone(), transform.draws(SampleRandom(0, 3, range(n)), (50, 50)))
+    plan = transform.plan(SampleRandom(0, 3, range(n)), Shape(channels, 50, 50, host=False))
+    together = plan.work(pixels.clone(), plan.values)
     changed = 0
     for row in range(n):
         image = transform.image(pil(pictures[row]), SampleRandom(0, 3, [row]))
@@ -265,7 +267,8 @@ def test_jitter_draws_torchvisions_factors():
 @pytest.mark.parametrize("policy", POLICIES)
 def test_device_gives_the_same_pictures(policy):
     pictures = planes(faces(32))
-    here = grouped(pictures.clone(), POLICIES[policy].draws(SampleRandom(0, 0, range(32)), (64, 64)))
+    plan = POLICIES[policy].plan(SampleRandom(0, 0, range(32)), Shape(3, 64, 64, host=False))
+    here = plan.work(pictures.clone(), plan.values)
     there = POLICIES[policy].batch(pictures.cuda(), SampleRandom(0, 0, range(32)))
     assert there.is_cuda
     assert ((here.int() - there.cpu().int()).abs() <= 2).float().mean() > 0.99

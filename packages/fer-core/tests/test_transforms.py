@@ -356,3 +356,38 @@ def test_errors_are_one_line_that_helps(items, words):
     with pytest.raises(FerError, match=re.escape(words)) as error:
         build_pipeline(INFO, items)
     assert "\n" not in str(error.value)
+
+
+class Shaded(Transform):
+    """Of a plugin: draws when it works."""
+
+    raw = True
+
+    def batch(self, images, rng):
+        images[rng.uniform()[:, 0] < 0.5] = 0
+        return images
+
+
+@pytest.mark.parametrize("place", ["beside", "inside", "nowhere"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_a_pipeline_draws_is_placed_together_up_to_a_transform_that_draws_late(place, channels):
+    """The result is that of its transforms one after another, and does not depend on how values are placed."""
+    shaded, resize, normalize = Shaded(), Resize(INFO), Normalize(INFO)
+    turn, mirror, erase = Rotation(INFO, degrees=30), HorizontalFlip(INFO), RandomErasing(INFO)
+    held = RandomApply(INFO, transforms=["horizontal_flip"], p=0.5)
+    held.transforms = [turn, shaded, mirror] if place == "inside" else [turn, mirror]
+    transforms = [resize, held, *([shaded] if place == "beside" else []), mirror, normalize, erase]
+    batch, rng = planes(faces(12, channels=channels)), SampleRandom(0, 0, range(12))
+    placed = []
+
+    def keep(values):
+        placed.append(len(values))
+        return values
+
+    found = Pipeline(INFO, transforms).batch(batch, SampleRandom(0, 0, range(12)), keep)
+    for transform in transforms:
+        batch = transform.batch(
+            batch.contiguous() if transform is not erase else batch.expand(-1, 3, -1, -1).clone(), rng
+        )
+    assert torch.equal(found, batch)
+    assert placed == [{"beside": 3, "inside": 6, "nowhere": 7}[place]]

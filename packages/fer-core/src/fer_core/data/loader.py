@@ -230,10 +230,11 @@ class Loader:
     def _transform(self, epoch: int, positions: Positions, streams: Streams) -> Batch:
         images = self._pack.images(self._rows[positions])
         random, labels = SampleRandom(self._seed, epoch, streams), self._draw(epoch, positions, streams)
+        place = self._device.place_all
         if isinstance(images, list):
-            return self._batch(self._pipeline.batch(self._move(images), random), positions, labels)
+            return self._batch(self._pipeline.batch(self._move(images), random, place), positions, labels)
         pixels = self._device.place(torch.from_numpy(images)).permute(0, 3, 1, 2)
-        return self._batch(self._pipeline.batch(pixels, random), positions, labels)
+        return self._batch(self._pipeline.batch(pixels, random, place), positions, labels)
 
     def _move(self, images: list[NDArray[np.uint8]]) -> list[Tensor]:
         """Images of several sizes on the device, [H, W, C] each, by one transfer."""
@@ -292,8 +293,8 @@ class Loader:
             positions, labels = np.repeat(positions, views), labels.repeat_interleave(views)
             images = images.flatten(0, 1)
         at = torch.from_numpy(positions)
-        columns = {name: self._device.place(column[at]) for name, column in self._columns.items()}
-        return {"image": images, "label": self._device.place(labels), **columns}
+        columns = {"label": labels, **{name: column[at] for name, column in self._columns.items()}}
+        return {"image": images, **dict(zip(columns, self._device.place_all(list(columns.values())), strict=True))}
 
 
 class _Plan:

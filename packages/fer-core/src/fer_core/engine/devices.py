@@ -7,6 +7,7 @@ import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ DTYPES: Mapping[str, torch.dtype] = {
     "bf16": torch.bfloat16,
     "fp16": torch.float16,
 }
+
+ALIGNED = 16
+"""Bytes to whose multiples tensors that share a copy begin: at least the size of a number."""
 
 
 class Device:
@@ -111,6 +115,21 @@ class Device:
     def place(self, tensor: Tensor) -> Tensor:
         """The tensor on the device; the copy is not waited for where it can be queued."""
         return self.pinned(tensor).to(self.torch_device, non_blocking=True)
+
+    def place_all(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Tensors of the host on the device, by one copy: they lie side by side there."""
+        if self.on_host or not tensors:
+            return list(tensors)
+        sizes = [tensor.numel() * tensor.element_size() for tensor in tensors]
+        ends = list(accumulate(-(-size // ALIGNED) * ALIGNED for size in sizes))
+        table = torch.empty(ends[-1], dtype=torch.uint8)
+        for tensor, size, begin in zip(tensors, sizes, [0, *ends], strict=False):
+            table[begin : begin + size] = tensor.contiguous().flatten().view(torch.uint8)
+        placed = self.place(table)
+        return [
+            placed[begin : begin + size].view(tensor.dtype).view(tensor.shape)
+            for tensor, size, begin in zip(tensors, sizes, [0, *ends], strict=False)
+        ]
 
     def pinned(self, tensor: Tensor) -> Tensor:
         """A copy in page-locked memory of the host, from which the device copies by itself.

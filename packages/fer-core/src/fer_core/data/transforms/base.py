@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -47,6 +50,89 @@ class Transform(ABC):
         return self.batch(to_tensor(image)[None], rng)[0]
 
 
+class Shape(NamedTuple):
+    """What is known of a batch before it is there: the shape of its images, and whether the host has them."""
+
+    channels: int
+    height: int
+    width: int
+    host: bool
+
+    @classmethod
+    def of(cls, images: Tensor) -> Shape:
+        """That of a batch [N, C, H, W]."""
+        channels, height, width = images.shape[1:]
+        return cls(channels, height, width, images.is_cpu)
+
+    def resized(self, height: int, width: int) -> Shape:
+        """The same with another height and width."""
+        return self._replace(height=height, width=width)
+
+
+Work = Callable[[Tensor, Sequence[Tensor]], Tensor]
+"""(images, values on their device) -> images."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A transform of one batch that has drawn its numbers and is still to be done.
+
+    Attributes:
+        work: What it does; it may overwrite what it is given.
+        shape: Of the images after it.
+        values: What it needs of the host, tensors of the CPU.
+    """
+
+    work: Work
+    shape: Shape
+    values: Sequence[Tensor] = ()
+
+
+class Planned(Transform):
+    """A transform that draws before it works, so that the values of a whole pipeline are one copy to a device."""
+
+    @abstractmethod
+    def plan(self, rng: SampleRandom, shape: Shape) -> Plan:
+        """Draw the numbers of a batch of images of this shape."""
+
+    def batch(self, images: Tensor, rng: SampleRandom) -> Tensor:
+        """Transform a whole batch."""
+        plan = self.plan(rng, Shape.of(images))
+        return plan.work(images, [value.to(images.device) for value in plan.values])
+
+
+def plan_all(transforms: Sequence[Transform], rng: SampleRandom, shape: Shape) -> Plan:
+    """Transforms one after another as one. One that cannot be planned draws while it works, as do all after it."""
+    plans: list[Plan] = []
+    late = False
+    for transform in transforms:
+        if late or not isinstance(transform, Planned):
+            late = True
+            plans.append(Plan(partial(_draw_late, transform, rng), shape))
+        else:
+            plans.append(transform.plan(rng, shape))
+            shape = plans[-1].shape
+
+    def work(images: Tensor, values: Sequence[Tensor]) -> Tensor:
+        for plan, own in zip(plans, deal(values, plans), strict=True):
+            images = plan.work(images, own)
+        return images
+
+    return Plan(work, shape, [value for plan in plans for value in plan.values])
+
+
+def _draw_late(transform: Transform, rng: SampleRandom, images: Tensor, values: Sequence[Tensor]) -> Tensor:
+    return transform.batch(images, rng)
+
+
+def deal(values: Sequence[Tensor], plans: Sequence[Plan]) -> Iterator[Sequence[Tensor]]:
+    """The values of each plan, given those of all."""
+    first = 0
+    for plan in plans:
+        yield values[first : first + len(plan.values)]
+        first += len(plan.values)
+
+
 class Views(ABC):
     """A step that makes several images of one; what follows treats each of them as an image of its own.
 
@@ -57,6 +143,10 @@ class Views(ABC):
 
     count: int
     sizes: bool = False
+
+    def side(self) -> int | None:
+        """Height and width of the views; None if only `batch` knows."""
+        return None
 
     @abstractmethod
     def batch(self, images: Tensor) -> Tensor:
@@ -82,10 +172,10 @@ def chosen_rows(rng: SampleRandom, p: float) -> Tensor:
 
 
 def put_rows(images: Tensor, rows: Tensor, part: Tensor) -> Tensor:
-    """`images` with `part` in these rows (on the CPU), in place unless `part` alone has three channels."""
+    """`images` with `part` in these rows, in place unless `part` alone has three channels."""
     if part.shape[1] > images.shape[1]:
         images = images.repeat(1, part.shape[1], 1, 1)
-    images[rows.to(images.device)] = part
+    images[rows] = part
     return images
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from fer_core.data.random import SampleRandom
-from fer_core.data.transforms.base import check_number
+from fer_core.data.transforms.base import Plan, Shape, check_number
 from fer_core.data.transforms.operations import Style
 from fer_core.data.transforms.pixels import PixelTransform
 from fer_core.data.transforms.policies import NONE, Draw, Policy
@@ -71,9 +73,12 @@ class GaussianNoise(PixelTransform):
     def picture(self, image: Image.Image, rng: SampleRandom) -> Image.Image:
         """Add noise to one image, which becomes RGB."""
         pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None]
-        return Image.fromarray(self.tensor(pixels, rng)[0].permute(1, 2, 0).numpy())
+        return Image.fromarray(self.batch(pixels, rng)[0].permute(1, 2, 0).numpy())
 
-    def tensor(self, images: Tensor, rng: SampleRandom) -> Tensor:
+    def draw(self, rng: SampleRandom, shape: Shape) -> Plan:
         """Add noise to a batch, which gets three channels."""
-        noise = rng.normal((3, *images.shape[-2:])).to(images.device)
-        return noise.mul_(self.deviation).add_(images).clamp_(0, 255).to(torch.uint8)
+        noise = rng.normal((3, shape.height, shape.width))
+        return Plan(self._add, shape, [noise])
+
+    def _add(self, images: Tensor, values: Sequence[Tensor]) -> Tensor:
+        return values[0].mul(self.deviation).add_(images).clamp_(0, 255).to(torch.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,10 +13,15 @@ from fer_core.config.schema import TransformItem
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms.base import (
     Picture,
+    Plan,
+    Planned,
+    Shape,
     Transform,
     Views,
     check_number,
     chosen_rows,
+    deal,
+    plan_all,
     put_rows,
 )
 from fer_core.data.transforms.normalize import Normalize
@@ -56,7 +62,7 @@ def _build_inner(name: str, items: object, preprocessing: Preprocessing) -> list
     return inner
 
 
-class _Holder(Transform):
+class _Holder(Planned):
     """Transforms inside a transform."""
 
     def __init__(self, transforms: list[Transform]) -> None:
@@ -87,16 +93,10 @@ class RandomApply(_Holder):
                 image = transform.image(image, inner)
         return image
 
-    def batch(self, images: Tensor, rng: SampleRandom) -> Tensor:
+    def plan(self, rng: SampleRandom, shape: Shape) -> Plan:
         """Apply all to the chosen samples, in place."""
         rows = chosen_rows(rng, self.p)
-        inner = rng.branch().select(rows)
-        if len(rows):
-            part = images[rows.to(images.device)]
-            for transform in self.transforms:
-                part = transform.batch(part, inner)
-            images = put_rows(images, rows, part)
-        return images
+        return _plan_parts([(rows, self.transforms)], rng.branch(), shape)
 
 
 class OneOf(_Holder):
@@ -123,13 +123,32 @@ class OneOf(_Holder):
         inner = rng.branch()
         return image if choice < 0 else self.transforms[choice].image(image, inner)
 
-    def batch(self, images: Tensor, rng: SampleRandom) -> Tensor:
+    def plan(self, rng: SampleRandom, shape: Shape) -> Plan:
         """Apply each to the samples that chose it, in place."""
         choice = self._choose(rng)
-        inner = rng.branch()
-        for number, transform in enumerate(self.transforms):
-            rows = torch.nonzero(choice == number)[:, 0]
-            if len(rows):
-                part = transform.batch(images[rows.to(images.device)], inner.select(rows))
-                images = put_rows(images, rows, part)
+        parts = [
+            (torch.nonzero(choice == number)[:, 0], [transform])
+            for number, transform in enumerate(self.transforms)
+        ]
+        return _plan_parts(parts, rng.branch(), shape)
+
+
+def _plan_parts(parts: Sequence[tuple[Tensor, list[Transform]]], rng: SampleRandom, shape: Shape) -> Plan:
+    """Some rows of a batch by some transforms each; the samples' streams in `rng` are theirs alone."""
+    parts = [(rows, transforms) for rows, transforms in parts if len(rows)]
+    plans = []
+    for rows, transforms in parts:
+        inner = plan_all(transforms, rng.select(rows), shape)
+        plans.append(Plan(partial(_change_rows, inner), shape, [rows, *inner.values]))
+
+    def work(images: Tensor, values: Sequence[Tensor]) -> Tensor:
+        for plan, own in zip(plans, deal(values, plans), strict=True):
+            images = plan.work(images, own)
         return images
+
+    return Plan(work, shape, [value for plan in plans for value in plan.values])
+
+
+def _change_rows(inner: Plan, images: Tensor, values: Sequence[Tensor]) -> Tensor:
+    rows, *others = values
+    return put_rows(images, rows, inner.work(images[rows], others))

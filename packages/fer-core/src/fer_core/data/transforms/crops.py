@@ -10,7 +10,7 @@ from PIL import ImageOps
 from torch import Tensor
 
 from fer_core.data.random import SampleRandom
-from fer_core.data.transforms.base import Picture, Transform, Views, check_interval, check_size
+from fer_core.data.transforms.base import Picture, Plan, Planned, Shape, Views, check_interval, check_size
 from fer_core.data.transforms.resize import METHODS, check_filter, resize_batch
 from fer_core.errors import FerError
 from fer_core.preprocessing import Preprocessing
@@ -18,7 +18,7 @@ from fer_core.preprocessing import Preprocessing
 _ATTEMPTS = 10
 
 
-class RandomResizedCrop(Transform):
+class RandomResizedCrop(Planned):
     """Crop a random part, and resize it to the network's input with an antialiased filter.
 
     Area and aspect ratio (width / height, log-uniform) are drawn up to ten times until the part fits; if none
@@ -85,14 +85,18 @@ class RandomResizedCrop(Transform):
         part = image.crop((left, top, left + width, top + height))
         return part.resize((self.size, self.size), METHODS[self.method])
 
-    def batch(self, images: Tensor, rng: SampleRandom) -> Tensor:
+    def plan(self, rng: SampleRandom, shape: Shape) -> Plan:
         """Crop and resize each sample by a product with its own filter matrices."""
+        boxes = self.boxes(rng, (shape.height, shape.width))
+        return Plan(self._cut, shape.resized(self.size, self.size), [boxes])
+
+    def _cut(self, images: Tensor, values: Sequence[Tensor]) -> Tensor:
         height, width = images.shape[-2:]
-        boxes = self.boxes(rng, (height, width))
         if self._whole((height, width)):
             return resize_batch(images, (self.size, self.size), self.method)
-        down = _filters(boxes[:, 0], boxes[:, 2], height, self.size, self.method).to(images.device)
-        right = _filters(boxes[:, 1], boxes[:, 3], width, self.size, self.method).to(images.device)
+        top, left, high, wide = values[0].unbind(1)
+        down = _filters(top, high, height, self.size, self.method)
+        right = _filters(left, wide, width, self.size, self.method)
         resized = down[:, None] @ images.float() @ right.mT[:, None]
         return resized if images.is_floating_point() else resized.round_().clamp_(0, 255).to(torch.uint8)
 
@@ -103,8 +107,8 @@ def _filters(first: Tensor, length: Tensor, side: int, size: int, method: str) -
     The new pixels cover `length` pixels from `first` on, each [N].
     """
     step = (length / size)[:, None, None]
-    centre = (torch.arange(size) + 0.5)[:, None] * step
-    at = torch.arange(side) - first[:, None, None]
+    centre = (torch.arange(size, device=first.device) + 0.5)[:, None] * step
+    at = torch.arange(side, device=first.device) - first[:, None, None]
     distance = ((at + 0.5 - centre) / step.clamp(min=1)).abs_()
     if method == "bilinear":
         weights = (1 - distance).clamp_(min=0)
@@ -155,7 +159,7 @@ class _Cropper:
         return image.crop((left, top, left + self.size, top + self.size))
 
 
-class CenterCrop(Transform):
+class CenterCrop(Planned):
     """The square at the centre.
 
     Args:
@@ -181,8 +185,12 @@ class CenterCrop(Transform):
         """Crop one image."""
         return self._cropper.cut(self._cropper.prepare(image), (0.5, 0.5))
 
-    def batch(self, images: Tensor, rng: SampleRandom) -> Tensor:
+    def plan(self, rng: SampleRandom, shape: Shape) -> Plan:
         """Crop a batch."""
+        side = self._cropper.size
+        return Plan(lambda images, values: self._cut(images), shape.resized(side, side))
+
+    def _cut(self, images: Tensor) -> Tensor:
         cut = self._cropper.cut(self._cropper.prepare(images), (0.5, 0.5))
         assert isinstance(cut, Tensor)
         return cut
@@ -219,6 +227,10 @@ class FiveCrop(Views):
         if self._MIRRORED:
             pictures.append(image.flip(-1) if isinstance(image, Tensor) else ImageOps.mirror(image))
         return [self._cropper.cut(picture, place) for picture in pictures for place in _PLACES]
+
+    def side(self) -> int:
+        """As configured."""
+        return self._cropper.size
 
     def batch(self, images: Tensor) -> Tensor:
         """The views of a batch, [N, V, C, size, size]."""

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from fer_core.data.random import SampleRandom
-from fer_core.data.transforms.base import Transform, check_interval, check_number
+from fer_core.data.transforms.base import Plan, Planned, Shape, check_interval, check_number
 from fer_core.errors import FerError
 from fer_core.preprocessing import Preprocessing
 
 _ATTEMPTS = 10
 
 
-class RandomErasing(Transform):
+class RandomErasing(Planned):
     """Replace a random rectangle with probability `p`, by 0 (after `normalize` the mean colour) or by noise.
 
     Area and aspect ratio (height / width, log-uniform) are drawn up to ten times, until the rectangle is lower and
@@ -63,17 +64,44 @@ class RandomErasing(Transform):
         corner = rng.integers(torch.tensor(size) - sides + 1, k=2)
         return torch.cat([corner, sides], 1)
 
-    def batch(self, images: Tensor, rng: SampleRandom) -> Tensor:
+    def plan(self, rng: SampleRandom, shape: Shape) -> Plan:
         """Erase in place."""
-        channels, height, width = images.shape[1:]
-        rectangles = self.rectangles(rng, (height, width)).tolist()
-        noise = rng.branch() if self.noise else None
-        # a loop writes the rectangles only: 20 times faster than a mask over the batch
-        for row, (top, left, high, wide) in enumerate(rectangles):
+        rectangles = self.rectangles(rng, (shape.height, shape.width))
+        noise = self._noise(rng.branch(), rectangles, shape.channels) if self.noise else []
+        if shape.host:
+            return Plan(partial(_erase_each, rectangles, noise), shape)
+        return Plan(_erase_masked, shape, [rectangles, *([torch.cat(noise)] if noise else ())])
+
+    @staticmethod
+    def _noise(rng: SampleRandom, rectangles: Tensor, channels: int) -> list[Tensor]:
+        """The numbers of each sample's rectangle, [channels * height * width]."""
+        found = [torch.empty(0)] * len(rectangles)
+        for row, (_, _, high, wide) in enumerate(rectangles.tolist()):
             if high and wide:
-                part = images[row, :, top : top + high, left : left + wide]
-                if noise is None:
-                    part.zero_()
-                else:
-                    part.copy_(noise.select(torch.tensor([row])).normal((channels, high, wide))[0])
-        return images
+                found[row] = rng.select(torch.tensor([row])).normal((channels, high, wide)).flatten()
+        return found
+
+
+def _erase_each(rectangles: Tensor, noise: Sequence[Tensor], images: Tensor, values: Sequence[Tensor]) -> Tensor:
+    # A loop writes the rectangles only: on a CPU 20 times faster than a mask over the batch.
+    for row, (top, left, high, wide) in enumerate(rectangles.tolist()):
+        if high and wide:
+            part = images[row, :, top : top + high, left : left + wide]
+            if noise:
+                part.copy_(noise[row].view(part.shape))
+            else:
+                part.zero_()
+    return images
+
+
+def _erase_masked(images: Tensor, values: Sequence[Tensor]) -> Tensor:
+    """The same for rectangles [N, 4] and the noise of all of them, in a few calls, as a GPU takes them."""
+    height, width = images.shape[-2:]
+    top, left, high, wide = values[0][:, :, None].unbind(1)
+    down, across = (torch.arange(side, device=images.device) for side in (height, width))
+    rows = (down >= top) & (down < top + high)
+    columns = (across >= left) & (across < left + wide)
+    mask = (rows[:, :, None] & columns[:, None, :])[:, None]
+    if len(values) == 1:
+        return images.masked_fill_(mask, 0)
+    return images.masked_scatter_(mask.expand_as(images), values[1])

@@ -16,7 +16,9 @@ from torch import Tensor
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms.base import (
     Picture,
-    Transform,
+    Plan,
+    Planned,
+    Shape,
     check_interval,
     check_number,
     chosen_rows,
@@ -67,12 +69,12 @@ def warp(images: Tensor, matrices: Tensor) -> Tensor:
     height, width = images.shape[-2:]
     x = torch.arange(width, device=images.device) + 0.5
     y = torch.arange(height, device=images.device)[:, None] + 0.5
-    matrices = matrices.to(images.device)[..., None, None]
+    matrices = matrices[..., None, None]
     columns, rows = (row[:, 0] * x + (row[:, 1] * y + row[:, 2]) for row in matrices.unbind(1))
     return take_pixels(images, columns.floor_().int(), rows.floor_().int())
 
 
-class _Warp(Transform):
+class _Warp(Planned):
     """A transform that is an affine map, one matrix a sample."""
 
     raw: bool = True
@@ -88,10 +90,10 @@ class _Warp(Transform):
         matrix = self.matrices(rng, (image.height, image.width)).flatten().tolist()
         return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.NEAREST)
 
-    def batch(self, images: Tensor, rng: SampleRandom) -> Tensor:
+    def plan(self, rng: SampleRandom, shape: Shape) -> Plan:
         """Warp each sample by a matrix of its own."""
-        height, width = images.shape[-2:]
-        return warp(images, self.matrices(rng, (height, width)))
+        matrices = self.matrices(rng, (shape.height, shape.width))
+        return Plan(lambda images, values: warp(images, values[0]), shape, [matrices])
 
 
 class Rotation(_Warp):
@@ -146,7 +148,7 @@ class Affine(_Warp):
         )
 
 
-class HorizontalFlip(Transform):
+class HorizontalFlip(Planned):
     """Mirror left and right with probability `p`."""
 
     raw: bool = True
@@ -160,14 +162,18 @@ class HorizontalFlip(Transform):
             return self.batch(image[None], rng)[0]
         return ImageOps.mirror(image) if len(chosen_rows(rng, self.p)) else image
 
-    def batch(self, images: Tensor, rng: SampleRandom) -> Tensor:
+    def plan(self, rng: SampleRandom, shape: Shape) -> Plan:
         """Mirror the chosen samples, in place."""
-        rows = chosen_rows(rng, self.p).to(images.device)
-        images[rows] = images[rows].flip(-1)
-        return images
+
+        def work(images: Tensor, values: Sequence[Tensor]) -> Tensor:
+            (rows,) = values
+            images[rows] = images[rows].flip(-1)
+            return images
+
+        return Plan(work, shape, [chosen_rows(rng, self.p)])
 
 
-class RandomCrop(Transform):
+class RandomCrop(Planned):
     """Shift by whole pixels: pad with black on all sides, crop the original size at a random place.
 
     Args:
@@ -192,10 +198,14 @@ class RandomCrop(Transform):
         top, left = self._offsets(rng, (image.height, image.width))[0].tolist()
         return image.crop((left, top, left + image.width, top + image.height))
 
-    def batch(self, images: Tensor, rng: SampleRandom) -> Tensor:
+    def plan(self, rng: SampleRandom, shape: Shape) -> Plan:
         """Crop each sample at a place of its own."""
-        height, width = images.shape[-2:]
-        offsets = self._offsets(rng, (height, width)).int().to(images.device)
-        columns = torch.arange(width, dtype=torch.int32, device=images.device) + offsets[:, 1, None, None]
-        rows = torch.arange(height, dtype=torch.int32, device=images.device)[:, None] + offsets[:, 0, None, None]
-        return take_pixels(images, columns, rows)
+        offsets = self._offsets(rng, (shape.height, shape.width)).int()
+        return Plan(_shift, shape, [offsets])
+
+
+def _shift(images: Tensor, values: Sequence[Tensor]) -> Tensor:
+    """Crops of the size of the images, at offsets int32 [N, 2]."""
+    top, left = (offset[:, None, None] for offset in values[0].unbind(1))
+    down, across = (torch.arange(side, dtype=torch.int32, device=images.device) for side in images.shape[-2:])
+    return take_pixels(images, across + left, down[:, None] + top)

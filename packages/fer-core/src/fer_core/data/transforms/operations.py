@@ -31,10 +31,21 @@ class Style:
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation; `strength` is an angle in degrees, pixels, a threshold, a factor..., one number a sample."""
+    """One operation, whose strength is an angle in degrees, pixels, a threshold, a factor..., one number a sample.
+
+    Attributes:
+        picture: One image of a strength.
+        tensor: A batch by values on its device.
+        values: Those of strengths [n], for images of a height and width.
+    """
 
     picture: Callable[[Image.Image, float, Style], Image.Image]
     tensor: Callable[[Tensor, Tensor, Style], Tensor]
+    values: Callable[[Tensor, tuple[int, int]], Tensor] = lambda strengths, size: strengths
+
+
+def _warp(images: Tensor, matrices: Tensor, style: Style) -> Tensor:
+    return resample(images, matrices, style.method, style.fill)
 
 
 def _affine(coefficients: Callable[[float], tuple[float, ...]]) -> Operation:
@@ -45,11 +56,10 @@ def _affine(coefficients: Callable[[float], tuple[float, ...]]) -> Operation:
         fill: int | tuple[int, ...] = style.fill if image.mode == "RGB" else style.fill[0]
         return image.transform(image.size, Image.Transform.AFFINE, data, _FILTERS[style.method], fillcolor=fill)
 
-    def tensor(images: Tensor, strength: Tensor, style: Style) -> Tensor:
-        matrices = torch.tensor([coefficients(float(value)) for value in strength]).view(-1, 2, 3)
-        return resample(images, matrices, style.method, style.fill)
+    def matrices(strengths: Tensor, size: tuple[int, int]) -> Tensor:
+        return torch.tensor([coefficients(value) for value in strengths.tolist()]).view(-1, 2, 3)
 
-    return Operation(picture, tensor)
+    return Operation(picture, _warp, matrices)
 
 
 def _rotate_picture(image: Image.Image, degrees: float, style: Style) -> Image.Image:
@@ -57,11 +67,10 @@ def _rotate_picture(image: Image.Image, degrees: float, style: Style) -> Image.I
     return image.rotate(degrees, _FILTERS[style.method], fillcolor=fill)
 
 
-def _rotate_tensor(images: Tensor, degrees: Tensor, style: Style) -> Tensor:
-    angle, (height, width) = degrees.float(), images.shape[-2:]
+def _rotations(degrees: Tensor, size: tuple[int, int]) -> Tensor:
+    angle = degrees.float()
     still = torch.zeros_like(angle)
-    matrices = affine_matrices(-angle, torch.zeros(len(angle), 2), torch.ones_like(angle), still, (height, width))
-    return resample(images, matrices, style.method, style.fill)
+    return affine_matrices(-angle, torch.zeros(len(angle), 2), torch.ones_like(angle), still, size)
 
 
 def _points(table: Callable[[int, int], int], tensor: Callable[[Tensor, Tensor], Tensor]) -> Operation:
@@ -100,7 +109,7 @@ OPERATIONS: dict[str, Operation] = {
     "auto_contrast": _plain(ImageOps.autocontrast, tones.autocontrast),
     "equalize": _plain(ImageOps.equalize, tones.equalize),
     "invert": _plain(ImageOps.invert, tones.invert),
-    "rotate": Operation(_rotate_picture, _rotate_tensor),
+    "rotate": Operation(_rotate_picture, _warp, _rotations),
     "posterize": _points(lambda value, bits: value & (256 - 2 ** (8 - bits)), tones.posterize),
     "solarize": _points(lambda value, threshold: value if value < threshold else 255 - value, tones.solarize),
     "solarize_add": _points(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from fer_core.config.schema import TransformItem
 from fer_core.data.pixels import Picture as PixelSource
 from fer_core.data.pixels import to_pixels
 from fer_core.data.random import SampleRandom
-from fer_core.data.transforms.base import Picture, Transform, Views, to_tensor
+from fer_core.data.transforms.base import Picture, Plan, Planned, Shape, Transform, Views, deal, to_tensor
 from fer_core.data.transforms.compose import build_transform
 from fer_core.data.transforms.normalize import Normalize
 from fer_core.errors import FerError
@@ -23,6 +24,7 @@ from fer_core.preprocessing import Preprocessing
 from fer_core.returned import check_batch, check_picture
 
 Pixels = Tensor | NDArray[np.uint8]
+Place = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 
 
 class Pipeline:
@@ -94,27 +96,41 @@ class Pipeline:
         tensors = [to_tensor(picture) for picture in pictures]
         return tensors[0] if self.views is None else torch.stack(tensors)
 
-    def batch(self, images: Tensor | Sequence[Pixels], rng: SampleRandom) -> Tensor:
+    def batch(self, images: Tensor | Sequence[Pixels], rng: SampleRandom, place: Place | None = None) -> Tensor:
         """A batch, on the device where the pixels are.
 
         Args:
             images: uint8 [N, C, H, W] with C 1 (grey) or 3, or a list of uint8 [H, W, C] of any sizes. Neither
                 is changed.
             rng: Streams of the N samples.
+            place: Copies tensors to that device together; by default each by itself.
 
         Returns:
             float32 [N, 3, H, W], or [N, V, 3, H, W] where the pipeline makes V views.
         """
-        head, tail = self.transforms[: self._head], self.transforms[self._head :]
         if isinstance(images, Tensor):
-            batch, rng = _begin(head, images.flip(1) if self._reverses else images, rng)
-            if batch.untyped_storage().data_ptr() == images.untyped_storage().data_ptr():
-                batch = batch.clone(memory_format=torch.contiguous_format)  # what follows may write to it
+            batch, first = images.flip(1) if self._reverses else images, 0
+            if not self.transforms[0].sizes:
+                batch = batch.clone(memory_format=torch.contiguous_format)
         else:
-            batch, rng = _begin_each(head, map(self._planes, images), rng)
-        batch = batch.contiguous()  # packs hold channels last; cheapest to turn while it is uint8
-        for transform in tail:
-            batch, rng = _step(transform, batch, rng)
+            batch, rng = _begin_each(self.transforms[: self._head], map(self._planes, images), rng)
+            batch, first = batch.contiguous(), self._head
+        transforms = self.transforms[first:]
+        plans, rng = _plan(transforms, rng, Shape.of(batch))
+        values = [value for plan in plans for value in plan.values]
+        placed = [value.to(batch.device) for value in values] if place is None else place(values)
+        dealt = deal(placed, plans)
+        for number, transform in enumerate(transforms):
+            if number < len(plans):
+                given = batch if isinstance(transform, Views) or transform.raw else _to_float(batch)
+                count = len(batch) * (transform.count if isinstance(transform, Views) else 1)
+                batch = check_batch(transform, plans[number].work(given, next(dealt)), count)
+            else:
+                batch, rng = _step(transform, batch, rng)
+            if isinstance(images, Tensor) and number == self._head - 1:
+                if batch.untyped_storage().data_ptr() == images.untyped_storage().data_ptr():
+                    batch = batch.clone(memory_format=torch.contiguous_format)  # what follows may write to it
+                batch = batch.contiguous()  # packs hold channels last; cheapest to turn while it is uint8
         batch = _to_float(batch)
         return batch if self.views is None else batch.view(-1, self.views, *batch.shape[1:])
 
@@ -186,11 +202,36 @@ def build_pipeline(
     return Pipeline(preprocessing, transforms)
 
 
+def _plan(
+    transforms: Sequence[Transform | Views], rng: SampleRandom, shape: Shape
+) -> tuple[list[Plan], SampleRandom]:
+    """Plans of the transforms before the first that draws while it works, and the streams after them."""
+    plans: list[Plan] = []
+    for transform in transforms:
+        if isinstance(transform, Views):
+            side = transform.side()
+            if side is None:
+                break
+            rng = rng.views(transform.count)
+            plans.append(Plan(partial(_all_views, transform), shape.resized(side, side)))
+        elif isinstance(transform, Planned):
+            plans.append(transform.plan(rng, shape if transform.raw else shape._replace(channels=3)))
+        else:
+            break
+        shape = plans[-1].shape
+    return plans, rng
+
+
+def _all_views(views: Views, images: Tensor, values: Sequence[Tensor]) -> Tensor:
+    """The views of a batch as rows of one."""
+    made = views.batch(images)
+    return made.flatten(0, 1) if isinstance(made, Tensor) and made.dim() == 5 else made
+
+
 def _step(transform: Transform | Views, images: Tensor, rng: SampleRandom) -> tuple[Tensor, SampleRandom]:
     """A batch after a transform, views as rows of it, and the streams that go with it."""
     if isinstance(transform, Views):
-        made = transform.batch(images)
-        flat = made.flatten(0, 1) if isinstance(made, Tensor) and made.dim() == 5 else made
+        flat = _all_views(transform, images, ())
         return check_batch(transform, flat, len(images) * transform.count), rng.views(transform.count)
     made = transform.batch(images if transform.raw else _to_float(images), rng)
     return check_batch(transform, made, len(images)), rng

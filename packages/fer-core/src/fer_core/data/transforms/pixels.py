@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from fer_core.data.random import SampleRandom
-from fer_core.data.transforms.base import Picture, Transform
+from fer_core.data.transforms.base import Picture, Plan, Planned, Shape
 
 
-class PixelTransform(Transform):
+class PixelTransform(Planned):
     """A transform of uint8 pixels; floats in 0..1 are rounded to them first. It stands before `normalize`."""
 
     raw: bool = True
@@ -23,8 +24,8 @@ class PixelTransform(Transform):
         """Transform one PIL image."""
 
     @abstractmethod
-    def tensor(self, images: Tensor, rng: SampleRandom) -> Tensor:
-        """Transform uint8 [N, C, H, W], C 1 or 3."""
+    def draw(self, rng: SampleRandom, shape: Shape) -> Plan:
+        """The plan for uint8 [N, C, H, W], C 1 or 3."""
 
     def image(self, image: Picture, rng: SampleRandom) -> Picture:
         """Transform one image."""
@@ -32,9 +33,14 @@ class PixelTransform(Transform):
             return self.batch(image[None], rng)[0]
         return self.picture(image, rng)
 
-    def batch(self, images: Tensor, rng: SampleRandom) -> Tensor:
+    def plan(self, rng: SampleRandom, shape: Shape) -> Plan:
         """Transform a batch of uint8 pixels, or of floats in 0..1."""
-        if images.dtype == torch.uint8:
-            return self.tensor(images, rng)
-        pixels = images.mul(255).round_().clamp_(0, 255).to(torch.uint8)
-        return self.tensor(pixels, rng).to(torch.float32).div_(255)
+        drawn = self.draw(rng, shape)
+
+        def work(images: Tensor, values: Sequence[Tensor]) -> Tensor:
+            if images.dtype == torch.uint8:
+                return drawn.work(images, values)
+            pixels = images.mul(255).round_().clamp_(0, 255).to(torch.uint8)
+            return drawn.work(pixels, values).to(torch.float32).div_(255)
+
+        return Plan(work, drawn.shape, drawn.values)

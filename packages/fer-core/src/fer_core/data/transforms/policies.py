@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from fer_core.data.random import SampleRandom
-from fer_core.data.transforms.base import check_number, put_rows
+from fer_core.data.transforms.base import Plan, Shape, check_number, put_rows
 from fer_core.data.transforms.operations import OPERATIONS, Style, check_fill, check_method
 from fer_core.data.transforms.pixels import PixelTransform
 from fer_core.errors import FerError, nearest
@@ -57,13 +58,18 @@ class Policy(PixelTransform):
             image = image.convert("RGB")
         return _apply(self.draws(rng, (image.height, image.width)), 0, image)
 
-    def tensor(self, images: Tensor, rng: SampleRandom) -> Tensor:
+    def draw(self, rng: SampleRandom, shape: Shape) -> Plan:
         """Apply the steps: image by image with PIL in host memory, where that is fastest, else together."""
-        height, width = images.shape[-2:]
-        if len(set(self.fill)) > 1 and images.shape[1] == 1:
-            images = images.repeat(1, 3, 1, 1)
-        draws = self.draws(rng, (height, width))
-        return _one_by_one(images, draws) if images.is_cpu else grouped(images, draws)
+        size = shape.height, shape.width
+        draws = self.draws(rng, size)
+        steps = Plan(partial(_one_by_one, draws), shape) if shape.host else together(draws, shape)
+
+        def work(images: Tensor, values: Sequence[Tensor]) -> Tensor:
+            if len(set(self.fill)) > 1 and images.shape[1] == 1:
+                images = images.repeat(1, 3, 1, 1)
+            return steps.work(images, values)
+
+        return Plan(work, shape, steps.values)
 
 
 def _apply(draws: Sequence[Draw], row: int, image: Image.Image) -> Image.Image:
@@ -74,7 +80,7 @@ def _apply(draws: Sequence[Draw], row: int, image: Image.Image) -> Image.Image:
     return image
 
 
-def _one_by_one(images: Tensor, draws: Sequence[Draw]) -> Tensor:
+def _one_by_one(draws: Sequence[Draw], images: Tensor, values: Sequence[Tensor]) -> Tensor:
     """All steps on the images of the CPU, in place."""
     for row, planes in enumerate(images.numpy()):
         if any(draw.names[row] for draw in draws):
@@ -85,14 +91,21 @@ def _one_by_one(images: Tensor, draws: Sequence[Draw]) -> Tensor:
     return images
 
 
-def grouped(images: Tensor, draws: Sequence[Draw]) -> Tensor:
+def together(draws: Sequence[Draw], shape: Shape) -> Plan:
     """Each step on the samples that share an operation, operation by operation, in place."""
+    groups, values = [], []
     for draw in draws:
         for (name, style), members in draw.groups().items():
             rows = torch.tensor(members)
-            part = images[rows.to(images.device)]
-            images = put_rows(images, rows, OPERATIONS[name].tensor(part, draw.strengths[rows], style))
-    return images
+            groups.append((OPERATIONS[name], style))
+            values += [rows, OPERATIONS[name].values(draw.strengths[rows], (shape.height, shape.width))]
+
+    def work(images: Tensor, values: Sequence[Tensor]) -> Tensor:
+        for (operation, style), rows, own in zip(groups, values[::2], values[1::2], strict=True):
+            images = put_rows(images, rows, operation.tensor(images[rows], own, style))
+        return images
+
+    return Plan(work, shape, values)
 
 
 Strength = Callable[[Tensor, Tensor, tuple[int, int]], Tensor]

@@ -36,7 +36,7 @@ def resample(images: Tensor, matrices: Tensor, method: str, fill: tuple[int, int
         index = index.view(n, 1, height * width).expand(-1, channels, -1)
         return flat.gather(2, index).view(images.shape)
 
-    colour = torch.tensor(fill[:channels], dtype=torch.uint8).to(images.device)[:, None, None]
+    colour = torch.cat([images.new_full((1, 1, 1), value) for value in fill[:channels]])
     return torch.where(outside[:, None], colour, _METHODS[method](tap, dx, dy))
 
 

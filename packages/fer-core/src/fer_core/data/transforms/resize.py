@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from fer_core.data.random import SampleRandom
-from fer_core.data.transforms.base import Picture, Transform, check_size
+from fer_core.data.transforms.base import Picture, Plan, Planned, Shape, check_size
 from fer_core.errors import FerError, nearest
 from fer_core.preprocessing import Preprocessing
 
@@ -45,7 +45,7 @@ def _resizes_bytes(device: torch.device) -> bool:
     return True
 
 
-class Resize(Transform):
+class Resize(Planned):
     """Resize to a square with an antialiased filter; the aspect ratio is not kept.
 
     Args:
@@ -69,6 +69,7 @@ class Resize(Transform):
             return self.batch(image[None], rng)[0]
         return image.resize((self.size, self.size), METHODS[self.interpolation])
 
-    def batch(self, images: Tensor, rng: SampleRandom) -> Tensor:
+    def plan(self, rng: SampleRandom, shape: Shape) -> Plan:
         """Resize uint8 or float [N, C, H, W]; images that have the size already are returned as they are."""
-        return resize_batch(images, (self.size, self.size), self.interpolation)
+        size = self.size, self.size
+        return Plan(lambda images, values: resize_batch(images, size, self.interpolation), shape.resized(*size))
