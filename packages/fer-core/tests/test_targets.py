@@ -124,7 +124,7 @@ def test_a_union_gives_no_share_to_classes_that_a_part_lacks_and_refuses_another
         ({"target_": 1.0}, "'target_' does not name a target"),
         ({"target_a/b": 1.0}, "'target_a/b' does not name a target"),
         ({"target_x": 1.0, "target_x:a": 1.0}, "has the column target_x and others for its classes"),
-        ({"target_x:a": 1.0}, "the target x has the classes ['a']: give 2 to 1,000 names"),
+        ({"target_x:a": 1.0}, "the target x has the classes ['a']: give 2 to 1,000 different names"),
         ({"target_x:a": 1.0, "target_x:": 1.0}, "the target x has the classes ['a', '']"),
         ({"target_x:a": 1.0, "target_x:b": "1"}, "not all of its columns are numbers"),
         ({"target_x:a": 1.0, "target_x:b": -0.5}, "the target x is not a distribution in row 0"),
@@ -138,6 +138,17 @@ def test_a_column_that_is_no_target_is_refused_in_one_line(two_heads, given, say
         open_dataset("odd", None, {})
     assert str(error.value).startswith("odd: ")
     assert says in str(error.value)
+
+
+def test_columns_that_repeat_a_name_or_have_none_are_no_targets(two_heads) -> None:
+    def twice(dataset):
+        rows = len(dataset.table)
+        extra = pd.DataFrame(np.ones((rows, 4)), columns=["target_x:a", "target_x:a", 3, None])
+        dataset.table = pd.concat([dataset.table, extra], axis=1)
+
+    two_heads("odd", twice)
+    with pytest.raises(FerError, match="the target x has the classes"):
+        open_dataset("odd", None, {})
 
 
 def test_columns_of_pandas_that_may_miss_values_are_numbers(two_heads) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -87,11 +87,11 @@ def targets_of(dataset: FERDataset) -> dict[str, Target]:
     return found
 
 
-def target_columns(columns: Iterable[str]) -> dict[str, list[str]]:
+def target_columns(columns: Iterable[Hashable]) -> dict[str, list[str]]:
     """Name of each extra target -> its columns, one, or one for each class of a distribution."""
     found: dict[str, list[str]] = {}
     for column in columns:
-        if column.startswith(TARGET):
+        if isinstance(column, str) and column.startswith(TARGET):
             found.setdefault(column.removeprefix(TARGET).partition(SHARE)[0], []).append(column)
     return found
 
@@ -120,7 +120,7 @@ def unite(parts: Sequence[FERDataset]) -> pd.DataFrame:
     import pandas as pd
 
     own = [targets_of(part) for part in parts]
-    columns: dict[str, Any] = {}
+    columns: dict[str, NDArray[Any] | pd.Categorical[Any]] = {}
     for name in sorted({name for each in own for name in each}):
         having = {part.name: each[name] for part, each in zip(parts, own, strict=True) if name in each}
         kinds = {dataset: target.kind for dataset, target in having.items()}
@@ -204,5 +204,5 @@ def _distribution(columns: pd.DataFrame, what: str) -> Target:
 
 def _check_classes(classes: tuple[object, ...], what: str) -> None:
     named = all(isinstance(name, str) and name.isprintable() and 0 < len(name) <= MAX_NAME for name in classes)
-    if not named or not 2 <= len(classes) <= MAX_CLASSES:
-        raise FerError(f"{what} has the classes {list(classes)!r:.80}: give 2 to {MAX_CLASSES:,} names")
+    if not named or not 2 <= len(classes) <= MAX_CLASSES or len(set(classes)) < len(classes):
+        raise FerError(f"{what} has the classes {list(classes)!r:.80}: give 2 to {MAX_CLASSES:,} different names")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fer_core.reports.compare import METRICS
 from fer_core.reports.further import figure, find_further
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from fer_core.reports.compare import Cell, Column, Score, Table
     from fer_core.reports.further import FurtherRow, FurtherTable
 
+Line = dict[str, str | float | bool | None]
+"""A line of the CSV file by column."""
 SIGNS = {"best": "**", "alike": "", "untested": "", "": ""}
 TITLES = {"accuracy": "accuracy", "mean_class_accuracy": "mean class accuracy", "macro_f1": "macro-F1"}
 WARNING = "The epoch was chosen on the test part: these figures are optimistic."
@@ -151,7 +153,7 @@ def to_csv(tables: Sequence[Table]) -> str:
     return text.getvalue()
 
 
-def to_records(tables: Sequence[Table]) -> list[dict[str, Any]]:
+def to_records(tables: Sequence[Table]) -> list[Line]:
     """The lines of `to_csv` as plain values; a figure of a head has the metric `TARGET.METRIC`."""
     own = [
         _record(table, column, row, metric, cell.scores[metric], column.mark(metric, row))
@@ -179,7 +181,7 @@ def _record(
     mark: str,
     target: str = "",
     further: FurtherRow | None = None,
-) -> dict[str, Any]:
+) -> Line:
     runs = column.cells[row].runs
     return {
         "protocol": str(column.protocol),
