@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from fer_core.plugins import Plugin
     from fer_core.preprocessing import Preprocessing
-    from fer_core.types import Batch, DatasetSpec
+    from fer_core.types import DatasetSpec
 
 RUNNING = ("running_mean", "running_var", "num_batches_tracked")
 """Buffers of BatchNorm."""
@@ -82,28 +82,32 @@ def check_resume(model: str, dataset: str, folder: Path, **sections: Any) -> dic
     from unittest.mock import patch
 
     from fer_core import api
+    from fer_core.engine import Engine
     from fer_core.runs.folder import BEST, LAST, METRICS, RESULT
-    from fer_core.training.loop import Loop
 
-    def train(name: str) -> None:
-        saves = {"save_every": 2, **sections.get("train", {})}
-        api.train(model, dataset, **{**sections, "train": saves, "run": _place(sections, folder / name)})
+    backward, calls, last_call = Engine.backward, 0, 0
 
-    step = Loop.step
-
-    def interrupted(loop: Loop, batch: Batch) -> None:
-        if loop.position.step == max(loop.total_steps // 2 | 1, 3):
+    def counted(engine: Engine, loss: Tensor) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == last_call:
             raise KeyboardInterrupt
-        step(loop, batch)
+        backward(engine, loss)
 
-    train("whole")
-    with patch.object(Loop, "step", interrupted):
+    def train(name: str) -> api.Run:
+        saves = {"save_every": 2, **sections.get("train", {})}
+        return api.train(model, dataset, **{**sections, "train": saves, "run": _place(sections, folder / name)})
+
+    with patch.object(Engine, "backward", counted):
+        steps = train("whole").result.protocol.steps
+        assert steps > 3, "the training has fewer than four steps: give it more samples or epochs"
+        calls, last_call = 0, calls // steps * max(steps // 2 | 1, 3) + 1
         try:
             train("interrupted")
         except KeyboardInterrupt:
             pass
         else:
-            raise AssertionError("the training has fewer than four steps: give it more samples or epochs")
+            raise AssertionError("the second training made fewer steps than the first")
     api.resume(folder / "interrupted")
     for name in (LAST, BEST, METRICS, RESULT, *(path.name for path in folder.glob("whole/*.csv"))):
         same = (folder / "whole" / name).read_bytes() == (folder / "interrupted" / name).read_bytes()
@@ -151,7 +155,7 @@ def check_processes(model: str, dataset: str, folder: Path, **sections: Any) -> 
     return two
 
 
-def _place(sections: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _place(sections: Any, folder: Path) -> Any:
     return {"device": "cpu", **sections.get("run", {}), "dir": str(folder)}
 
 
