@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
@@ -11,6 +12,9 @@ import fer_core
 import numpy as np
 import pytest
 from fabricated_runs import write_run
+from fer_core import registry
+from fer_core.cli.described import describe
+from fer_core.plugins import load_plugins
 from fer_core.provenance import Model
 from fer_core.testing import make_preprocessing
 from fer_core.weights.checkpoint import save_weights
@@ -24,6 +28,7 @@ COMMANDS = {
     "predict": ("predict face.png -m dan.safetensors --device cpu", UNUSED),
     "evaluate": ("evaluate dan.safetensors synthetic --device cpu -o data.options.samples=70", UNUSED),
     "report": ("report run --out report.html", ("torch", "sklearn", "fer_core.training")),
+    "info": ("info dan", ("torch", "numpy", *UNUSED)),
     "list": ("list", ("torch", "numpy", *UNUSED)),
 }
 
@@ -64,3 +69,30 @@ print([name for name in {heavy!r} if name in sys.modules])
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_sources_say_what_the_imported_factories_say() -> None:
+    entries = [
+        (kind, entry)
+        for kind in registry.KINDS
+        if kind not in ("commands", "experiments", "templates")
+        for claims in load_plugins().entries[kind].values()
+        for entry in claims
+        if isinstance(registry.reference(kind, entry), str)
+    ]
+    computed = []  # defaults that are no literals
+    for kind, entry in entries:
+        factory, read = registry.factory(kind, entry.qualified), describe(registry.reference(kind, entry))
+        if read is None:
+            computed.append(entry.name)
+            continue
+        signature = inspect.signature(factory)
+        bare = [each.replace(annotation=inspect.Parameter.empty) for each in signature.parameters.values()]
+        assert read.signature == str(inspect.Signature(bare)), entry
+        assert read.documentation == (inspect.getdoc(factory) or ""), entry
+    assert computed == ["random_resized_crop"]
+
+
+@pytest.mark.parametrize("ref", ["math:sqrt", "nowhere:x", "fer_core.faces:ARCFACE", "fer_core.types:Progress"])
+def test_what_no_source_says_is_left_to_an_import(ref: str) -> None:
+    assert describe(ref) is None

@@ -42,6 +42,7 @@ __all__ = [
     "matching",
     "names",
     "recorded",
+    "reference",
     "singular",
     "suspects",
 ]
@@ -175,16 +176,21 @@ def _broken(*kinds: str) -> list[Failure]:
     return [failure for failure in load_plugins().failures if failure.stage in stages and not failure.works]
 
 
-def _factory(kind: str, entry: Entry) -> Any:
-    ref = {
+def reference(kind: str, entry: Entry) -> Any:
+    """The factory of an entry, or the reference to it."""
+    field = {
         "models": "factory",
         "datasets": "factory",
         "splits": "divide",
         "metrics": "function",
         "commands": "ref",
     }.get(kind)
+    return getattr(entry.value, field) if field else entry.value
+
+
+def _factory(kind: str, entry: Entry) -> Any:
     try:
-        return resolve(getattr(entry.value, ref) if ref else entry.value)
+        return resolve(reference(kind, entry))
     except (FerError, KeyboardInterrupt):
         raise
     except BaseException as error:  # a plugin's module may raise anything, and try to end the process

@@ -7,12 +7,12 @@ import inspect
 import math
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import click
-from pydantic import BaseModel
 
 from fer_core import registry
+from fer_core.cli.described import describe
 from fer_core.cli.options import json_option, print_json
 from fer_core.declarations import SPECS
 from fer_core.errors import FerError
@@ -20,6 +20,14 @@ from fer_core.plugins import Entry, load_plugins, normalize
 from fer_core.types import bare
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+
+@runtime_checkable
+class HasDump(Protocol):
+    """A model of pydantic."""
+
+    def model_dump(self, *, mode: str) -> Json:
+        """Its fields, as JSON represents them."""
 
 
 @click.command()
@@ -65,7 +73,10 @@ def _facts(kind: str, name: str, entry: Entry) -> dict[str, Json]:
 
 
 def _factory_facts(kind: str, entry: Entry) -> dict[str, Json]:
-    """Signature and documentation of the factory, which is imported for it."""
+    """Signature and documentation of the factory, which is imported for it only where its source does not say."""
+    ref = registry.reference(kind, entry)
+    if isinstance(ref, str) and (read := describe(ref)) is not None:
+        return {"signature": f"{entry.name}{read.signature}", "documentation": read.documentation}
     try:
         factory = registry.factory(kind, entry.qualified)
     except FerError as error:  # the rest is still worth showing
@@ -80,9 +91,8 @@ def _factory_facts(kind: str, entry: Entry) -> dict[str, Json]:
 
 def _plain(value: object) -> Json:
     """`value` as JSON represents it."""
-    if isinstance(value, BaseModel):
-        plain: Json = value.model_dump(mode="json")
-        return plain
+    if isinstance(value, HasDump):  # a record; importing pydantic takes as long as all the rest
+        return value.model_dump(mode="json")
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {name: _plain(item) for name, item in vars(value).items()}
     if isinstance(value, Mapping):
