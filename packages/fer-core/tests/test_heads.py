@@ -12,9 +12,11 @@ import fer_core
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from click.testing import CliRunner
 from fer_core import FerError
 from fer_core.cli.main import main
+from fer_core.inference.predict import outputs_of
 from fer_core.metrics.numbers import ccc
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.runs.reading import read_history, read_run
@@ -230,3 +232,31 @@ def test_a_metric_that_is_not_measured_cannot_choose_the_epoch(two_heads, kappa,
     with pytest.raises(FerError) as error:
         train("runs/a", train={"epochs": 1, "precision": "fp32", "metric": metric})
     assert str(error.value).startswith(says)
+
+
+def test_heads_of_several_views_are_averaged_as_the_logits_are(two_heads) -> None:
+    targets = {"mood": ("calm", "tense"), "age": ()}
+    model = fer_core.create_model("two_heads", num_classes=3, targets=targets).eval()
+    views = torch.rand(4, 5, 3, 16, 16)
+    found = outputs_of(model, views)
+    shapes = {name: each.shape for name, each in found.items()}
+    assert shapes == {"logits": (4, 3), "head_mood": (4, 2), "head_age": (4,)}
+    for name, each in found.items():
+        alone = torch.stack([model(views[:, view])[name] for view in range(5)]).mean(0)
+        torch.testing.assert_close(each, alone)
+    halves = views[:, 0].bfloat16()
+    assert {each.dtype for each in model.bfloat16()(halves).values()} == {torch.bfloat16}
+    assert {each.dtype for each in outputs_of(model, halves).values()} == {torch.float32}
+
+
+def test_an_evaluation_of_crops_measures_heads_once_for_each_face(two_heads) -> None:
+    transforms = [{"five_crop": {"size": 8}}, "resize", "normalize"]
+    crops = {"input_size": 16, "batch_size": 16, "eval_transforms": transforms}
+    done = train("runs/a", data=crops, callbacks=["csv_log"])
+    assert done.result.metrics["test"].heads["tension"].count == 13
+    with Path("runs/a/metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    heads = done.result.metrics["val"].heads
+    chosen = rows[int(done.result.best.epoch) - 1]
+    assert float(chosen["val.tension.rmse"]) == pytest.approx(heads["tension"].figures["rmse"], rel=1e-6)
+    assert float(chosen["train.head_mood"]) > 0
