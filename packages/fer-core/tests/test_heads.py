@@ -260,3 +260,31 @@ def test_an_evaluation_of_crops_measures_heads_once_for_each_face(two_heads) -> 
     chosen = rows[int(done.result.best.epoch) - 1]
     assert float(chosen["val.tension.rmse"]) == pytest.approx(heads["tension"].figures["rmse"], rel=1e-6)
     assert float(chosen["train.head_mood"]) > 0
+
+
+def test_a_union_trains_and_measures_heads_on_the_part_that_has_the_targets(two_heads, lines) -> None:
+    done = train(
+        "runs/a", "faces+bars", data={"input_size": 16, "batch_size": 16, "options": {"bars": {"samples": 60}}}
+    )
+    assert "target   mood, 2 classes: 36 of 90 training images have it" in lines
+    assert "target   tension, numbers: 40 of 90 training images have it" in lines
+    metrics = done.result.metrics["test"]
+    assert (metrics.count, metrics.heads["mood"].count, metrics.heads["tension"].count) == (30, 12, 13)
+    table = pd.read_csv("runs/a/heads-test.csv")
+    assert table[table["id"].str.startswith("bars/")][["target_mood", "target_tension"]].isna().all(axis=None)
+    assert table["head_tension"].notna().all()
+    alone = fer_core.evaluate("runs/a", "faces", device="cpu", precision="fp32")
+    for name, head in metrics.heads.items():
+        assert alone.metrics.heads[name].count == head.count
+        assert alone.metrics.heads[name].figures == pytest.approx(head.figures, rel=1e-4)
+
+
+def test_heads_stay_when_classes_of_the_label_are_left_out(two_heads) -> None:
+    data = {"input_size": 16, "batch_size": 16, "classes": {"sadness": None}}
+    metrics = train("runs/a", data=data).result.metrics["test"]
+    present = [row for row in range(72, 90) if row % 3 != 1]
+    assert metrics.count == len(present)
+    assert metrics.heads["mood"].count == sum(row % 3 != 0 for row in present)
+    assert metrics.heads["tension"].count == sum(row % 4 != 0 for row in present)
+    shared = fer_core.evaluate("runs/a", "bars", classes="shared", device="cpu")
+    assert (shared.metrics.count, shared.metrics.heads) == (12, {})

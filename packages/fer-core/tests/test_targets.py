@@ -17,16 +17,20 @@ from fer_core.components import check
 from fer_core.config import Config, resolve_config
 from fer_core.config.names import component_names
 from fer_core.data.inspection.check import check_dataset
+from fer_core.data.loader import Loader
 from fer_core.data.open import open_dataset
 from fer_core.data.packs.open import open_pack
 from fer_core.data.prepare import make_loader, prepare_data
+from fer_core.data.samplers import balanced
 from fer_core.data.targets import targets_of
+from fer_core.data.transforms import build_pipeline
 from fer_core.data.union import find_dataset
 from fer_core.engine.devices import Cpu
 from fer_core.losses import MultiHead
 from fer_core.losses.multi_head import target_term
 from fer_core.plugin import TaskInfo
 from fer_core.runs.state import read_state
+from fer_core.testing import make_preprocessing
 from fer_core.training.loop import Loop
 from fer_core.training.memory import smaller_batch
 from fer_core.types import Progress
@@ -70,6 +74,26 @@ def test_a_batch_has_the_targets_of_its_samples(two_heads, pipeline, crops) -> N
     (whole,) = make_loader(data, rows, config("faces", "data.eval_batch_size=90"), Cpu(), training=False).epoch(0)
     assert whole["target_mood"].tolist() == table["target_mood"].cat.codes.tolist()
     assert {-1, 0, 1} == set(whole["target_mood"].tolist())
+
+
+def test_repeated_samples_and_shares_of_processes_have_their_own_targets(two_heads) -> None:
+    dataset = open_dataset("faces", None, {})[1]
+    tension, labels = targets_of(dataset)["tension"].values, dataset.table["label"].to_numpy()
+    rows = np.flatnonzero((labels > 0) | (np.arange(90) < 12))  # a class is rare
+    pipeline = build_pipeline(make_preprocessing(16), ["resize", "horizontal_flip", "normalize"])
+    given = {"pipeline": pipeline, "batch_size": 16, "seed": 0, "workers": 0, "device": Cpu()}
+    pack = open_pack(dataset, Path("cache"), progress=False)
+    seen = []
+    for rank in (0, 1):
+        for sampler in (balanced(labels[rows], 0), None):
+            loader = Loader(
+                pack, rows, labels, sampler=sampler, targets={"tension": tension}, process=(rank, 2), **given
+            )
+            for batch in loader.epoch(1):
+                expected = tension[rows][batch["index"].numpy()]
+                np.testing.assert_array_equal(batch["target_tension"].numpy(), expected)
+                seen += batch["index"].tolist() if sampler is None else []
+    assert sorted(seen) == list(range(len(rows)))
 
 
 def test_a_choice_of_classes_and_a_union_keep_the_targets_of_each_sample(two_heads, tmp_path) -> None:

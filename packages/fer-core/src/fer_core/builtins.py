@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fer_core.hookspecs import hookimpl
-from fer_core.types import CommandSpec, MetricSpec, Ref, SplitSpec
+from fer_core.types import CommandSpec, Measured, MetricSpec, Ref, SplitSpec
 
 
 @hookimpl
@@ -62,37 +62,18 @@ def fer_splits() -> list[SplitSpec]:
 @hookimpl
 def fer_metrics() -> list[MetricSpec]:
     """Metrics."""
-    classes, numbers = "fer_core.metrics.classification", "fer_core.metrics.numbers"
+    home = {"classes": "fer_core.metrics.classification", "numbers": "fer_core.metrics.numbers"}
+    rows: tuple[tuple[str, Measured, bool, str], ...] = (
+        ("accuracy", "classes", True, "Right predictions"),
+        ("mean_class_accuracy", "classes", True, "Mean recall of the classes"),
+        ("macro_f1", "classes", True, "Mean F1 of the classes"),
+        ("ccc", "numbers", True, "Concordance correlation (Lin 1989)"),
+        ("rmse", "numbers", False, "Root mean squared error"),
+        ("mae", "numbers", False, "Mean absolute error"),
+    )
     return [
-        MetricSpec(
-            name="accuracy", measures="classes", function=f"{classes}:accuracy", summary="Right predictions"
-        ),
-        MetricSpec(
-            name="mean_class_accuracy",
-            measures="classes",
-            function=f"{classes}:mean_class_accuracy",
-            summary="Mean recall of the classes",
-        ),
-        MetricSpec(
-            name="macro_f1", measures="classes", function=f"{classes}:macro_f1", summary="Mean F1 of the classes"
-        ),
-        MetricSpec(
-            name="ccc", measures="numbers", function=f"{numbers}:ccc", summary="Concordance correlation (Lin 1989)"
-        ),
-        MetricSpec(
-            name="rmse",
-            measures="numbers",
-            function=f"{numbers}:rmse",
-            higher_is_better=False,
-            summary="Root mean squared error",
-        ),
-        MetricSpec(
-            name="mae",
-            measures="numbers",
-            function=f"{numbers}:mae",
-            higher_is_better=False,
-            summary="Mean absolute error",
-        ),
+        MetricSpec(name=name, measures=of, function=f"{home[of]}:{name}", higher_is_better=higher, summary=summary)
+        for name, of, higher, summary in rows
     ]
 
 
