@@ -322,6 +322,8 @@ def evaluate(
     batch_size: int = 128,
     classes: str | Path | Mapping[str, str | None] | None = None,
     restrict: bool = False,
+    through_detector: str | None = None,
+    detector_options: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Evaluate a checkpoint on one part of a dataset, classes matched by name.
 
@@ -340,6 +342,8 @@ def evaluate(
         classes: What to do where dataset and checkpoint have different classes: `shared` evaluates the faces of
             those that both have; a mapping, or a YAML file with one, renames, merges or leaves out (null) first.
         restrict: Restrict predictions to classes that the dataset has.
+        through_detector: A detector, or `auto`: put the faces into scenes, too, and let it find them again.
+        detector_options: Of it.
 
     Raises:
         FerError: Unusable checkpoint, other classes and no rule for them, an empty part.
@@ -357,6 +361,8 @@ def evaluate(
         batch_size=batch_size,
         classes=classes,
         restrict=restrict,
+        through_detector=through_detector,
+        detector_options=detector_options,
     )
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from fer_core.cli.options import (
+    DETECTOR_OPTION,
+    component_options,
     data_option,
     dataset_options,
     device_option,
@@ -20,7 +22,7 @@ from fer_core.cli.options import (
 from fer_core.errors import FerError
 
 if TYPE_CHECKING:
-    from fer_core.workflows.evaluate import Evaluation
+    from fer_core.workflows.evaluate import Evaluation, ThroughDetector
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +43,11 @@ logger = logging.getLogger(__name__)
     help="If classes differ: evaluate the shared ones, or map names by a YAML file.",
 )
 @click.option("--restrict", is_flag=True, help="Restrict predictions to classes that the dataset has.")
+@click.option(
+    "--through-detector",
+    metavar="NAME",
+    help="Put the faces into scenes, too, find them with this detector (or auto), and report recall and accuracy.",
+)
 @data_option
 @override_option
 @device_option
@@ -54,6 +61,7 @@ def evaluate(
     batch_size: int,
     classes: str | None,
     restrict: bool,
+    through_detector: str | None,
     data: Path | None,
     overrides: tuple[str, ...],
     device: str,
@@ -67,10 +75,13 @@ def evaluate(
     CHECKPOINT is a weight file, a run folder, FOLDER/latest (the run that began last), FOLDER/best (the run with
     the best score on its validation part) or an address.
 
-    Options of the dataset are given as `-o data.options.KEY=VALUE`. `fer-run report` and
-    `fer-run leaderboard` show what `--out` writes below the folder of the run.
+    Options of the dataset are given as `-o data.options.KEY=VALUE`, of a detector as `-o detector.KEY=VALUE`.
+    `fer-run report` and `fer-run leaderboard` show what `--out` writes below the folder of the run.
     """
-    options = dataset_options(overrides)
+    of_detector = [text for text in overrides if text.startswith(DETECTOR_OPTION)]
+    if of_detector and through_detector is None:
+        raise FerError(f"-o {of_detector[0]} is for a detector: add --through-detector NAME")
+    options = dataset_options([text for text in overrides if text not in of_detector])
     from fer_core.api import evaluate as run
 
     found = run(
@@ -84,6 +95,8 @@ def evaluate(
         batch_size=batch_size,
         classes=classes,
         restrict=restrict,
+        through_detector=through_detector,
+        detector_options=component_options(of_detector, DETECTOR_OPTION),
     )
     if out is not None:
         _save(found, out, split)
@@ -94,6 +107,8 @@ def evaluate(
         content |= found.metrics.plain()
         if found.label_space is not None:
             content["label_space"] = found.label_space.plain()
+        if found.through_detector is not None:
+            content["through_detector"] = found.through_detector.plain()
         print_json(content)
         return
     _print(found, name, split)
@@ -122,3 +137,13 @@ def _print(found: Evaluation, dataset: str, split: str) -> None:
     click.echo("  recall")
     for name, value in metrics.recall.items():
         click.echo(f"    {name:<18} {'absent' if value is None else f'{value:7.2%}'}")
+    if found.through_detector is not None:
+        _print_through(found.through_detector)
+
+
+def _print_through(through: ThroughDetector) -> None:
+    click.echo(f"  through {through.detector}, in {through.faces:,} scenes with one face each")
+    click.echo(f"    {'faces found':<18} {through.recall:7.2%}")
+    if through.metrics is not None:
+        click.echo(f"    {'accuracy of these':<18} {through.metrics.accuracy:7.2%}")
+    click.echo(f"    {'accuracy of all':<18} {through.accuracy:7.2%}")

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fer_core.engine import Engine
+    from fer_core.evaluation.scenes import ThroughDetector
     from fer_core.types import FERDataset, Pack
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class Evaluation:
         heads: What the heads for extra targets predict, by the name of the target.
         about: Which weights on which data, for reports; None inside a run, whose `result.json` says it.
         seconds: That predicting took, with reading the faces, without loading the weights.
+        through_detector: What it scores where a detector has to find the same faces in scenes, if that was asked.
     """
 
     classes: tuple[str, ...]
@@ -67,6 +69,7 @@ class Evaluation:
     heads: Mapping[str, Head] = field(default_factory=dict)
     about: Evaluated | None = None
     seconds: float = 0.0
+    through_detector: ThroughDetector | None = None
 
     def to_frame(self) -> pd.DataFrame:
         """One row per face: `id`, `label` and `predicted` (names of classes), `group` where known, `p_CLASS`.

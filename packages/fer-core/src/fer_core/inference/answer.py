@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fer_core.inference.find import Finder, Found
     from fer_core.inference.network import Network
     from fer_core.inference.sources import Photo
+    from fer_core.preprocessing import Preprocessing
 
 logger = logging.getLogger(__name__)
 BATCH = 64
@@ -74,6 +75,12 @@ class Answer:
     pixels: Pixels | None = field(default=None, repr=False, compare=False)
 
 
+def cut_of(preprocessing: Preprocessing) -> Alignment:
+    """How faces are cut for a network: as its training faces were, or as usual where that is not known."""
+    trained = preprocessing.alignment
+    return USUAL if trained is None or trained.kind == "none" else trained
+
+
 class Classifier:
     """A network that classifies faces of images.
 
@@ -84,13 +91,11 @@ class Classifier:
 
     def __init__(self, network: Network, name: str = "") -> None:
         self.network, self.name = network, name
-        alignment = network.header.preprocessing.alignment
-        self.alignment, self.note = USUAL, ""
-        if alignment is None or alignment.kind == "none":
-            why = "was trained on whole images" if alignment else "does not say how its training faces were cut"
+        trained = network.header.preprocessing.alignment
+        self.alignment, self.note = cut_of(network.header.preprocessing), ""
+        if self.alignment is not trained:
+            why = "was trained on whole images" if trained else "does not say how its training faces were cut"
             self.note = f"faces    cut as {USUAL}: {network.checkpoint} {why}"
-        else:
-            self.alignment = alignment
 
     def cut(self, photo: Photo, face: Detection) -> Pixels:
         """A face as the network learnt faces.

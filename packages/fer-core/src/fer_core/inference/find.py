@@ -184,6 +184,18 @@ def make_finder(
     return Detecting(placed(build("detectors", name, options), device), name, side)
 
 
+def named_detector(detect: str, options: Mapping[str, Any], device: torch.device) -> tuple[str, Detector]:
+    """A detector that looks at every image, with its name; of `auto` the one that is installed.
+
+    Raises:
+        FerError: An unknown detector or option; none is installed.
+    """
+    name = choose_detector(options) if detect == AUTO else detect
+    if name is None:
+        registry.find("detectors", FIRST)  # says which package brings it
+    return name or FIRST, placed(build("detectors", name or FIRST, options), device)
+
+
 def choose_detector(options: Mapping[str, Any]) -> str | None:
     """The installed detector that `auto` takes: `centerface`, or the first that these options suffice for.
 

@@ -13,14 +13,13 @@ from typing import Any
 from PIL import Image
 
 from fer_core import registry
-from fer_core.components import build
 from fer_core.data.progress import show_progress
 from fer_core.engine import Engine
 from fer_core.errors import FerError
 from fer_core.faces import Alignment
 from fer_core.files import free_path, write_atomically, write_text, written_atomically
 from fer_core.inference.crop import Crop, crop_faces
-from fer_core.inference.find import AUTO, FIRST, Detecting, Finder, Given, choose_detector, placed
+from fer_core.inference.find import AUTO, Detecting, Finder, Given, named_detector
 from fer_core.inference.rows import PLACE, Cell, as_text, place_of
 from fer_core.inference.sources import ImageFile, find_images, read_images
 
@@ -145,8 +144,5 @@ def _finder(detect: str, options: Mapping[str, Any], boxes: Path | None, device:
         if detect != AUTO or options:
             raise FerError("--boxes says where the faces are: leave out --detect and options of a detector")
         return Given(boxes)
-    name = choose_detector(options) if detect == AUTO else detect
-    if name is None:
-        registry.find("detectors", FIRST)  # says which package brings it
-    detector = build("detectors", name or FIRST, options)
-    return Detecting(placed(detector, Engine.start(device, "fp32").device.torch_device), name or FIRST)
+    name, detector = named_detector(detect, options, Engine.start(device, "fp32").device.torch_device)
+    return Detecting(detector, name)

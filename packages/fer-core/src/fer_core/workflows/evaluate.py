@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING
 from fer_core.cache import cache_root
 from fer_core.data.packs.open import open_pack
 from fer_core.engine import Engine
-from fer_core.evaluation.classes import read_rule
+from fer_core.evaluation.classes import match_classes, read_rule
 from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
+from fer_core.evaluation.scenes import ThroughDetector
+from fer_core.evaluation.through_detector import evaluate_through
+from fer_core.inference.find import named_detector
+from fer_core.inference.network import Network
 from fer_core.runs.records import Evaluated, EvaluatedData, EvaluatedWeights
 from fer_core.runs.resolve import find_weights
 from fer_core.weights.checkpoint import read_model_header
@@ -20,7 +24,7 @@ from fer_core.workflows.open import choose_rows, open_for
 if TYPE_CHECKING:
     from fer_core.components import Options
 
-__all__ = ["Evaluation", "evaluate_weights"]
+__all__ = ["Evaluation", "ThroughDetector", "evaluate_weights"]
 
 
 def evaluate_weights(
@@ -35,6 +39,8 @@ def evaluate_weights(
     batch_size: int,
     classes: str | Path | Mapping[str, str | None] | None,
     restrict: bool,
+    through_detector: str | None,
+    detector_options: Options | None,
 ) -> Evaluation:
     """As `fer_core.evaluate`, whose arguments these are."""
     rule = read_rule(classes)
@@ -43,6 +49,9 @@ def evaluate_weights(
     spec, opened, same = open_for(weights_file, header, dataset, root, options)
     rows = choose_rows(weights_file, spec, opened, header if same else None, split)
     engine = Engine.start(device, precision)
+    finder = None
+    if through_detector is not None:  # before the faces are predicted
+        finder = named_detector(through_detector, detector_options or {}, engine.device.torch_device)
     pack = open_pack(opened, cache_root(), progress=True)
     found = evaluate_checkpoint(
         weights_file,
@@ -54,6 +63,12 @@ def evaluate_weights(
         rule=rule,
         restrict=restrict,
     )
+    if finder is not None:
+        name, detector = finder
+        network = Network.load(weights_file, engine)
+        match = match_classes(opened, network.classes, weights_file, rule, restrict=restrict)
+        through = evaluate_through(network, opened, pack, rows, match, detector, name, batch_size=batch_size)
+        found = replace(found, through_detector=through)
     weights = EvaluatedWeights(
         model=header.model.name,
         fingerprint=header.dataset.fingerprint if header.dataset else None,

@@ -1,0 +1,62 @@
+"""Accuracy behind a detector: test faces are put into scenes, found again, cut and classified.
+
+What weights score on the crops of a dataset is not what they score in use, where a detector misses faces and cuts
+the others a little differently.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fer_core.errors import FerError
+from fer_core.evaluation.evaluate import evaluate_network
+from fer_core.evaluation.scenes import Scenes, ThroughDetector
+from fer_core.inference.answer import cut_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from fer_core.evaluation.classes import Match
+    from fer_core.faces import Detector
+    from fer_core.inference.network import Network
+    from fer_core.types import FERDataset, Pack
+
+
+def evaluate_through(
+    network: Network,
+    dataset: FERDataset,
+    pack: Pack,
+    rows: NDArray[np.int64],
+    match: Match,
+    detector: Detector,
+    name: str,
+    *,
+    batch_size: int,
+) -> ThroughDetector:
+    """Put faces into scenes, find them, cut them as the network learnt faces, and classify them.
+
+    Args:
+        network: The network.
+        dataset: Whose faces they are.
+        pack: Its images.
+        rows: Rows of its table.
+        match: How its classes are those of the network.
+        detector: Finds faces.
+        name: What to call it.
+        batch_size: Of the network.
+
+    Raises:
+        FerError: No face is left, or the detector gives no points though the network needs them.
+    """
+    rows = rows[match.labels[rows] >= 0]
+    if not len(rows):
+        raise FerError(f"{dataset.name} has no face of {', '.join(match.present)} here: use another --split")
+    scenes = Scenes(pack, cut_of(network.header.preprocessing))
+    found = scenes.look(rows, detector)
+    metrics = None
+    if len(found):
+        metrics = evaluate_network(
+            network, dataset, scenes, found, match, batch_size=batch_size, workers=0
+        ).metrics
+    return ThroughDetector(name, len(rows), len(found), metrics)
