@@ -28,13 +28,15 @@ from fer_core.data.union import find_dataset
 from fer_core.engine.devices import Cpu
 from fer_core.losses import MultiHead
 from fer_core.losses.multi_head import target_term
-from fer_core.plugin import TaskInfo
+from fer_core.plugin import Loss, SampleBuffer, TaskInfo
+from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.runs.state import read_state
 from fer_core.testing import make_preprocessing
 from fer_core.training.loop import Loop
 from fer_core.training.memory import smaller_batch
 from fer_core.types import Progress
 from fer_core.weights.checkpoint import build_from_checkpoint
+from torch import nn
 from torch.nn import functional as F
 
 MOODS = ("calm", "tense")
@@ -285,6 +287,32 @@ def test_parts_of_a_batch_add_up_to_the_whole_and_a_part_without_targets_is_0() 
         assert target_term(head.half(), target).dtype == torch.float32
     age = F.cross_entropy(output["head_age"][[0, 3]], given["target_age"][[0, 3]], reduction="sum") / 4
     torch.testing.assert_close(target_term(output["head_age"], given["target_age"]), age)
+
+
+class Scaled(Loss):
+    """Cross-entropy with a parameter, which counts its epochs."""
+
+    def __init__(self, info, *, start: float = 1.0) -> None:
+        super().__init__()
+        self.scale, self.epochs = nn.Parameter(torch.tensor(start)), SampleBuffer(1)
+
+    def from_output(self, output, batch, progress):
+        return {"loss": F.cross_entropy(self.scale * output["logits"], batch["label"]), "odd": torch.tensor(2.0)}
+
+    def after_epoch(self, scan, progress):
+        self.epochs[torch.tensor([0])] = self.epochs.values + sum(len(batch["label"]) for batch, _ in scan())
+
+
+def test_the_base_loss_keeps_its_parameters_and_what_it_does_after_epochs(two_heads, monkeypatch) -> None:
+    entry = Entry("scaled", Scaled, Plugin("t", "fer-tests", "0"))
+    monkeypatch.setitem(load_plugins().entries["losses"], "scaled", [entry])
+    done = train("runs/a", loss={"name": "multi_head", "base": "scaled", "start": 2.0})
+    state = read_state(done.folder / "last.state.pt")
+    assert state.task["loss.base.scale"] != 2.0
+    assert state.task["loss.base.epochs._extra_state"].tolist() == [3 * 54]
+    assert state.envelope.history[-1].train["odd"] == 2.0
+    with pytest.raises(FerError, match=r"loss\.stat: unknown option of scaled, did you mean start"):
+        train("runs/b", loss={"name": "multi_head", "base": "scaled", "stat": 2.0})
 
 
 @pytest.mark.parametrize(

@@ -172,12 +172,13 @@ def _finish(loop: Loop, result: Result, seconds: float, speed: float) -> None:
 
 
 def _write_samples(loop: Loop) -> None:
-    """The table of every `SampleBuffer` of one number for each sample, where there is one."""
+    """The table of every `SampleBuffer` of one number for each training sample, where there is one."""
     setup = loop.setup
+    rows = setup.data.rows("train")
     modules = ((name, module) for name, module in setup.task.named_modules() if isinstance(module, SampleBuffer))
-    values = {name: module.values for name, module in modules if module.values.dim() == 1}
+    values = {name: module.values for name, module in modules if module.values.shape == rows.shape}
     if values:
-        table = setup.data.dataset.table.iloc[setup.data.rows("train")]
+        table = setup.data.dataset.table.iloc[rows]
         text = write_samples(setup.info.classes, table["id"].tolist(), table["label"].to_numpy(), values)
         write_text(loop.folder / run_folder.SAMPLES, text)
 
