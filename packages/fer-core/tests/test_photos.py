@@ -267,6 +267,8 @@ def test_what_is_no_crop_is_warned_of_where_no_detector_looks(weights, monkeypat
         (["--boxes", "text.csv"], "text.csv, line 2: left, top, right, bottom are not all numbers"),
         (["--boxes", "flat.csv"], "left < right"),
         (["--boxes", "flat.csv", "--detect", "frames"], "leave out --detect"),
+        (["--draw", "a.png/marked"], "cannot make the folder a.png/marked (Not a directory)"),
+        (["--csv", "absent/faces.csv"], "cannot write absent/faces.csv"),
         (["--csv", "-", "--jsonl", "-"], "cannot both be standard output"),
     ],
 )

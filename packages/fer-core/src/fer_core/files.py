@@ -46,6 +46,14 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, lambda partial: _write_utf8(partial, text))
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it. Raises FerError where that fails."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FerError(f"cannot make the folder {path} ({error.strerror}): name another one") from error
+
+
 def free_path(path: Path, taken: set[Path]) -> Path:
     """`path`, with a number where it is taken, as for `a.png` and `a.bmp` whose copies end alike; then it is."""
     free, number = path, 1

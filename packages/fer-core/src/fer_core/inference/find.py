@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 
 from fer_core import registry
-from fer_core.components import build, check
+from fer_core.components import Options, build, check
 from fer_core.errors import FerError
 from fer_core.faces import Alignment, Detection, Detector
 from fer_core.returned import find_faces
@@ -142,7 +142,7 @@ def _key(name: str) -> str:
 
 def make_finder(
     detect: object,
-    options: Mapping[str, Any],
+    options: Options,
     boxes: Path | None,
     networks: Iterable[Preprocessing],
     device: torch.device,
@@ -184,7 +184,7 @@ def make_finder(
     return Detecting(placed(build("detectors", name, options), device), name, side)
 
 
-def named_detector(detect: str, options: Mapping[str, Any], device: torch.device) -> tuple[str, Detector]:
+def named_detector(detect: str, options: Options, device: torch.device) -> tuple[str, Detector]:
     """A detector that looks at every image, with its name; of `auto` the one that is installed.
 
     Raises:
@@ -196,7 +196,7 @@ def named_detector(detect: str, options: Mapping[str, Any], device: torch.device
     return name or FIRST, placed(build("detectors", name or FIRST, options), device)
 
 
-def choose_detector(options: Mapping[str, Any]) -> str | None:
+def choose_detector(options: Options) -> str | None:
     """The installed detector that `auto` takes: `centerface`, or the first that these options suffice for.
 
     Raises:

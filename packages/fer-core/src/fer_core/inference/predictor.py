@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from fer_core.components import Options
 from fer_core.engine import Engine
 from fer_core.inference.answer import Answer, Classifier, Face, answer
 from fer_core.inference.find import AUTO, Whole, make_finder
@@ -57,7 +58,7 @@ class Predictor:
         precision: str = "auto",
         *,
         detect: Any = AUTO,
-        detector_options: Mapping[str, Any] | None = None,
+        detector_options: Options | None = None,
         boxes: str | Path | None = None,
     ) -> None:
         weights = find_weights(checkpoint)
@@ -119,9 +120,7 @@ class Predictor:
         return f"Predictor({str(network.checkpoint)!r}: {network.header.model.name}, {len(self.classes)} classes)"
 
 
-def finder_for(
-    networks: Iterable[Network], detect: Any, options: Mapping[str, Any], boxes: str | Path | None
-) -> Finder:
+def finder_for(networks: Iterable[Network], detect: Any, options: Options, boxes: str | Path | None) -> Finder:
     """What finds faces for networks, see `make_finder`; a detector computes where the first of them does."""
     first, *others = networks
     contracts = [network.header.preprocessing for network in (first, *others)]

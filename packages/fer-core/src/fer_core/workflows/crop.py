@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -17,11 +17,14 @@ from fer_core.data.progress import show_progress
 from fer_core.engine import Engine
 from fer_core.errors import FerError
 from fer_core.faces import Alignment
-from fer_core.files import free_path, write_atomically, write_text, written_atomically
+from fer_core.files import free_path, make_folder, write_atomically, write_text, written_atomically
 from fer_core.inference.crop import Crop, crop_faces
 from fer_core.inference.find import AUTO, Detecting, Finder, Given, named_detector
 from fer_core.inference.rows import PLACE, Cell, as_text, place_of
 from fer_core.inference.sources import ImageFile, find_images, read_images
+
+if TYPE_CHECKING:
+    from fer_core.components import Options
 
 __all__ = ["Cropped", "crop_images", "make_alignment"]
 logger = logging.getLogger(__name__)
@@ -71,7 +74,7 @@ def crop_images(
     alignment: Alignment,
     *,
     detect: str,
-    detector_options: Mapping[str, Any],
+    detector_options: Options,
     boxes: Path | None,
     every_face: bool,
     device: str,
@@ -95,7 +98,7 @@ def crop_images(
         raise FerError(f"{out} is there already: name a new or an empty folder with --out")
     files = [file for source in sources for file in find_images(source)]
     finder = _finder(detect, detector_options, boxes, device)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     write_text(out / ALIGNMENT, alignment.text())
     return _write(files, finder, alignment, out, every_face=every_face)
 
@@ -133,13 +136,13 @@ def _save(crop: Crop, out: Path, taken: set[Path], *, numbered: bool) -> str | N
         return None
     path = crop.below.with_suffix(".png")
     path = free_path(path.with_stem(f"{path.stem}-{crop.number}") if numbered else path, taken)
-    (out / path).parent.mkdir(parents=True, exist_ok=True)
+    make_folder((out / path).parent)
     image = Image.fromarray(crop.pixels if crop.pixels.shape[2] == 3 else crop.pixels[..., 0])
     write_atomically(out / path, lambda partial: image.save(partial, "PNG"))
     return path.as_posix()
 
 
-def _finder(detect: str, options: Mapping[str, Any], boxes: Path | None, device: str) -> Finder:
+def _finder(detect: str, options: Options, boxes: Path | None, device: str) -> Finder:
     if boxes is not None:
         if detect != AUTO or options:
             raise FerError("--boxes says where the faces are: leave out --detect and options of a detector")

@@ -7,16 +7,16 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from fer_core.data.progress import PATIENCE, show_progress
 from fer_core.engine import Engine
 from fer_core.errors import FerError
-from fer_core.files import free_path, write_atomically, written_atomically
+from fer_core.files import free_path, make_folder, write_atomically, written_atomically
 from fer_core.inference import Answer, Face
 from fer_core.inference.answer import Classifier, answer
 from fer_core.inference.network import Network
@@ -24,6 +24,9 @@ from fer_core.inference.predictor import finder_for
 from fer_core.inference.rows import cells, columns, plain
 from fer_core.inference.sources import ImageFile, find_images, read_images
 from fer_core.runs.resolve import LATEST, find_weights, resolve_weights
+
+if TYPE_CHECKING:
+    from fer_core.components import Options
 
 __all__ = ["Answer", "Face", "Prediction", "Sink", "find_images", "no_weights", "plain", "predict_images"]
 logger = logging.getLogger(__name__)
@@ -82,7 +85,7 @@ def predict_images(
     device: str,
     precision: str,
     detect: str,
-    detector_options: Mapping[str, Any],
+    detector_options: Options,
     boxes: Path | None,
     strict: bool,
     bar: bool,
@@ -167,6 +170,7 @@ def _drawer(folder: Path | None) -> Callable[[Answer], None]:
     """Writes annotated images into a folder, in the order and under the names of the images."""
     if folder is None:
         return lambda found: None
+    make_folder(folder)
     from fer_core.plotting.photos import Mark, draw_marks
 
     taken: set[Path] = set()
@@ -183,7 +187,7 @@ def _drawer(folder: Path | None) -> Callable[[Answer], None]:
             text = (line,) if known is None else (*known.text, line)
             marks[face.number] = Mark(box, tuple(points), text, face.number)
         path = free_path(folder / found.below.with_suffix(".jpg"), taken)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         image = draw_marks(found.pixels, list(marks.values()))
         write_atomically(path, lambda partial: image.save(partial, "JPEG", quality=90))
 
