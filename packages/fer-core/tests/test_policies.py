@@ -9,6 +9,8 @@ from fer_core.data.random import SampleRandom
 from fer_core.data.transforms import AutoAugment, ColorJitter, RandAugment
 from fer_core.data.transforms.base import Shape
 from fer_core.data.transforms.operations import OPERATIONS, Style
+from fer_core.data.transforms.policies import Draw
+from fer_core.data.transforms.rounds import arrange, plan_rounds
 from fer_core.testing import make_preprocessing
 from PIL import Image
 from torchvision import transforms as reference
@@ -78,8 +80,9 @@ def test_batched_operations_are_pils(name, method, height, width, channels):
     operation, strengths = OPERATIONS[name], STRENGTHS[name]
     style = Style(method, FILL if channels == 3 else (90, 90, 90))
     pictures = faces(len(strengths), height, width, channels)
-    values = operation.values(torch.tensor(strengths, dtype=torch.float64), (height, width))
-    batch = operation.tensor(planes(pictures).clone(), values, style)
+    draw = Draw([name] * len(strengths), torch.tensor(strengths, dtype=torch.float64), [style] * len(strengths))
+    plan = plan_rounds([draw], Shape(channels, height, width, host=False))
+    batch = plan.work(planes(pictures).clone(), plan.values)
     for row, strength in enumerate(strengths):
         single = array(operation.picture(pil(pictures[row]), strength, style))
         # 8-bit hues: a step of one moves a channel by up to six levels
@@ -260,6 +263,19 @@ def test_jitter_draws_torchvisions_factors():
     image = pil(faces(1)[0])
     turned = array(OPERATIONS["hue"].picture(image, 30, Style()))
     assert (turned == array(functional.adjust_hue(image, 30 / 255))).all()
+
+
+def test_rounds_keep_the_order_of_each_sample_and_do_all_operations():
+    draws = POLICIES["as Ada-DF"].draws(SampleRandom(0, 5, range(40)), (50, 50))
+    done = {row: [] for row in range(40)}
+    for kind, members in arrange(draws):
+        assert {OPERATIONS[name].kind for _, name, _, _ in members} == {kind}
+        for row, *operation in members:
+            done[row].append(tuple(operation))
+    for row, found in done.items():
+        steps = [(draw.names[row], float(draw.strengths[row]), draw.styles[row]) for draw in draws]
+        assert found == [step for step in steps if step[0]]
+    assert len(arrange(draws)) < sum(len({OPERATIONS[name].kind for name in draw.names if name}) for draw in draws)
 
 
 @pytest.mark.gpu

@@ -70,7 +70,8 @@ class RandomErasing(Planned):
         noise = self._noise(rng.branch(), rectangles, shape.channels) if self.noise else []
         if shape.host:
             return Plan(partial(_erase_each, rectangles, noise), shape)
-        return Plan(_erase_masked, shape, [rectangles, *([torch.cat(noise)] if noise else ())])
+        masks = _sides(rectangles, shape.height, shape.width)
+        return Plan(_erase_masked, shape, [*masks, *([torch.cat(noise)] if noise else ())])
 
     @staticmethod
     def _noise(rng: SampleRandom, rectangles: Tensor, channels: int) -> list[Tensor]:
@@ -94,14 +95,17 @@ def _erase_each(rectangles: Tensor, noise: Sequence[Tensor], images: Tensor, val
     return images
 
 
-def _erase_masked(images: Tensor, values: Sequence[Tensor]) -> Tensor:
-    """The same for rectangles [N, 4] and the noise of all of them, in a few calls, as a GPU takes them."""
-    height, width = images.shape[-2:]
-    top, left, high, wide = values[0][:, :, None].unbind(1)
-    down, across = (torch.arange(side, device=images.device) for side in (height, width))
+def _sides(rectangles: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """The rows and the columns of each rectangle, bool [N, 1, H, 1] and [N, 1, 1, W]."""
+    top, left, high, wide = rectangles[:, :, None].unbind(1)
+    down, across = torch.arange(height), torch.arange(width)
     rows = (down >= top) & (down < top + high)
     columns = (across >= left) & (across < left + wide)
-    mask = (rows[:, :, None] & columns[:, None, :])[:, None]
-    if len(values) == 1:
-        return images.masked_fill_(mask, 0)
-    return images.masked_scatter_(mask.expand_as(images), values[1])
+    return rows[:, None, :, None], columns[:, None, None, :]
+
+
+def _erase_masked(images: Tensor, values: Sequence[Tensor]) -> Tensor:
+    """The same by the rectangles' rows and columns and the noise of all of them, in a few calls on a GPU."""
+    rows, columns, *noise = values
+    mask = rows & columns
+    return images.masked_scatter_(mask.expand_as(images), noise[0]) if noise else images.masked_fill_(mask, 0)

@@ -1,9 +1,10 @@
-"""The operations of the augmentation policies, each for one PIL image and for a batch."""
+"""The operations of the augmentation policies, each for one PIL image and for batches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from PIL import Image, ImageEnhance, ImageOps
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from fer_core.data.transforms import tones
 from fer_core.data.transforms.geometry import affine_matrices
-from fer_core.data.transforms.resample import METHODS, resample
+from fer_core.data.transforms.resample import METHODS
 from fer_core.errors import FerError, nearest
 
 _FILTERS = {
@@ -35,17 +36,13 @@ class Operation:
 
     Attributes:
         picture: One image of a strength.
-        tensor: A batch by values on its device.
-        values: Those of strengths [n], for images of a height and width.
+        kind: What operations share that are done together on a batch; see `fer_core.data.transforms.rounds`.
+        values: What that needs for strengths [n] and images of a height and width, [n, ...].
     """
 
     picture: Callable[[Image.Image, float, Style], Image.Image]
-    tensor: Callable[[Tensor, Tensor, Style], Tensor]
+    kind: str
     values: Callable[[Tensor, tuple[int, int]], Tensor] = lambda strengths, size: strengths
-
-
-def _warp(images: Tensor, matrices: Tensor, style: Style) -> Tensor:
-    return resample(images, matrices, style.method, style.fill)
 
 
 def _affine(coefficients: Callable[[float], tuple[float, ...]]) -> Operation:
@@ -59,7 +56,7 @@ def _affine(coefficients: Callable[[float], tuple[float, ...]]) -> Operation:
     def matrices(strengths: Tensor, size: tuple[int, int]) -> Tensor:
         return torch.tensor([coefficients(value) for value in strengths.tolist()]).view(-1, 2, 3)
 
-    return Operation(picture, _warp, matrices)
+    return Operation(picture, "warp", matrices)
 
 
 def _rotate_picture(image: Image.Image, degrees: float, style: Style) -> Image.Image:
@@ -73,28 +70,45 @@ def _rotations(degrees: Tensor, size: tuple[int, int]) -> Tensor:
     return affine_matrices(-angle, torch.zeros(len(angle), 2), torch.ones_like(angle), still, size)
 
 
+RAMP = torch.arange(256, dtype=torch.uint8).view(1, 1, 1, 256)
+
+
 def _points(table: Callable[[int, int], int], tensor: Callable[[Tensor, Tensor], Tensor]) -> Operation:
     """An operation on single values: `table(value, strength)`."""
 
     def picture(image: Image.Image, strength: float, style: Style) -> Image.Image:
         return image.point([table(value, int(strength)) for value in range(256)] * len(image.getbands()))
 
-    return Operation(picture, lambda images, strength, style: tensor(images, strength))
+    return Operation(picture, "table", partial(_table, tensor))
 
 
-def _enhance(kind: Callable[[Image.Image], object], tensor: Callable[[Tensor, Tensor], Tensor]) -> Operation:
-    """One of PIL's enhancements, whose strength is a factor: 1 changes nothing."""
-
-    def picture(image: Image.Image, strength: float, style: Style) -> Image.Image:
-        enhanced: Image.Image = kind(image).enhance(strength)  # type: ignore[attr-defined]
-        return enhanced
-
-    return Operation(picture, lambda images, strength, style: tensor(images, strength))
+def _table(tensor: Callable[[Tensor, Tensor], Tensor], strengths: Tensor, size: tuple[int, int]) -> Tensor:
+    """What each value becomes, uint8 [n, 256]."""
+    return tensor(RAMP.repeat(len(strengths), 1, 1, 1), strengths).view(-1, 256)
 
 
-def _plain(picture: Callable[[Image.Image], Image.Image], tensor: Callable[[Tensor], Tensor]) -> Operation:
+def _enhance(kind: Callable[[Image.Image], object], which: int) -> Operation:
+    """One of PIL's enhancements, whose strength is a factor: 1 changes nothing; `which` as of `tones.blend`."""
+
+    def factors(strengths: Tensor, size: tuple[int, int]) -> Tensor:
+        chosen = torch.zeros(len(strengths), 3)
+        chosen[:, which] = 1
+        chosen[:, 0] = strengths
+        return chosen
+
+    return Operation(partial(_enhanced, kind), "blend", factors)
+
+
+def _enhanced(
+    kind: Callable[[Image.Image], object], image: Image.Image, strength: float, style: Style
+) -> Image.Image:
+    enhanced: Image.Image = kind(image).enhance(strength)  # type: ignore[attr-defined]
+    return enhanced
+
+
+def _plain(picture: Callable[[Image.Image], Image.Image], kind: str) -> Operation:
     """An operation without a strength."""
-    return Operation(lambda image, strength, style: picture(image), lambda images, strength, style: tensor(images))
+    return Operation(lambda image, strength, style: picture(image), kind)
 
 
 def _turn_hue(image: Image.Image, strength: float, style: Style) -> Image.Image:
@@ -106,24 +120,30 @@ def _turn_hue(image: Image.Image, strength: float, style: Style) -> Image.Image:
 
 
 OPERATIONS: dict[str, Operation] = {
-    "auto_contrast": _plain(ImageOps.autocontrast, tones.autocontrast),
-    "equalize": _plain(ImageOps.equalize, tones.equalize),
-    "invert": _plain(ImageOps.invert, tones.invert),
-    "rotate": Operation(_rotate_picture, _warp, _rotations),
+    "auto_contrast": _plain(ImageOps.autocontrast, "auto_contrast"),
+    "equalize": _plain(ImageOps.equalize, "equalize"),
+    "invert": Operation(
+        lambda image, strength, style: ImageOps.invert(image),
+        "table",
+        partial(_table, lambda images, strength: tones.invert(images)),
+    ),
+    "rotate": Operation(_rotate_picture, "warp", _rotations),
     "posterize": _points(lambda value, bits: value & (256 - 2 ** (8 - bits)), tones.posterize),
     "solarize": _points(lambda value, threshold: value if value < threshold else 255 - value, tones.solarize),
     "solarize_add": _points(
         lambda value, amount: min(255, value + amount) if value < 128 else value, tones.solarize_add
     ),
-    "color": _enhance(ImageEnhance.Color, tones.color),
-    "contrast": _enhance(ImageEnhance.Contrast, tones.contrast),
-    "brightness": _enhance(ImageEnhance.Brightness, tones.brightness),
-    "sharpness": _enhance(ImageEnhance.Sharpness, tones.sharpness),
+    "color": _enhance(ImageEnhance.Color, 1),
+    "contrast": _enhance(ImageEnhance.Contrast, 0),
+    "brightness": Operation(
+        partial(_enhanced, ImageEnhance.Brightness), "table", partial(_table, tones.brightness)
+    ),
+    "sharpness": _enhance(ImageEnhance.Sharpness, 2),
     "shear_x": _affine(lambda slant: (1, slant, 0, 0, 1, 0)),
     "shear_y": _affine(lambda slant: (1, 0, 0, slant, 1, 0)),
     "translate_x": _affine(lambda pixels: (1, 0, pixels, 0, 1, 0)),
     "translate_y": _affine(lambda pixels: (1, 0, 0, 0, 1, pixels)),
-    "hue": Operation(_turn_hue, lambda images, strength, style: tones.hue(images, strength)),
+    "hue": Operation(_turn_hue, "hue"),
 }
 
 

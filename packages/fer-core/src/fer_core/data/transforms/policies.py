@@ -16,9 +16,10 @@ from PIL import Image
 from torch import Tensor
 
 from fer_core.data.random import SampleRandom
-from fer_core.data.transforms.base import Plan, Shape, check_number, put_rows
+from fer_core.data.transforms.base import Plan, Shape, check_number
 from fer_core.data.transforms.operations import OPERATIONS, Style, check_fill, check_method
 from fer_core.data.transforms.pixels import PixelTransform
+from fer_core.data.transforms.rounds import plan_rounds
 from fer_core.errors import FerError, nearest
 from fer_core.preprocessing import Preprocessing
 
@@ -33,14 +34,6 @@ class Draw:
 
     def __init__(self, names: list[str], strengths: Tensor, styles: list[Style]) -> None:
         self.names, self.strengths, self.styles = names, strengths, styles
-
-    def groups(self) -> dict[tuple[str, Style], list[int]]:
-        """Samples that share an operation, with different strengths."""
-        found: dict[tuple[str, Style], list[int]] = {}
-        for row, key in enumerate(zip(self.names, self.styles, strict=True)):
-            if key[0]:
-                found.setdefault(key, []).append(row)
-        return found
 
 
 class Policy(PixelTransform):
@@ -62,7 +55,7 @@ class Policy(PixelTransform):
         """Apply the steps: image by image with PIL in host memory, where that is fastest, else together."""
         size = shape.height, shape.width
         draws = self.draws(rng, size)
-        steps = Plan(partial(_one_by_one, draws), shape) if shape.host else together(draws, shape)
+        steps = Plan(partial(_one_by_one, draws), shape) if shape.host else plan_rounds(draws, shape)
 
         def work(images: Tensor, values: Sequence[Tensor]) -> Tensor:
             if len(set(self.fill)) > 1 and images.shape[1] == 1:
@@ -89,23 +82,6 @@ def _one_by_one(draws: Sequence[Draw], images: Tensor, values: Sequence[Tensor])
             for plane, channel in zip(planes, _apply(draws, row, image).split(), strict=True):
                 plane[:] = np.asarray(channel)
     return images
-
-
-def together(draws: Sequence[Draw], shape: Shape) -> Plan:
-    """Each step on the samples that share an operation, operation by operation, in place."""
-    groups, values = [], []
-    for draw in draws:
-        for (name, style), members in draw.groups().items():
-            rows = torch.tensor(members)
-            groups.append((OPERATIONS[name], style))
-            values += [rows, OPERATIONS[name].values(draw.strengths[rows], (shape.height, shape.width))]
-
-    def work(images: Tensor, values: Sequence[Tensor]) -> Tensor:
-        for (operation, style), rows, own in zip(groups, values[::2], values[1::2], strict=True):
-            images = put_rows(images, rows, operation.tensor(images[rows], own, style))
-        return images
-
-    return Plan(work, shape, values)
 
 
 Strength = Callable[[Tensor, Tensor, tuple[int, int]], Tensor]

@@ -2,65 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-Tap = Callable[[int, int], Tensor]
+STILL = (0.0, 1.0, 0.0, 0.0)
+NOTHING = (0.0, 0.0, 0.0, 0.0)
+KERNELS = {
+    "nearest": (STILL, NOTHING, NOTHING, NOTHING),
+    "bilinear": (STILL, (0.0, -1.0, 1.0, 0.0), NOTHING, NOTHING),
+    "bicubic": (STILL, (-1.0, 0.0, 1.0, 0.0), (2.0, -2.0, 1.0, -1.0), (-1.0, 1.0, -1.0, 1.0)),
+}
+"""Of each interpolation what the powers 0 to 3 of the distance give the pixel before, the two around and the next.
+
+Bicubic is Keys' kernel with a = -1, which PIL uses here.
+"""
+METHODS = tuple(KERNELS)
+"""Names of the interpolations."""
+EPSILON = 1e-3
+"""Against rounding below a whole number, which would be truncated."""
 
 
-def resample(images: Tensor, matrices: Tensor, method: str, fill: tuple[int, int, int]) -> Tensor:
+def warp_values(
+    matrices: Tensor, methods: Sequence[str], size: tuple[int, int], fill: tuple[int, int, int]
+) -> list[Tensor]:
+    """What `resample` needs, on the CPU: constants are among it, so that the device does not have to make them.
+
+    Args:
+        matrices: From output to input coordinates, [N, 2, 3], in pixels from the upper left corner.
+        methods: Interpolation of each image, [N].
+        size: Height and width of the images.
+        fill: Colour outside, 0..255.
+    """
+    height, width = size
+    last = torch.tensor([float(width), float(height)])[:, None, None]
+    return [
+        matrices,
+        torch.tensor([KERNELS[method] for method in methods]),
+        torch.tensor([0.0 if method == "nearest" else 0.5 for method in methods])[:, None, None, None],
+        torch.arange(width) + 0.5,
+        (torch.arange(height) + 0.5)[:, None],
+        torch.zeros(2, 1, 1),
+        torch.nextafter(last, torch.zeros(())),
+        last[..., None] - 1,
+        torch.arange(4.0),
+        torch.arange(4.0) - 1,
+        torch.tensor(fill, dtype=torch.uint8)[:, None, None],
+    ]
+
+
+def resample(images: Tensor, values: Sequence[Tensor]) -> Tensor:
     """Warp as `PIL.Image.transform` does: taps beyond the border repeat it, results are truncated.
 
     Args:
-        images: uint8 [N, C, H, W]; C = 1 requires a grey `fill`.
-        matrices: From output to input coordinates, [N, 2, 3], in pixels from the upper left corner.
-        method: `nearest`, `bilinear` or `bicubic` (Keys' kernel with a = -1, which PIL uses here).
-        fill: Colour outside, 0..255.
+        images: uint8 [N, C, H, W]; C = 1 requires a grey colour outside.
+        values: Those of `warp_values`.
     """
-    n, channels, height, width = images.shape
-    x = torch.arange(width, device=images.device) + 0.5
-    y = torch.arange(height, device=images.device)[:, None] + 0.5
-    matrices = matrices.to(images.device, torch.float32)[..., None, None]
-    columns, rows = (row[:, 0] * x + (row[:, 1] * y + row[:, 2]) for row in matrices.unbind(1))
-    outside = (columns < 0) | (columns >= width) | (rows < 0) | (rows >= height)
-    if method != "nearest":
-        columns, rows = columns.sub_(0.5), rows.sub_(0.5)
-    left, top = columns.floor(), rows.floor()
-    dx, dy = ((at - first).unsqueeze_(1) for at, first in ((columns, left), (rows, top)))
-    left, top, flat = left.long(), top.long(), images.flatten(2)
-
-    def tap(down: int, right: int) -> Tensor:
-        index = (top + down).clamp_(0, height - 1).mul_(width).add_((left + right).clamp_(0, width - 1))
-        index = index.view(n, 1, height * width).expand(-1, channels, -1)
-        return flat.gather(2, index).view(images.shape)
-
-    colour = torch.cat([images.new_full((1, 1, 1), value) for value in fill[:channels]])
-    return torch.where(outside[:, None], colour, _METHODS[method](tap, dx, dy))
-
-
-def _nearest(tap: Tap, dx: Tensor, dy: Tensor) -> Tensor:
-    return tap(0, 0)
-
-
-def _bilinear(tap: Tap, dx: Tensor, dy: Tensor) -> Tensor:
-    upper, lower = (torch.lerp(tap(down, 0).float(), tap(down, 1).float(), dx) for down in (0, 1))
-    return torch.lerp(upper, lower, dy).to(torch.uint8)
-
-
-def _bicubic(tap: Tap, dx: Tensor, dy: Tensor) -> Tensor:
-    lines = [_cubic(dx, *(tap(down, right).float() for right in (-1, 0, 1, 2))) for down in (-1, 0, 1, 2)]
-    return _cubic(dy, *lines).clamp_(0, 255).to(torch.uint8)
-
-
-def _cubic(at: Tensor, before: Tensor, left: Tensor, right: Tensor, after: Tensor) -> Tensor:
-    """The cubic through `left` and `right`; Horner's form, so that a constant stays itself."""
-    third = left.sub(before).sub_(right).add_(after)
-    second = before.sub(left).mul_(2).add_(right).sub_(after)
-    return third.mul_(at).add_(second).mul_(at).add_(right).sub_(before).mul_(at).add_(left)
-
-
-_METHODS = {"nearest": _nearest, "bilinear": _bilinear, "bicubic": _bicubic}
-METHODS = tuple(_METHODS)
-"""Names of the interpolations."""
+    matrices, kernels, shifts, x, y, least, most, last, powers, steps, colour = values
+    n, channels, _, width = images.shape
+    of_x, of_y, constant = matrices[..., None, None].unbind(2)
+    places = of_x * x + (of_y * y + constant)
+    outside = (places.clamp(least, most) != places).any(1, keepdim=True)
+    places = places.sub_(shifts)
+    first = places.floor()
+    weights = places.sub_(first)[..., None].pow(powers).view(n, -1, 4).bmm(kernels).view(n, 2, -1, 4)
+    columns, rows = (first[..., None] + steps).clamp_(min=0).minimum(last).long().unbind(1)
+    index = (rows[..., :, None] * width + columns[..., None, :]).view(n, 1, -1)
+    found = images.flatten(2).gather(2, index.expand(-1, channels, -1)).view(n, channels, -1, 4, 4)
+    across, down = weights[:, None].unbind(2)
+    lines = (found * across[..., None, :]).sum(-1)
+    made = (lines * down).sum(-1).add_(EPSILON).clamp_(0, 255).to(torch.uint8)
+    return torch.where(outside, colour[:channels], made.view(images.shape))

@@ -6,18 +6,10 @@ Strengths are one number a sample, [N]. PIL's own versions are named beside each
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 _LUMA = (19595, 38470, 7471)  # of 65536: how PIL weighs red, green and blue
-
-
-def luma(images: Tensor) -> Tensor:
-    """`convert("L")`: uint8 [N, 1, H, W]."""
-    if images.shape[1] == 1:
-        return images
-    red, green, blue = images.int().unbind(1)
-    grey = red.mul_(_LUMA[0]).add_(green.mul_(_LUMA[1])).add_(blue.mul_(_LUMA[2])).add_(1 << 15)
-    return (grey >> 16).to(torch.uint8).unsqueeze(1)
 
 
 def autocontrast(images: Tensor) -> Tensor:
@@ -69,25 +61,32 @@ def brightness(images: Tensor, factor: Tensor) -> Tensor:
     return images.float().mul_(_spread(factor.float(), images)).clamp_(0, 255).to(torch.uint8)
 
 
-def contrast(images: Tensor, factor: Tensor) -> Tensor:
-    """`ImageEnhance.Contrast`: blend with the grey of the image's mean."""
-    mean = luma(images).flatten(1).float().mean(1).add_(0.5).floor_()
-    return _blend(_spread(mean, images), images, factor)
+def blend(images: Tensor, factors: Tensor) -> Tensor:
+    """`ImageEnhance.Contrast`, `.Color` and `.Sharpness`, each image by one of them.
 
+    The first blends with the grey of the image's mean, the second with the grey image, the third with the image
+    smoothed by a 3 x 3 filter, which leaves the border. Results are truncated, not rounded, as by `Image.blend`.
 
-def color(images: Tensor, factor: Tensor) -> Tensor:
-    """`ImageEnhance.Color`: blend with the grey image."""
-    return images if images.shape[1] == 1 else _blend(luma(images).float(), images, factor)
-
-
-def sharpness(images: Tensor, factor: Tensor) -> Tensor:
-    """`ImageEnhance.Sharpness`: blend with the image smoothed by a 3 x 3 filter, which leaves the border."""
-    smooth = images.float()
+    Args:
+        images: The batch.
+        factors: Of each image the factor, and 1 where it is the second and where it is the third, else 0;
+            float32 [N, 3].
+    """
+    factor, by_grey, by_smooth = factors[:, :, None, None, None].unbind(1)
+    pixels = images.float()
+    grey = pixels
+    if images.shape[1] == 3:
+        red, green, blue = (weight / (1 << 16) for weight in _LUMA)  # exact in float32, as are the sums
+        grey = (pixels[:, :1] * red).add_(pixels[:, 1:2], alpha=green).add_(pixels[:, 2:], alpha=blue)
+        grey = grey.add_(0.5).floor_()
+    smooth = pixels
     if min(images.shape[-2:]) > 2:
-        lines = smooth[..., :-2, :] + smooth[..., 1:-1, :] + smooth[..., 2:, :]
-        total = lines[..., :-2] + lines[..., 1:-1] + lines[..., 2:] + 4 * smooth[..., 1:-1, 1:-1]
+        total = F.avg_pool2d(pixels, 3, 1, divisor_override=1).add_(pixels[..., 1:-1, 1:-1], alpha=4)
+        smooth = pixels.clone()
         smooth[..., 1:-1, 1:-1] = total.div_(13).add_(0.5).floor_()
-    return _blend(smooth, images, factor)
+    mean = grey.mean((2, 3), keepdim=True).add_(0.5).floor_()
+    other = mean.lerp(grey, by_grey).lerp(smooth, by_smooth)  # exact, since the weights are 0 and 1
+    return (pixels - other).mul_(factor).add_(other).clamp_(0, 255).to(torch.uint8)
 
 
 def hue(images: Tensor, shift: Tensor) -> Tensor:
@@ -119,9 +118,3 @@ def hue(images: Tensor, shift: Tensor) -> Tensor:
 def _spread(values: Tensor, images: Tensor) -> Tensor:
     """One number a sample, beside its pixels."""
     return values.to(images.device)[:, None, None, None]
-
-
-def _blend(degenerate: Tensor, images: Tensor, factor: Tensor) -> Tensor:
-    """`Image.blend`: truncated, not rounded."""
-    moved = (images.float() - degenerate).mul_(_spread(factor.float(), images)).add_(degenerate)
-    return moved.clamp_(0, 255).to(torch.uint8)
