@@ -75,6 +75,13 @@ def fer_datasets():
     return [DatasetSpec(name="data", factory="m:f", classes=(), layouts={}, expected_counts={}, summary="",
                         licence="", homepage="", splits={"train": "training"})]
 """
+METRIC = """
+from fer_core.plugin import MetricSpec
+
+@hookimpl
+def fer_metrics():
+    return [MetricSpec(**dict(name="{name}", measures="classes", function="m:f") | {changes})]
+"""
 LOSSES = "@hookimpl\ndef fer_losses(): "
 
 
@@ -90,6 +97,10 @@ class Fault:
 
 def spec(name: str, changes: str) -> str:
     return SPEC.format(name=name, changes=changes)
+
+
+def metric(name: str, changes: str) -> str:
+    return METRIC.format(name=name, changes=changes)
 
 
 FAULTS = {
@@ -146,6 +157,11 @@ FAULTS = {
     "field-inner": Fault(spec("i", "dict(weights=('w.pth',))"), "ModelSpec.weights is ('w.pth',), expected tuple"),
     "field-role": Fault(DATASET, "DatasetSpec.splits is {'train': 'training'}, expected Mapping[str, Role]"),
     "field-name": Fault(spec("n", "dict(name=7)"), "fer_models, name 7: TypeError: expected a name, got 7"),
+    "metric-kind": Fault(metric("k", "dict(measures='ranks')"), "MetricSpec.measures is 'ranks', expected Measur"),
+    "metric-function": Fault(metric("f", "dict(function=5)"), "MetricSpec.function is 5, expected Ref"),
+    "metric-way": Fault(metric("w", "dict(higher_is_better='no')"), "higher_is_better is 'no', expected bool"),
+    "metric-core": Fault(metric("RMSE", "{}"), "fer_metrics, name 'RMSE': fer-core has that name, and keeps it"),
+    "metric-names": Fault("@hookimpl\ndef fer_metrics(): return {'a': 'm:f'}", "expected MetricSpec, got str"),
     # --- versions of the hooks
     "api-word": Fault("requires_hook_api = 'two'", "requires_hook_api is 'two', expected a whole number"),
     "api-newer": Fault(
