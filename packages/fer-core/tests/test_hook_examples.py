@@ -84,6 +84,11 @@ def detector(folder: Path) -> None:
     ((found,),) = find_faces(build("detectors", "centred", {}), images)
     assert found.box == (20, 10, 60, 30)
     assert find_faces(build("detectors", "centred", {"threshold": 0.95}), images) == [[]]
+    Image.fromarray(images[0]).save(folder / "a.png")
+    arguments = ["--out", str(folder / "faces"), "--detect", "centred", "--margin", "0"]
+    result = CliRunner().invoke(main, ["data", "crop", str(folder / "a.png"), *arguments])
+    assert result.exit_code == 0, result.output
+    assert Image.open(folder / "faces" / "a.png").size == (40, 40)
 
 
 def template(folder: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from pathlib import Path
 
+import fer_faces
 import numpy as np
 import pytest
 import torch
@@ -24,6 +26,19 @@ FACE = (150, 30, 300, 210)
 def test_the_plugin_keeps_the_rules():
     (plugin,) = check_plugin("fer-faces")
     assert plugin.name == "faces"
+
+
+def test_it_imports_nothing_of_the_core_but_what_plugins_may():
+    found = set()
+    for file in Path(fer_faces.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            found |= {node.module} if isinstance(node, ast.ImportFrom) else set()
+            found |= {name.name for name in node.names} if isinstance(node, ast.Import) else set()
+    assert {name for name in found if name.startswith("fer_")} <= {
+        "fer_core.plugin",
+        "fer_faces.network",
+        "fer_faces.centerface",
+    }
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +97,18 @@ def test_faces_do_not_depend_on_the_other_images(detector, astronaut):
     assert [len(faces) for faces in together] == [1, 1, 0, 1]
     assert together == [detector.detect([image])[0] for image in images]
     assert detector.detect([]) == []
+
+
+def test_a_batch_gives_the_faces_of_its_images(astronaut):
+    """As on an accelerator, where images of a size are one batch."""
+    detector, sizes = CenterFace(), []
+    detector.network.register_forward_hook(lambda module, given, output: sizes.append(len(given[0])))
+    images = [astronaut, astronaut[:, ::-1], astronaut[:300], np.roll(astronaut, 100, axis=1)]
+    alone = detector.detect(images)
+    detector.at_once = 3 * 480 * 480
+    for one, other in zip(alone, detector.detect(images), strict=True):
+        assert [face.box for face in other] == [pytest.approx(face.box, abs=0.01) for face in one]
+    assert sizes == [1, 1, 1, 1, 3, 1]
 
 
 def test_coordinates_are_those_of_the_image_at_any_size(detector, astronaut):

@@ -53,12 +53,12 @@ class CenterFace:
         self.network = CenterFaceNetwork().eval().requires_grad_(False)
         self.network.load_state_dict({name: value.float() for name, value in _weights().items()})
         self.network.to(memory_format=torch.channels_last)
-        self.device = torch.device("cpu")
+        self.device, self.at_once = torch.device("cpu"), 0
 
     def to(self, device: torch.device) -> CenterFace:
         """Move the network to a device."""
         self.network.to(device)
-        self.device = device
+        self.device, self.at_once = device, 0 if device.type == "cpu" else PIXELS
         return self
 
     def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:
@@ -69,7 +69,7 @@ class CenterFace:
             by_shape.setdefault(each.pixels.shape, []).append(number)
         found: list[list[Detection]] = [[] for _ in images]
         for shape, numbers in by_shape.items():
-            size = 1 if self.device.type == "cpu" else max(1, PIXELS // (shape[0] * shape[1]))
+            size = max(1, self.at_once // (shape[0] * shape[1]))
             for start in range(0, len(numbers), size):
                 batch = numbers[start : start + size]
                 maps = self._maps([scaled[number].pixels for number in batch])
