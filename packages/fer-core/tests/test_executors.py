@@ -56,7 +56,7 @@ class Instant:
     def lock(self) -> bool:
         return True
 
-    def start(self) -> None:
+    def start(self, warm: None) -> None:
         self.run.folder.mkdir(parents=True)
         (self.run.folder / "result.json").write_bytes(Path("done/result.json").read_bytes())
 

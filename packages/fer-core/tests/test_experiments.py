@@ -299,6 +299,30 @@ def test_failed_runs_are_listed_and_the_others_made(site, tmp_path) -> None:
     assert json.loads((done.parent / "experiment.json").read_text())["grid"] == ["optimizer.lr=0.001"]
 
 
+def test_runs_that_are_forked_give_the_bytes_of_runs_in_new_processes(site, tmp_path) -> None:
+    site.install("fer-tests", PLUGIN)
+    for root, jobs in (("forked", "1"), ("new", "2")):  # as many jobs as runs: there is nothing to save
+        process = start(site, tmp_path, *COMMAND, "--root", root, "--jobs", jobs)
+        output = process.communicate(timeout=300)[0]
+        assert process.returncode == 0, output
+    assert len(products(tmp_path / "forked")) == 2 * len(PRODUCTS)
+    assert products(tmp_path / "forked") == products(tmp_path / "new")
+    commands = [json.loads(path.read_text())["command"][1:] for path in sorted(tmp_path.rglob("env.json"))]
+    assert [each.replace("new/", "forked/") for each in commands[2]] == commands[0]
+    logs = [path.read_text() for path in sorted(tmp_path.rglob(".*.log"))]
+    assert [text.replace("new/", "forked/") for text in logs[2:]] == logs[:2]
+
+
+def test_a_crash_ends_its_run_alone(site, tmp_path) -> None:
+    crash = "            width == 5 and os.kill(os.getpid(), 9)\n            time.sleep("
+    site.install("fer-tests", PLUGIN.replace("            time.sleep(", crash))
+    process = start(site, tmp_path, *COMMAND, "--seeds", "0", "--grid", "model.width=5,6,4")
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == 1, output
+    assert "killed by SIGKILL; the same command resumes it" in output
+    assert len(list(tmp_path.rglob("result.json"))) == 2
+
+
 @pytest.mark.slow
 def test_a_runner_killed_twice_ends_with_the_same_bytes(site, wait_for, tmp_path) -> None:
     site.install("fer-tests", PLUGIN)

@@ -16,6 +16,7 @@ from typing import IO
 
 from fer_core.errors import FerError
 from fer_core.experiments.plan import PlannedRun
+from fer_core.experiments.warm import Forked, Warm
 
 
 class Attempt:
@@ -32,7 +33,7 @@ class Attempt:
         self.device = device
         self.environment = dict(environment)
         self.output: IO[bytes] | None = None
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
         self.begin = 0
 
     @property
@@ -53,13 +54,20 @@ class Attempt:
         self.output = output
         return True
 
-    def start(self) -> None:
-        """Start the process; an incomplete folder of a killed one is removed first."""
+    def start(self, warm: Warm | None = None) -> None:
+        """Start the process; an incomplete folder of a killed one is removed first.
+
+        Args:
+            warm: What forks it; None: a new process.
+        """
         assert self.output is not None
         folder = self.run.folder
         if folder.exists() and not self.run.is_begun and not self.run.is_finished:
             shutil.rmtree(folder)
         self.begin = self.log.stat().st_size
+        if warm is not None:
+            self.process = warm.start(self.run.command(self.device), self.output)
+            return
         self.process = subprocess.Popen(
             [sys.executable, "-m", "fer_core", *self.run.command(self.device)],
             stdin=subprocess.DEVNULL,
@@ -96,7 +104,7 @@ class Attempt:
         told = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
         if told:
             return told[-1]
-        status = self.process.returncode
+        status = self.process.returncode or 0
         if status < 0:
             return f"killed by {signal.Signals(-status).name}; the same command resumes it"
         return f"exit status {status}: {lines[-1] if lines else 'no output'} (see {self.log})"

@@ -15,6 +15,7 @@ from typing import Any
 from fer_core.errors import FerError, InterruptedRunError
 from fer_core.experiments.attempt import Attempt
 from fer_core.experiments.plan import PlannedRun
+from fer_core.experiments.warm import AVAILABLE, Warm
 
 logger = logging.getLogger(__name__)
 HEEDED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -59,15 +60,24 @@ class Runner:
         device: As `--device`.
         slots: Environment of each process that may work at a time.
         stop: Asked whether to end.
+        forks: Whether the processes are forked by one for each slot, which has imported what they need.
     """
 
     def __init__(
-        self, runs: Sequence[PlannedRun], device: str, slots: Sequence[dict[str, str]], stop: Stop
+        self,
+        runs: Sequence[PlannedRun],
+        device: str,
+        slots: Sequence[dict[str, str]],
+        stop: Stop,
+        *,
+        forks: bool = False,
     ) -> None:
         self.waiting = deque(runs)
         self.device = device
         self.slots: dict[int, dict[str, str]] = dict(enumerate(slots))
         self.stop = stop
+        self.forks = forks
+        self.warm: dict[int, Warm] = {}
         self.working: dict[int, Attempt] = {}
         self.elsewhere: set[str] = set()
         self.signals_passed = 0
@@ -84,6 +94,8 @@ class Runner:
         finally:
             for attempt in self.working.values():
                 attempt.stop()
+            for warm in self.warm.values():
+                warm.close()
 
     def _pass_signals(self) -> None:
         if self.stop.count == self.signals_passed:
@@ -119,10 +131,17 @@ class Runner:
                     yield run, ""
                     continue
                 resumed = "resumes" if run.folder.exists() else "begins"
-                attempt.start()
+                attempt.start(self._warm(slot) if self.forks else None)
                 self.working[slot] = attempt
                 logger.info(f"{run.name}  {resumed}")
                 break
+
+    def _warm(self, slot: int) -> Warm:
+        """The warm process of a slot; a new one where there is none, or it was killed."""
+        found = self.warm.get(slot)
+        if found is None or found.process.poll() is not None:
+            found = self.warm[slot] = Warm(self.slots[slot])
+        return found
 
     def _reap(self) -> Iterator[tuple[PlannedRun, str]]:
         for slot, attempt in list(self.working.items()):
@@ -155,7 +174,8 @@ class Local:
             InterruptedRunError: A signal came; trainings were asked to save, and have ended.
         """
         with Stop() as stop:
-            yield from Runner(runs, device, deal_out(self.jobs, device), stop).work()
+            slots = deal_out(self.jobs, device)
+            yield from Runner(runs, device, slots, stop, forks=AVAILABLE and len(runs) > len(slots)).work()
         if stop.received is not None:
             raise InterruptedRunError("the trainings were stopped", stop.received)
 
