@@ -70,6 +70,7 @@ class FakeCuda(Cuda):
         self.fake = FakeTensorMode(allow_non_fake_inputs=True)
         self._pinned: dict[int, Tensor] = {}
         self._pretends = False
+        self.free = 0
 
     @contextmanager
     def pretending(self) -> Iterator[None]:
@@ -112,6 +113,9 @@ class FakeCuda(Cuda):
 
     def synchronize(self) -> None:
         self.trace.waits.append("synchronize")
+
+    def room(self) -> int:
+        return self.free
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 import torch
 from fer_core.data.loader import Loader
+from fer_core.data.packs.device import SHARE
 from fer_core.data.packs.open import DirectReader, open_pack
 from fer_core.data.samplers import balanced, shuffle
 from fer_core.data.table import make_fingerprint
 from fer_core.data.transforms import build_pipeline
-from fer_core.engine.devices import Cpu
+from fer_core.engine.devices import Cpu, Device
 from fer_core.errors import FerError
 from fer_core.inference.predict import logits_of
 from fer_core.testing import make_preprocessing
@@ -349,3 +350,34 @@ def test_drawing_labels_leaves_the_images_alone(colour):
     assert all(torch.equal(a["image"], b["image"]) for a, b in zip(plain, drawn, strict=True))
     with pytest.raises(ValueError, match="without votes"):
         load(colour, draw_labels=True)
+
+
+class Roomy(Device):
+    """A device beside the host whose memory has room for some bytes."""
+
+    torch_name = "cpu"
+
+    def __init__(self, free):
+        super().__init__(f"roomy{free}")
+        self.free, self.waits = free, 0
+
+    def room(self):
+        return self.free
+
+    def synchronize(self):
+        self.waits += 1
+
+
+@pytest.mark.parametrize(("share", "held"), [(1.0, True), (0.99, False)])
+def test_a_pack_lives_on_a_device_that_has_room_for_it(colour, monkeypatch, share, held):
+    monkeypatch.setattr("fer_core.data.packs.device.CHUNK", 5_000)
+    here = list(load(colour).epoch(0))
+    device = Roomy(int(SHARE * colour.whole().nbytes * share))
+    loaders = [load(colour, device=device) for _ in range(2)]
+    for made in (list(each.epoch(0)) for each in loaders):
+        for batch, expected in zip(made, here, strict=True):
+            assert all(batch[name].equal(value) for name, value in expected.items())
+    assert device.waits == held  # both loaders share the copy
+    if held:
+        monkeypatch.setattr(type(colour), "images", None)  # no longer asked for
+        assert len(list(loaders[0].epoch(1))) == len(here)

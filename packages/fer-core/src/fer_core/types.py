@@ -398,6 +398,10 @@ class Pack(ABC):
     def images(self, rows: NDArray[np.int64]) -> Image | list[Image]:
         """Pixels of `rows`, RGB or grey: uint8 [n, H, W, C] if `uniform`, else a list of n arrays [H, W, C]."""
 
+    def whole(self) -> Image | None:
+        """All pixels, uint8 [N, H, W, C], if they lie in one array, which may be copied to a device as a whole."""
+        return None
+
 
 class FERDataset(ABC):
     """A table of samples and a reader of their pixels.

@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from fer_core.boundary import describe
+from fer_core.data.packs.device import images_on
 from fer_core.data.random import SampleRandom, derive_seed
 from fer_core.data.samplers import Sampler
 from fer_core.data.transforms import Pipeline
@@ -228,19 +229,9 @@ class Loader:
 
     @torch.no_grad()
     def _transform(self, epoch: int, positions: Positions, streams: Streams) -> Batch:
-        images = self._pack.images(self._rows[positions])
+        images = images_on(self._device, self._pack, self._rows[positions])
         random, labels = SampleRandom(self._seed, epoch, streams), self._draw(epoch, positions, streams)
-        place = self._device.place_all
-        if isinstance(images, list):
-            return self._batch(self._pipeline.batch(self._move(images), random, place), positions, labels)
-        pixels = self._device.place(torch.from_numpy(images)).permute(0, 3, 1, 2)
-        return self._batch(self._pipeline.batch(pixels, random, place), positions, labels)
-
-    def _move(self, images: list[NDArray[np.uint8]]) -> list[Tensor]:
-        """Images of several sizes on the device, [H, W, C] each, by one transfer."""
-        flat = self._device.place(torch.from_numpy(np.concatenate([image.ravel() for image in images])))
-        parts = torch.split(flat, [image.size for image in images])
-        return [part.view(image.shape) for part, image in zip(parts, images, strict=True)]
+        return self._batch(self._pipeline.batch(images, random, self._device.place_all), positions, labels)
 
     def _per_image(self, epoch: int, batches: list[tuple[Positions, Streams]]) -> Iterator[Batch]:
         """Worker processes as the papers' code uses them; they persist between epochs."""

@@ -170,6 +170,10 @@ class Device:
         """Wait until all queued work is done."""
         torch.get_device_module(self.torch_name).synchronize()
 
+    def room(self) -> int:
+        """Bytes of its own memory that are free, in which data may live; 0 where that is not known."""
+        return 0
+
     def peak_memory(self) -> int | None:
         """Bytes that were in use at most since `reset_peak_memory`; None where that is not known."""
         return None
@@ -301,6 +305,10 @@ class Cuda(Device):
             return copy
 
         return arrived
+
+    def room(self) -> int:
+        """What the driver says."""
+        return int(torch.cuda.mem_get_info(self.torch_device)[0])
 
     def peak_memory(self) -> int | None:
         """What torch allocated."""

@@ -24,9 +24,9 @@ def fer_devices() -> Mapping[str, Ref]:
         `(name: str, index: int | None) -> Device`, which the base class has; the number is that in `cuda:1`. A
         subclass sets `torch_name`, the device type of torch, and overrides what differs from any device of torch:
         why it cannot be used here (`missing`), `autocast` and `scaler`, placement and pinned memory, streams and
-        events, `synchronize` and `peak_memory`, switches for determinism, the `backend` of several processes. What
-        it does not override works on any device. `priority` puts it into the order of `--device auto`, which
-        begins with the highest: cuda 20, mps 10, cpu 0.
+        events, `room` for data in its memory, `synchronize` and `peak_memory`, switches for determinism, the
+        `backend` of several processes. What it does not override works on any device. `priority` puts it into the
+        order of `--device auto`, which begins with the highest: cuda 20, mps 10, cpu 0.
 
         A run records the name and is resumed on that device; where it is missing, no other one is taken in its
         place.

@@ -78,10 +78,13 @@ class MappedPack(Pack):
 
     def images(self, rows: NDArray[np.int64]) -> Image | list[Image]:
         """Pixels of `rows`, copied out of the file."""
-        if self._uniform:
-            shape = (len(self), *self._sizes[0], self._channels[0])
-            return np.asarray(self._pixels.reshape(shape)[rows])
-        return [self._one(int(row)) for row in rows]
+        whole = self.whole()
+        return [self._one(int(row)) for row in rows] if whole is None else np.asarray(whole[rows])
+
+    def whole(self) -> Image | None:
+        """The mapped file, if all images are alike."""
+        shape = (len(self), *self._sizes[0], self._channels[0])
+        return self._pixels.reshape(shape) if self._uniform else None
 
     def _one(self, row: int) -> Image:
         pixels = self._pixels[self._offsets[row] : self._offsets[row + 1]]
