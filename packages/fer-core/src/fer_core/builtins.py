@@ -180,6 +180,9 @@ def fer_commands() -> list[CommandSpec]:
             help="Predict the expressions of the faces in images",
         ),
         CommandSpec(
+            name="track", ref="fer_core.cli.track:track", help="Follow the faces of a video and their expressions"
+        ),
+        CommandSpec(
             name="import", ref="fer_core.cli.import_:import_", help="Convert weights of a model's authors"
         ),
         CommandSpec(name="list", ref="fer_core.cli.list_:list_", help="List what is installed"),

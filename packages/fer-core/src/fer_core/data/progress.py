@@ -21,8 +21,8 @@ def shows_bars() -> bool:
 
 
 @contextlib.contextmanager
-def show_progress(text: str, total: int, wanted: bool = True) -> Iterator[Callable[[int], None]]:
-    """Gives a function to call with the number of items done.
+def show_progress(text: str, total: int | None, wanted: bool = True) -> Iterator[Callable[[int], None]]:
+    """Gives a function to call with the number of items done, of `total` ones if that is known.
 
     Work that takes long shows a bar on a terminal and logs one line elsewhere; short work shows nothing.
     """
@@ -41,7 +41,7 @@ def show_progress(text: str, total: int, wanted: bool = True) -> Iterator[Callab
 
 
 @contextlib.contextmanager
-def _bar(text: str, total: int) -> Iterator[Callable[[int], None]]:
+def _bar(text: str, total: int | None) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import Progress, ProgressColumn, Task
     from rich.text import Text

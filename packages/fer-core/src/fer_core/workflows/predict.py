@@ -171,24 +171,17 @@ def _drawer(folder: Path | None) -> Callable[[Answer], None]:
     if folder is None:
         return lambda found: None
     make_folder(folder)
-    from fer_core.plotting.photos import Mark, draw_marks
+    from fer_core.inference.marks import marks_of
+    from fer_core.plotting.photos import draw_marks
 
     taken: set[Path] = set()
 
     def draw(found: Answer) -> None:
         if found.pixels is None:
             return
-        marks: dict[int | None, Mark] = {}
-        for face in found.faces:
-            line = f"{face.label} {face.probability:.0%}"
-            box = None if face.detection is None else face.detection.box
-            points = () if face.detection is None else face.detection.points or ()
-            known = marks.get(face.number)
-            text = (line,) if known is None else (*known.text, line)
-            marks[face.number] = Mark(box, tuple(points), text, face.number)
         path = free_path(folder / found.below.with_suffix(".jpg"), taken)
         make_folder(path.parent)
-        image = draw_marks(found.pixels, list(marks.values()))
+        image = draw_marks(found.pixels, marks_of(found.faces))
         write_atomically(path, lambda partial: image.save(partial, "JPEG", quality=90))
 
     return draw

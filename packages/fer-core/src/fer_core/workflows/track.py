@@ -1,0 +1,123 @@
+"""Following the faces of a video and their expressions: what `fer-run track` does."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fer_core.data.progress import show_progress
+from fer_core.engine import Engine
+from fer_core.files import written_atomically
+from fer_core.inference.answer import Classifier, answer
+from fer_core.inference.find import Detecting, named_detector
+from fer_core.inference.marks import marks_of
+from fer_core.inference.network import Network
+from fer_core.inference.rows import PLACE, as_text, place_of
+from fer_core.inference.tracks import Interval, Tracker
+from fer_core.inference.video import Frame, Video, video_writer
+from fer_core.plotting.photos import draw_marks
+from fer_core.runs.resolve import find_weights
+
+if TYPE_CHECKING:
+    from fer_core.components import Options
+    from fer_core.inference.answer import Face
+
+__all__ = ["Interval", "Tracked", "track_video"]
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What a video shows: when which face had which expression, of how many frames, and why it ended early."""
+
+    intervals: list[Interval]
+    frames: int
+    problem: str
+
+
+def track_video(
+    path: Path,
+    model: str,
+    *,
+    detect: str,
+    detector_options: Options,
+    device: str,
+    precision: str,
+    fps: float | None,
+    smooth: float,
+    frames: Path | None,
+    tracks: Path | None,
+    drawing: Path | None,
+) -> Tracked:
+    """Find, follow and classify the faces of a video; memory does not grow with its length.
+
+    Args:
+        path: The video.
+        model: Weights, as `find_weights` takes them.
+        detect: A detector; `auto`: one that is installed.
+        detector_options: Of it.
+        device: Where all is computed.
+        precision: Of the network.
+        fps: How many frames a second are looked at; None: all.
+        smooth: Seconds after which what was seen of a face counts half.
+        frames: A CSV file for a row for each face of each frame.
+        tracks: One for the intervals.
+        drawing: An MP4 file for the video with its faces marked.
+
+    Raises:
+        FerError: The video, the weights or the detector cannot be used, or a file not be written.
+    """
+    engine = Engine.start(device, precision)
+    network = Network.load(find_weights(model), engine, fast=True)
+    name, detector = named_detector(detect, detector_options, engine.device.torch_device)
+    video, tracker, count = Video(path), Tracker(smooth), 0
+    columns = ["time", "track", *PLACE, "label", "probability", *(f"p_{each}" for each in network.classes)]
+    times: list[float] = []
+
+    def timed() -> Iterator[Frame]:
+        for frame in video.frames(fps):
+            times.append(frame.time)
+            yield frame
+
+    with ExitStack() as stack:
+        rows = None
+        if frames is not None:
+            partial = stack.enter_context(written_atomically(frames))
+            rows = csv.writer(stack.enter_context(partial.open("w", newline="")), lineterminator="\n")
+            rows.writerow(columns)
+        draw = None if drawing is None else stack.enter_context(video_writer(drawing))
+        advance = stack.enter_context(show_progress("following faces", None))
+        found = answer(timed(), Detecting(detector, name), [Classifier(network)], keep_pixels=draw is not None)
+        for count, shown in enumerate(found, 1):
+            if shown.error is not None:
+                raise shown.error
+            time = times.pop(0)
+            faces = tracker.follow(time, shown.faces)
+            if rows is not None:
+                rows.writerows(_row(time, face, columns) for face in faces)
+            if draw is not None and shown.pixels is not None:
+                draw(draw_marks(shown.pixels, marks_of(faces)), time)
+            advance(count)
+    if tracks is not None:
+        _write_tracks(tracks, tracker.intervals())
+    return Tracked(tracker.intervals(), count, video.problem)
+
+
+def _row(time: float, face: Face, columns: list[str]) -> list[str]:
+    row = {"time": time, "track": face.number, "label": face.label, "probability": face.probability}
+    row |= dict(place_of(face.detection)) | {f"p_{name}": value for name, value in face.probabilities.items()}
+    return [as_text(name, row.get(name)) for name in columns]
+
+
+def _write_tracks(path: Path, intervals: list[Interval]) -> None:
+    with written_atomically(path) as partial, partial.open("w", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        names = [each.name for each in fields(Interval)]
+        writer.writerow(names)
+        for interval in intervals:
+            writer.writerow([as_text(name, value) for name, value in zip(names, astuple(interval), strict=True)])

@@ -1,0 +1,157 @@
+"""`fer-run track`: faces followed through a video that is drawn, by a stand-in detector that knows them."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import fer_core
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from fer_core.cli import main
+from fer_core.faces import Detection
+from fer_core.inference import Face
+from fer_core.inference.tracks import Tracker
+from fer_core.inference.video import Video, video_writer
+from fer_core.plugins import Entry, Plugin, load_plugins
+from PIL import Image
+
+pytest.importorskip("av", reason="videos need PyAV")
+WIDTH, HEIGHT, SIDE, RATE = 160, 120, 32, 10
+
+
+class Bright:
+    """Finds a face where the red channel is high in the left half of the frame, and in the right half another."""
+
+    def detect(self, images):
+        return [[face for half in (0, 1) for face in self._face(image, half * WIDTH // 2)] for image in images]
+
+    def _face(self, image, left):
+        rows, columns = np.nonzero(image[:, left : left + WIDTH // 2, 0] > 140)
+        if len(rows) < 50:
+            return []
+        box = (float(columns.min() + left), float(rows.min()), float(columns.max() + left), float(rows.max()))
+        return [Detection(box=box, score=0.9)]
+
+
+def frame(number: int) -> np.ndarray:
+    """A dark frame with a face that moves down on the left, and from frame 10 on one on the right."""
+    image = np.full((HEIGHT, WIDTH, 3), 40, np.uint8)
+    image[2 * number : 2 * number + SIDE, 20 : 20 + SIDE] = (200, 60, 60)
+    if number >= 10:
+        image[50 : 50 + SIDE, 110 : 110 + SIDE] = (220, 220, 220)
+    return image
+
+
+def write(path: Path, frames: int = 30) -> Path:
+    with video_writer(path) as add:
+        for number in range(frames):
+            add(Image.fromarray(frame(number)), number / RATE)
+    return path
+
+
+@pytest.fixture
+def weights(tiny, quick, monkeypatch) -> Path:
+    entry = Entry("bright", Bright, Plugin("tests", "fer-tests", "0"))
+    monkeypatch.setitem(load_plugins().entries, "detectors", {"bright": [entry]})
+    return fer_core.train("tiny", "bars", device="cpu", **quick | {"train": {"steps": 2}}).checkpoint
+
+
+def fer_run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def rows(path: str) -> list[dict[str, str]]:
+    with Path(path).open(newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_faces_keep_their_numbers_and_the_video_is_drawn(weights) -> None:
+    clip = write(Path("clip.mp4"))
+    arguments = ("--csv", "frames.csv", "--tracks", "tracks.csv", "--draw", "marked.mp4")
+    result = fer_run("track", clip, "-m", weights, *arguments)
+    assert result.exit_code == 0, result.output
+    table = rows("frames.csv")
+    assert [row["track"] for row in table] == ["1"] * 10 + ["1", "2"] * 20
+    assert float(table[-1]["time"]) == pytest.approx(2.9)
+    assert float(table[10]["top"]) == pytest.approx(20, abs=2)
+    intervals = rows("tracks.csv")
+    assert {row["track"] for row in intervals} == {"1", "2"}
+    assert sum(int(row["frames"]) for row in intervals) == 50
+    assert result.stdout.startswith("face 1  0.00-")
+    drawn = list(Video(Path("marked.mp4")).frames(None))
+    assert [each.time for each in drawn] == pytest.approx([number / RATE for number in range(30)], abs=1e-3)
+    marked = drawn[5].pixels.astype(int)
+    assert np.abs(marked - frame(5)).max() > 100
+    assert np.abs(marked[100:, :10] - 40).max() < 12
+
+
+def test_fewer_frames_a_second_can_be_looked_at(weights) -> None:
+    assert fer_run("track", write(Path("clip.mp4")), "-m", weights, "--fps", "2", "--csv", "f.csv").exit_code == 0
+    assert sorted({float(row["time"]) for row in rows("f.csv")}) == pytest.approx([0, 0.5, 1, 1.5, 2, 2.5])
+
+
+def test_a_video_without_faces_says_so_and_one_that_is_cut_off_gives_what_it_has(weights) -> None:
+    with video_writer(Path("dark.mp4")) as add:
+        add(Image.fromarray(np.zeros((HEIGHT, WIDTH, 3), np.uint8)), 0.0)
+    assert fer_run("track", "dark.mp4", "-m", weights).stdout == "no face in 1 frames\n"
+    import av
+
+    with av.open("clip.mkv", "w") as container:
+        stream = container.add_stream("mpeg4", rate=RATE)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for number in range(40):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame(min(number, 30)), format="rgb24")))
+        container.mux(stream.encode())
+    assert fer_run("track", "clip.mkv", "-m", weights).exit_code == 0
+    content = Path("clip.mkv").read_bytes()
+    Path("clip.mkv").write_bytes(content[: len(content) // 2])
+    result = fer_run("track", "clip.mkv", "-m", weights, "--csv", "frames.csv")
+    assert result.exit_code == 1
+    assert "clip.mkv ends after" in result.stderr.splitlines()[-1]
+    assert 5 < len({row["time"] for row in rows("frames.csv")}) < 40
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [("absent.mp4", None, "cannot read absent.mp4"), ("text.mp4", b"hello" * 50, "cannot read text.mp4")],
+)
+def test_what_is_no_video_is_one_line(weights, name, content, words) -> None:
+    if content is not None:
+        Path(name).write_bytes(content)
+    result = fer_run("track", name, "-m", weights, "--csv", "frames.csv")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert words in result.stderr.splitlines()[-1]
+    assert not Path("frames.csv").exists()
+
+
+def face(left: float, happy: float) -> Face:
+    box = (left, 0.0, left + 10, 10.0)
+    return Face("clip", "", 0.0, {"happy": happy, "sad": 1 - happy}, 1, Detection(box=box, score=1.0))
+
+
+def test_labels_follow_smoothly_and_in_a_few_frames() -> None:
+    tracker = Tracker(smooth=0.25)
+    shown = [tracker.follow(0.1 * number, [face(0, 1.0 if number < 10 else 0.0)])[0] for number in range(20)]
+    assert [each.label for each in shown] == ["happy"] * 12 + ["sad"] * 8  # half after 0.25 s
+    first, second = tracker.intervals()
+    assert (first.label, first.frames, second.label, second.frames) == ("happy", 12, "sad", 8)
+    assert (first.begin, first.end) == (0, pytest.approx(1.1))
+    flicker = Tracker(smooth=0.5)
+    for number in range(20):
+        flicker.follow(0.1 * number, [face(0, 0.2 if number == 10 else 0.9)])
+    assert len(flicker.intervals()) == 1
+    raw = Tracker(smooth=0)
+    for number in range(20):
+        raw.follow(0.1 * number, [face(0, 0.2 if number == 10 else 0.9)])
+    assert [each.frames for each in raw.intervals()] == [10, 1, 9]
+
+
+def test_a_face_that_was_away_for_long_is_another_and_two_do_not_swap() -> None:
+    tracker = Tracker(smooth=0)
+    assert [each.number for each in tracker.follow(0.0, [face(0, 1), face(40, 1)])] == [1, 2]
+    moved = tracker.follow(0.1, [face(42, 1), face(3, 1)])
+    assert [(each.number, each.detection.box[0]) for each in moved] == [(1, 3), (2, 42)]
+    assert [each.number for each in tracker.follow(0.9, [face(42, 1)])] == [2]
+    assert [each.number for each in tracker.follow(1.5, [face(3, 1), face(42, 1)])] == [2, 3]
