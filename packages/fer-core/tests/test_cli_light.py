@@ -160,7 +160,8 @@ def test_list_without_models_says_which_packages_bring_some(site):
     text = run("list", "models").stdout
     assert text.startswith("none installed; these packages bring some: ")
     assert "fer-models-dan (dan)" in text
-    assert run("list", "detectors").stdout == "whole  fer-core\n"
+    core = "whole  fer-core\n"
+    assert run("list", "detectors").stdout == f"{core}these packages bring some: fer-faces (centerface, yunet)\n"
 
 
 def test_list_knows_its_kinds(site):

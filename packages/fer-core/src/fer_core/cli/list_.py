@@ -78,15 +78,19 @@ def _print(kind: str, rows: list[Row], indent: str) -> None:
         clash = f"(clash: {', '.join(row.clashes_with)} has this name too)" if row.clashes_with else ""
         line = f"{indent}{name:<{name_width}}  {row.distribution:<{home_width}}  {row.summary}  {clash}"
         click.echo(line.rstrip())
+    hint = "" if any(row.distribution != "fer-core" for row in rows) else _hint(kind)
     if not rows:
-        click.echo(f"{indent}none installed{_hint(kind)}")
+        click.echo(f"{indent}none installed{f'; {hint}' if hint else ''}")
+    elif hint:
+        click.echo(f"{indent}{hint}")
 
 
 def _hint(kind: str) -> str:
+    """Which packages bring components of a kind, for where only the core's are installed."""
     homes: dict[str, list[str]] = {}
     for name, home in registry.known().get(kind, {}).items():
         homes.setdefault(home, []).append(name)
     if not homes:
         return ""
     lines = [f"{home} ({', '.join(names)})" for home, names in homes.items()]
-    return f"; these packages bring some: {', '.join(lines)}"
+    return f"these packages bring some: {', '.join(lines)}"
