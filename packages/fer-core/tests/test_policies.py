@@ -9,8 +9,7 @@ from fer_core.data.random import SampleRandom
 from fer_core.data.transforms import AutoAugment, ColorJitter, RandAugment
 from fer_core.data.transforms.base import Shape
 from fer_core.data.transforms.operations import OPERATIONS, Style
-from fer_core.data.transforms.policies import Draw
-from fer_core.data.transforms.rounds import arrange, plan_rounds
+from fer_core.data.transforms.rounds import Draw, arrange, plan_rounds
 from fer_core.testing import make_preprocessing
 from PIL import Image
 from torchvision import transforms as reference

@@ -13,7 +13,8 @@ from fer_core.data.random import SampleRandom
 from fer_core.data.transforms.base import Plan, Shape, check_number
 from fer_core.data.transforms.operations import Style
 from fer_core.data.transforms.pixels import PixelTransform
-from fer_core.data.transforms.policies import NONE, Draw, Policy
+from fer_core.data.transforms.policies import NONE, Policy
+from fer_core.data.transforms.rounds import Draw
 from fer_core.preprocessing import Preprocessing
 
 _PROPERTIES = ("brightness", "contrast", "color", "hue")

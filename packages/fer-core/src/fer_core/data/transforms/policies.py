@@ -19,7 +19,7 @@ from fer_core.data.random import SampleRandom
 from fer_core.data.transforms.base import Plan, Shape, check_number
 from fer_core.data.transforms.operations import OPERATIONS, Style, check_fill, check_method
 from fer_core.data.transforms.pixels import PixelTransform
-from fer_core.data.transforms.rounds import plan_rounds
+from fer_core.data.transforms.rounds import Draw, plan_rounds
 from fer_core.errors import FerError, nearest
 from fer_core.preprocessing import Preprocessing
 
@@ -27,13 +27,6 @@ LEVELS = 10.0
 """Largest magnitude."""
 NONE = ""
 """Stands for no operation."""
-
-
-class Draw:
-    """The operation of each of N samples in one step: name, strength, style."""
-
-    def __init__(self, names: list[str], strengths: Tensor, styles: list[Style]) -> None:
-        self.names, self.strengths, self.styles = names, strengths, styles
 
 
 class Policy(PixelTransform):

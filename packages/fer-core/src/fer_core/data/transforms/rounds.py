@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -20,13 +19,17 @@ from fer_core.data.transforms.base import Plan, Shape, Work, deal
 from fer_core.data.transforms.operations import OPERATIONS, Style
 from fer_core.data.transforms.resample import resample, warp_values
 
-if TYPE_CHECKING:
-    from fer_core.data.transforms.policies import Draw
-
 CALLS = {"warp": 27, "blend": 25, "equalize": 16, "auto_contrast": 14, "hue": 60, "table": 4}
 """How many operators a round of each kind calls, about."""
 Member = tuple[int, str, float, Style]
 """A sample's number, and its operation with strength and style."""
+
+
+class Draw:
+    """The operation of each of N samples in one step: name, strength, style."""
+
+    def __init__(self, names: list[str], strengths: Tensor, styles: list[Style]) -> None:
+        self.names, self.strengths, self.styles = names, strengths, styles
 
 
 def plan_rounds(draws: Sequence[Draw], shape: Shape) -> Plan:
