@@ -35,8 +35,8 @@ class _Place(NamedTuple):
 def describe(ref: str) -> Described | None:
     """What the source of `package.module:name` says; None where that takes an import.
 
-    That is so for what is no function or class there, for classes whose constructor is made for them, and for
-    defaults that are computed.
+    That is so for what is no function or class there or is decorated, for classes whose constructor is made for
+    them or may come from several, and for defaults that are computed.
     """
     name, _, attribute = ref.partition(":")
     module = _read(name)
@@ -84,21 +84,25 @@ def _absolute(module: _Module, node: ast.ImportFrom) -> str:
 def _arguments(place: _Place) -> ast.arguments | None:
     """Those of a function or, without the instance, of a class."""
     module, node = place
+    if node.decorator_list:
+        return None
     if isinstance(node, ast.FunctionDef):
         return node.args
-    if node.decorator_list or node.keywords:
+    if node.keywords:
         return None
     methods = {item.name: item for item in node.body if isinstance(item, ast.FunctionDef)}
     if "__init__" in methods:
+        if methods["__init__"].decorator_list:
+            return None
         own = methods["__init__"].args
         first = own.posonlyargs or own.args
         rest = ast.arguments(**{**vars(own), "args": own.args[1:] if first is own.args else own.args})
         return rest if first is own.args else None
     if not node.bases:
         return ast.arguments([], [], None, [], [], None, [])
-    base = node.bases[0]
-    above = _find(module, base.id) if isinstance(base, ast.Name) and "__new__" not in methods else None
-    return above and _arguments(above)
+    base = node.bases[0] if len(node.bases) == 1 and "__new__" not in methods else None
+    above = _find(module, base.id) if isinstance(base, ast.Name) else None
+    return _arguments(above) if above and isinstance(above.node, ast.ClassDef) else None
 
 
 def _plain(arguments: ast.arguments) -> bool:

@@ -261,13 +261,13 @@ def _read_row(row: Mapping[str, str | None], place: str) -> list[Detection]:
 
     def numbers(columns: Sequence[str]) -> list[float]:
         try:
-            return [float(row[column] or "") for column in columns]
+            return [float(row.get(column) or "") for column in columns]
         except ValueError:
             raise FerError(f"{place}: {', '.join(columns)} are not all numbers: correct the table") from None
 
     if not any(row[edge] for edge in EDGES):
         return []
-    points = numbers(POINTS) if row.get(POINTS[0]) else []
+    points = numbers(POINTS) if any(row.get(column) for column in POINTS) else []
     face = {
         "box": numbers(EDGES),
         "score": numbers(["score"])[0] if row.get("score") else 1.0,
