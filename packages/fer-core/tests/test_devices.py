@@ -93,7 +93,7 @@ def test_a_run_whose_device_is_missing_takes_no_other_one(interrupted, monkeypat
     assert text.startswith(
         "runs/killed/env.json: the run was trained on device alias, which cannot be used here ("
     )
-    assert {"plugin": "fer-device-alias, which is not installed", "hardware": "nobody is at home"}[gone] in text
+    assert {"plugin": "comes with fer-device-alias", "hardware": "nobody is at home"}[gone] in text
     assert "or choose another with --device" in text
     assert "\n" not in text
     lines.clear()

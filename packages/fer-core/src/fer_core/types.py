@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 TARGET, HEAD = "target_", "head_"
 """What the keys of extra targets begin with, in tables and batches, and those of their predictions, in outputs."""
 
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+"""A value that JSON can represent."""
+
 EXPRESSIONS = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
 """Canonical class names, in the order of AffectNet."""
 

@@ -7,7 +7,7 @@ import inspect
 import math
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import click
 
@@ -17,9 +17,7 @@ from fer_core.cli.options import json_option, print_json
 from fer_core.declarations import SPECS
 from fer_core.errors import FerError
 from fer_core.plugins import Entry, load_plugins, normalize
-from fer_core.types import bare
-
-Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+from fer_core.types import Json, bare
 
 
 @runtime_checkable

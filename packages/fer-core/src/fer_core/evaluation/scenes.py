@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
     from fer_core.faces import Alignment, Detection, Detector
     from fer_core.metrics import Metrics
+    from fer_core.types import Json
 
     Pixels = NDArray[np.uint8]
 
 WIDTH, HEIGHT = 640, 480
-"""Of a scene."""
+"""Pixels of a scene."""
 SMALLEST, LARGEST = 64, 160
 """Longer side of a face in a scene."""
 BATCH = 64
@@ -60,10 +61,15 @@ class ThroughDetector:
         """Share of all faces that were found and classified correctly."""
         return 0.0 if self.metrics is None else self.metrics.accuracy * self.recall
 
-    def plain(self) -> Mapping[str, object]:
+    def plain(self) -> Mapping[str, Json]:
         """For JSON."""
         of_found = None if self.metrics is None else self.metrics.accuracy
-        counts = {"detector": self.detector, "faces": self.faces, "found": self.found, "recall": self.recall}
+        counts: dict[str, Json] = {
+            "detector": self.detector,
+            "faces": self.faces,
+            "found": self.found,
+            "recall": self.recall,
+        }
         return {**counts, "accuracy_of_found": of_found, "accuracy": self.accuracy}
 
 

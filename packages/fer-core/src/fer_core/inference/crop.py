@@ -42,7 +42,7 @@ class Crop:
 def crop_faces(
     photos: Iterator[Photo], finder: Finder, alignment: Alignment, *, every_face: bool = False
 ) -> Iterator[list[Crop]]:
-    """Of every image its largest face, or all of them, from left to right; or one `Crop` without a face.
+    """The largest face of every image, or all from left to right; one `Crop` without a face where none is found.
 
     Args:
         photos: The images.

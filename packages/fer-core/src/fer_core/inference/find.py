@@ -200,7 +200,7 @@ def choose_detector(options: Options) -> str | None:
     """The installed detector that `auto` takes: `centerface`, or the first that these options suffice for.
 
     Raises:
-        FerError: There is none, and options of one are given; or they do not fit the only one.
+        FerError: Options are given, but no detector is installed, or the only one does not take them.
     """
     names = sorted(
         (name for name in registry.names("detectors") if name != "whole"), key=lambda name: name != FIRST

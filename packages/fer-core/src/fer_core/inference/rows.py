@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from fer_core.faces import Detection
     from fer_core.inference.answer import Answer, Face
+    from fer_core.types import Json
 
 Cell = str | float | int | None
 PLACE = (*EDGES, "score", *POINTS)
@@ -34,7 +35,7 @@ def cells(found: Answer, classes: Sequence[str], *, several: bool) -> Iterator[l
         yield [as_text(name, row.get(name)) for name in columns(classes, several=several)]
 
 
-def plain(found: Answer, *, several: bool) -> Iterator[Mapping[str, object]]:
+def plain(found: Answer, *, several: bool) -> Iterator[Mapping[str, Json]]:
     """As `cells`, as values of JSON."""
     if found.error is not None:
         yield {"source": found.source, "error": str(found.error)}

@@ -64,7 +64,7 @@ def draw_marks(pixels: NDArray[np.uint8], marks: Sequence[Mark]) -> Image.Image:
 
 
 def _write(draw: ImageDraw.ImageDraw, size: tuple[int, int], mark: Mark, colour: str, width: int) -> None:
-    """Text on a plate above the box, or below it where there is no room, and always within the image."""
+    """Text on a plate above the box, or below it at the upper edge, and always within the image."""
     left, top, right, bottom = mark.box or (0.0, 0.0, float(size[0]), float(size[1]))
     number = "" if mark.number is None else f"{mark.number}  "
     text = number + "\n".join(mark.text)

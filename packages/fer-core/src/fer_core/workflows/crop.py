@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 TABLE, ALIGNMENT = "faces.csv", "alignment.json"
 COLUMNS = ("source", "face", "file", *PLACE, "error")
 SIZE = 112
-"""Of an aligned face, where none is given."""
+"""Default side of an aligned face in pixels."""
 
 
 @dataclass(frozen=True)
