@@ -21,6 +21,7 @@ import functools
 from typing import NamedTuple
 from .. import base
 from ..base import Far, Documented
+from .nearby import Near
 from odd_sources.base import Far as Further
 
 STEP = 3
@@ -44,6 +45,7 @@ class Named(Above):
 class Own(Far):
     def __init__(self, /, one): ...
 class FromFar(Far): ...
+class FromNear(Near): ...
 class FromFurther(Further): ...
 class Said(Documented): ...
 class Bare:
@@ -91,7 +93,13 @@ class Documented(Root): ...
 def odd(tmp_path_factory: pytest.TempPathFactory):
     """`odd_sources` can be imported, but has not been."""
     folder = tmp_path_factory.mktemp("sources")
-    sources = {"__init__": INIT, "base": BASE, "deep/__init__": "", "deep/parts": PARTS}
+    sources = {
+        "__init__": INIT,
+        "base": BASE,
+        "deep/__init__": "",
+        "deep/parts": PARTS,
+        "deep/nearby": BASE.replace("Far", "Near"),
+    }
     for name, text in sources.items():
         path = folder / "odd_sources" / f"{name}.py"
         path.parent.mkdir(exist_ok=True)
@@ -110,7 +118,7 @@ def imported(ref: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
-    "name", ["function", "many", "Above", "Below", "Named", "FromFar", "FromFurther", "Said", "Stars"]
+    "name", ["function", "many", "Above", "Below", "Named", "FromFar", "FromFurther", "FromNear", "Said", "Stars"]
 )
 def test_functions_and_inherited_constructors_are_described_as_after_an_import(odd, name) -> None:
     ref = f"odd_sources.deep.parts:{name}"

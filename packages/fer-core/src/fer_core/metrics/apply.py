@@ -48,7 +48,7 @@ def apply_metrics(
         with in_one_line(maker, on=what):
             value = function(truth.copy(), predicted.copy())
         number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or abs(value) > LARGEST:
+        if not number or not math.isfinite(value) or abs(float(value)) > LARGEST:
             remember(function, maker)
             raise wrong(function, "the function", f"{in_words(value)} for {what}", "a finite number")
         found[spec.name] = float(value)
