@@ -1,151 +1,91 @@
-"""Sources become images in the order in which they are named, once for every time they are named."""
+"""Sources of prediction: what a path means, and that images decoded ahead are bounded and in order."""
 
 from __future__ import annotations
 
 import io
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
-from fer_core import FerError
+from fer_core.errors import FerError
 from fer_core.inference import sources
-from fer_core.inference.sources import ImageFile, find_images, read_images
+from fer_core.inference.answer import groups
+from fer_core.inference.sources import Photo, find_images, read_images
 from PIL import Image
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    """`in` holds images at three depths; the red value of each is its number."""
+    """Twelve images of 20 x 10 pixels whose tone is their number."""
     monkeypatch.chdir(tmp_path)
-    names = ("in/b.png", "in/a.PNG", "in/deep/c.bmp", "in/deep/er/d.jpeg", "in/z.png/e.png", "f.dat")
-    for number, name in enumerate(names):
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.full((4, 6, 3), 10 * number, np.uint8)).save(name, "PNG")
-    for name in ("in/notes.txt", "in/.hidden.png", "in/._a.png", "in/png"):
-        Path(name).touch()
-    return tmp_path
+    for number in range(12):
+        path = Path("in", f"{number % 3}", f"{number:02d}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 10), (number, 0, 0)).save(path)
+    return Path("in")
 
 
-def names(place: str | Path) -> list[str]:
-    return [file.path.as_posix() for file in find_images(place)]
+def test_a_path_means_its_images_sorted_with_their_place_below_it(folder) -> None:
+    below = [file.below.as_posix() for file in find_images(folder)]
+    assert below == sorted(f"{number % 3}/{number:02d}.png" for number in range(12))
+    (one,) = find_images(folder / "0/03.png")
+    assert one.below == Path("03.png")
+    assert [file.below.name for file in find_images("in/1/*")] == ["01.png", "04.png", "07.png", "10.png"]
+    for place, words in (("absent.png", "does not exist"), ("in/*.gif", "matches no image")):
+        with pytest.raises(FerError, match=words):
+            find_images(place)
 
 
-def test_a_folder_is_searched_at_every_depth_and_sorted(folder) -> None:
-    assert names("in") == ["in/a.PNG", "in/b.png", "in/deep/c.bmp", "in/deep/er/d.jpeg", "in/z.png/e.png"]
-    below = [file.below.as_posix() for file in find_images(folder / "in")]
-    assert below == ["a.PNG", "b.png", "deep/c.bmp", "deep/er/d.jpeg", "z.png/e.png"]
-    assert find_images("in/deep/c.bmp") == [ImageFile(Path("in/deep/c.bmp"), Path("c.bmp"))]
-    assert names("f.dat") == ["f.dat"]  # whoever names a file means it
-    assert names("in/notes.txt") == ["in/notes.txt"]
-
-
-@pytest.mark.parametrize(
-    ("pattern", "found"),
-    [
-        ("in/*.png", ["in/b.png"]),  # the folder z.png is none
-        ("in/?.*", ["in/a.PNG", "in/b.png"]),
-        ("in/[!a].png", ["in/b.png"]),
-        ("in/*/*.bmp", ["in/deep/c.bmp"]),
-        ("**/*.[bj]*", ["in/deep/c.bmp", "in/deep/er/d.jpeg"]),
-        ("in/deep/**", ["in/deep/c.bmp", "in/deep/er/d.jpeg"]),
-    ],
-)
-def test_a_pattern_means_the_images_that_it_matches(folder, pattern, found) -> None:
-    assert names(pattern) == found
-    assert all(file.below == Path(file.path.name) for file in find_images(pattern))
-
-
-@pytest.mark.parametrize(
-    ("place", "says"),
-    [
-        ("absent.png", "absent.png does not exist: name an image, a folder of images, or a pattern in quotes"),
-        ("in/*.txt", "in/*.txt matches no image: expected files ending in .bmp, .gif, .jpeg, .jpg, "),
-        ("nothing", "nothing holds no image: expected files ending in .bmp"),
-        ("some.safetensors", "some.safetensors is a weight file, not an image: name it with -m some.safetensors"),
-        ("run", "run is a run folder, not an image: name it with -m run"),
-    ],
-)
-def test_what_means_no_image_says_what_to_name(folder, place, says) -> None:
-    Path("nothing").mkdir()
-    Path("run").mkdir()
-    Path("run/best.safetensors").touch()
-    Path("some.safetensors").touch()
-    with pytest.raises(FerError) as error:
-        find_images(place)
-    assert str(error.value).startswith(says)
-
-
-def test_a_link_that_leads_nowhere_is_an_image_that_cannot_be_read(folder) -> None:
-    Path("in/lost.png").symlink_to("nowhere.png")
-    assert "in/lost.png" in names("in")
-    for place in ("in/lost.png", "in/lost*"):
-        (photo,) = read_images([place])
-        assert isinstance(photo.pixels, FerError)
-        assert "in/lost.png" in str(photo.pixels)
-
-
-def reds(*given: object) -> list[tuple[str, object]]:
-    return [
-        (photo.name, str(photo.pixels) if isinstance(photo.pixels, FerError) else int(photo.pixels[0, 0, 0]))
-        for photo in read_images(given)
-    ]
-
-
-@pytest.mark.parametrize("ahead", [sources.AHEAD, 24, 30, 1])
-def test_images_come_in_the_order_and_as_often_as_they_are_named(folder, monkeypatch, ahead) -> None:
+@pytest.mark.parametrize("ahead", [1, 500, 10**9])
+def test_images_come_in_order_however_many_are_decoded_ahead(folder, monkeypatch, ahead) -> None:
     monkeypatch.setattr(sources, "AHEAD", ahead)
-    monkeypatch.setattr(sources, "AHEAD_IMAGES", 2 if ahead == 30 else 128)
-    Path("in/deep/empty.png").touch()
-    found = reds("in/b.png", ["in/deep", ("f.dat",)], Path("in/b.png"), "in/?.png")
-    assert [name for name, _ in found] == [
-        *("in/b.png", "in/deep/c.bmp", "in/deep/empty.png", "in/deep/er/d.jpeg", "f.dat", "in/b.png", "in/b.png"),
-    ]
-    assert found[2][1].startswith("cannot read in/deep/empty.png: ")
-    assert [red for _, red in found if isinstance(red, int)] == [0, 20, 30, 50, 0, 0]
+    photos = list(read_images(sorted(folder.rglob("*.png"), key=lambda path: path.name)))
+    assert [int(photo.pixels[0, 0, 0]) for photo in photos] == list(range(12))
 
 
-def test_images_in_memory_are_numbered_among_all_sources(folder) -> None:
-    array = np.full((4, 6, 3), 7, np.uint8)
-    batch = torch.arange(2, dtype=torch.uint8)[:, None, None, None].expand(2, 3, 4, 6)
-    content = Path("in/deep/c.bmp").read_bytes()
-    assert reds(array, "in/b.png", [batch, content], Image.fromarray(array[..., 0]), b"text") == [
-        ("image 0", 7),
-        ("in/b.png", 0),
-        ("image 2[0]", 0),
-        ("image 2[1]", 1),
-        ("image 3", 20),
-        ("image 4", 7),
-        ("image 5", reds(b"text")[0][1].replace("image 0", "image 5")),
-    ]
-    with pytest.raises(FerError, match="image 1 is a int, which is not an image"):
-        reds(array, 3)
+@pytest.mark.parametrize(("ahead", "most"), [(1, 1), (400, 2), (1000, 5)])
+def test_no_more_pixels_are_decoded_ahead_than_allowed(folder, monkeypatch, ahead, most) -> None:
+    begun, taken, lock, peak = 0, 0, threading.Lock(), 0
+    decode = sources.decode_image
+
+    def counted(path):
+        nonlocal begun, peak
+        with lock:
+            begun += 1
+            peak = max(peak, begun - taken)
+        return decode(path)
+
+    monkeypatch.setattr(sources, "AHEAD", ahead)
+    monkeypatch.setattr(sources, "decode_image", counted)
+    for _ in read_images([folder]):
+        with lock:
+            taken += 1
+    assert (begun, taken) == (12, 12)
+    assert peak <= most + 1  # and the one that the reader holds
 
 
-def test_standard_input_is_one_image_in_its_place(folder, monkeypatch) -> None:
-    content = Path("in/deep/c.bmp").read_bytes()
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(content)))
-    assert reds("in/b.png", "-", "f.dat") == [("in/b.png", 0), ("standard input", 20), ("f.dat", 50)]
-    assert find_images("-")[0].below == Path("standard-input")
-    ((name, error),) = reds("-")  # it has been read
-    assert name == "standard input"
-    assert error.startswith("cannot read standard input: it is empty")
+def test_what_cannot_be_read_keeps_its_place(folder) -> None:
+    (folder / "1/04.png").write_bytes(b"")
+    photos = list(read_images([folder, b"no image", np.zeros((4, 5), np.uint8)]))
+    assert [isinstance(photo.pixels, FerError) for photo in photos].index(True) == 5
+    assert "1/04.png" in str(photos[5].pixels)
+    assert "cannot read image 1" in str(photos[12].pixels)
+    assert photos[13].pixels.shape == (4, 5, 1)
 
 
-def test_who_stops_early_leaves_no_threads_and_reads_no_further(folder, monkeypatch) -> None:
-    monkeypatch.setattr(sources, "AHEAD_IMAGES", 2)
-    opened = []
+def test_standard_input_is_an_image(folder, monkeypatch) -> None:
+    given = io.TextIOWrapper(io.BytesIO((folder / "0/03.png").read_bytes()))
+    monkeypatch.setattr("sys.stdin", given)
+    (photo,) = read_images(["-"])
+    assert (photo.name, int(photo.pixels[0, 0, 0])) == ("standard input", 3)
 
-    def endless():
-        for number in range(10_000):
-            opened.append(number)
-            yield "in/b.png"
 
-    before = threading.active_count()
-    stream = read_images(endless())
-    assert [next(stream).name for _ in range(3)] == ["in/b.png"] * 3
-    stream.close()
-    assert threading.active_count() == before
-    assert len(opened) <= 6
+def test_images_that_are_looked_at_together_are_bounded() -> None:
+    def photos(count: int, side: int):
+        pixels = np.zeros((side, side, 1), np.uint8)
+        return iter([Photo("a", Path("a"), pixels)] * count)
+
+    assert [len(group) for group in groups(photos(150, 8))] == [64, 64, 22]
+    assert [len(group) for group in groups(photos(5, 4000))] == [2, 2, 1]  # 16 million pixels each
+    assert list(groups(photos(0, 8))) == []
