@@ -72,9 +72,12 @@ class Video:
                         yield self._frame(frame, last)
             except av.error.FFmpegError as error:
                 self.problem = f"{self.path} is damaged after {last:.1f} s: {_words(error)}"
+            end = last + float(1 / stream.average_rate if stream.average_rate else 0)  # of the last frame
             length = (container.duration or 0) / av.time_base
-            if not self.problem and length - last > MISSING:
-                self.problem = f"{self.path} ends after {last:.1f} of {length:.1f} s: it was cut off"
+            if stream.duration:  # sound may be longer
+                length = float(stream.duration * stream.time_base)
+            if not self.problem and length - end > MISSING:
+                self.problem = f"{self.path} ends after {end:.1f} of {length:.1f} s: it was cut off"
 
     def _frame(self, frame: Any, time: float) -> Frame:
         turns = round(frame.rotation / 90) % 4  # against the clock, as those of numpy
