@@ -75,7 +75,7 @@ def _write(draw: ImageDraw.ImageDraw, size: tuple[int, int], mark: Mark, colour:
     x0, y0, x1, y1 = draw.multiline_textbbox((0, 0), text, font=font)
     wide, high = x1 - x0 + 2 * pad, y1 - y0 + 2 * pad
     x = min(max(left, 0), max(size[0] - wide, 0))
-    y = top - high if top >= high else bottom
+    y = top - high if top >= high else max(bottom, 0)
     if mark.box is None or y + high > size[1]:
         y = min(max(top, 0) + width, max(size[1] - high, 0))
     draw.rectangle((x, y, x + wide, y + high), fill=colour)
