@@ -10,7 +10,7 @@ import torch
 from fer_core import FerError
 from fer_core.faces import Alignment, Detection
 from fer_core.inference.answer import find_in
-from fer_core.inference.find import POINTS, Detecting, Given, Whole, choose_detector, make_finder, named_detector
+from fer_core.inference.find import POINTS, Detecting, Given, Whole, make_finder, named_detector
 from fer_core.inference.rows import place_of
 from fer_core.inference.sources import Photo
 from fer_core.plugins import Entry, Plugin, load_plugins
@@ -161,28 +161,11 @@ def detectors(monkeypatch):
     return install
 
 
-class Needing(Counting):
-    def __init__(self, *, file: str) -> None:
-        super().__init__()
-        self.file = file
-
-
-def test_auto_takes_the_first_that_needs_no_option_and_centerface_before_others(detectors) -> None:
-    detectors()
-    assert choose_detector({}) is None
-    with pytest.raises(FerError, match="fer-faces"):
-        choose_detector({"score": 0.5})
-    with pytest.raises(FerError, match="fer-faces"):
-        named_detector("auto", {}, CPU)
-    detectors(a=Needing, b=Counting)
-    assert choose_detector({}) == "b"
-    assert choose_detector({"file": "x.onnx"}) == "a"
-    name, detector = named_detector("auto", {}, CPU)
-    assert (name, type(detector)) == ("b", Counting)
+def test_a_detector_that_is_named_gets_its_options(detectors) -> None:
     detectors(a=Counting, centerface=Counting)
-    assert choose_detector({}) == "centerface"
     name, detector = named_detector("a", {"score": 0.5}, CPU)
     assert (name, detector.score) == ("a", 0.5)
+    assert named_detector("auto", {}, CPU)[0] == "centerface"
 
 
 def test_what_networks_read_decides_which_images_are_faces_already(detectors) -> None:
