@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fer_core import FerError
@@ -149,6 +151,10 @@ def test_heads_are_measured_on_the_rows_that_have_the_target_by_names_of_classes
     np.testing.assert_array_equal(heads["tension"].truth, np.array([0.5, 2.5, np.nan], np.float32))
     (line,) = lines
     assert line.endswith("head mood does not know angry: such faces are left out of its metrics")
+    without = heads_of(
+        replace(FOUND, rows=np.array([1, 3, 2])), {"mood": mood, "other": tension}, {"mood": ("calm",)}
+    )
+    assert {name: head.truth.tolist() for name, head in without.items()} == {"mood": [-1, -1, 0]}
     metrics = measure(FOUND, ("a", "b"), heads, ["share_of_first", "span"])
     assert metrics.others == {"share_of_first": pytest.approx(2 / 3)}
     assert {name: head.count for name, head in metrics.heads.items()} == {"mood": 2, "tension": 2}

@@ -58,6 +58,12 @@ def test_a_pattern_means_the_images_that_it_matches(folder, pattern, found) -> N
     assert all(file.below == Path(file.path.name) for file in find_images(pattern))
 
 
+def test_matches_are_sorted_in_whatever_order_the_system_lists_them(folder, monkeypatch) -> None:
+    listed = ["in/z.png/e.png", "in/a.PNG", "in/deep/c.bmp"]
+    monkeypatch.setattr("glob.glob", lambda pattern, *, recursive: listed)
+    assert names("in/**") == sorted(listed)
+
+
 @pytest.mark.parametrize(
     ("place", "says"),
     [
