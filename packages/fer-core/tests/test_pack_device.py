@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
@@ -126,7 +127,13 @@ def test_a_device_that_has_no_room_is_not_asked_again_and_never_copies() -> None
 def test_loaders_that_begin_at_once_share_a_copy_which_goes_with_the_pack(monkeypatch) -> None:
     made = []
     copy = module._copy
-    monkeypatch.setattr(module, "_copy", lambda *given: made.append(copy(*given)) or made[-1])
+
+    def slow(*given):
+        threading.Event().wait(0.05)  # so that the others ask, too, before there is one
+        made.append(copy(*given))
+        return made[-1]
+
+    monkeypatch.setattr(module, "_copy", slow)
     packs, device = [Stored(*SMALL)], Roomy("roomy", SHARE * BYTES)
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: images_on(device, packs[0], ROWS), range(32)))
