@@ -30,7 +30,8 @@ from fer_core.types import FERDataset
 from pydantic import Field
 from torch import nn
 
-HEADER = "from fer_core.plugin import CommandSpec, DatasetSpec, ExperimentSpec, FerError, ModelSpec, SplitSpec\n"
+HEADER = "from fer_core.plugin import CommandSpec, DatasetSpec, ExperimentSpec, FerError\n"
+HEADER += "from fer_core.plugin import MetricSpec, ModelSpec, SplitSpec\n"
 HEADER += "from fer_core.plugin import hookimpl\n"
 
 

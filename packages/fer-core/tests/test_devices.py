@@ -214,6 +214,9 @@ class Memory:
     def images(self, rows):
         return np.stack([np.full((8, 8, 3), row, dtype=np.uint8) for row in rows])
 
+    def whole(self):
+        """They lie in no one array."""
+
 
 def test_batches_are_made_in_a_stream_that_each_use_waits_for() -> None:
     def load(device: Device) -> list[dict[str, torch.Tensor]]:

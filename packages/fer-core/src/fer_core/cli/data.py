@@ -189,7 +189,7 @@ def crop(
 
     \b
     fer-run data crop photos --out faces --template arcface --size 112
-    fer-run train dan folder --data faces
+    fer-run train MODEL folder --data faces
     """  # noqa: D301  # click reads \b
     options = component_options(overrides, DETECTOR_OPTION)
     from fer_core.workflows.crop import crop_images, make_alignment
