@@ -89,6 +89,7 @@ def test_a_crop_gets_the_label_of_its_photograph_and_is_a_dataset(
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_forty_photographs_of_49_million_pixels_stay_within_memory(photograph, weights, tmp_path) -> None:
     large = Image.fromarray(photograph).resize((7000, 7000))
     exif = Image.Exif()
@@ -101,9 +102,9 @@ def test_forty_photographs_of_49_million_pixels_stay_within_memory(photograph, w
         original = tmp_path / ("0.jpg", "1.jpg", "2.png")[number % 3]
         os.link(original, tmp_path / f"{number}{original.suffix}")
     code = (
-        "import resource, sys; from fer_core.cli import main; main(sys.argv[1:], standalone_mode=False);"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
-    )
+        "import sys; from fer_core.cli import main; main(sys.argv[1:], standalone_mode=False);"
+        "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0], file=sys.stderr)"
+    )  # `ru_maxrss` would begin with the peak of the process that starts this one
     command = [sys.executable, "-c", code, "predict", tmp_path, "-m", weights, "--csv", tmp_path / "out.csv"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(done.stderr.split()[-1]) * 1024 < BYTES
