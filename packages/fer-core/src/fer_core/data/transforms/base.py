@@ -113,6 +113,12 @@ def plan_all(transforms: Sequence[Transform], rng: SampleRandom, shape: Shape) -
             plans.append(transform.plan(rng, shape))
             shape = plans[-1].shape
 
+    return chain(plans, shape)
+
+
+def chain(plans: Sequence[Plan], shape: Shape) -> Plan:
+    """Plans one after another as one; `shape` is that of the images in the end."""
+
     def work(images: Tensor, values: Sequence[Tensor]) -> Tensor:
         for plan, own in zip(plans, deal(values, plans), strict=True):
             images = plan.work(images, own)

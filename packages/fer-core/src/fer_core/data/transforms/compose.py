@@ -18,9 +18,9 @@ from fer_core.data.transforms.base import (
     Shape,
     Transform,
     Views,
+    chain,
     check_number,
     chosen_rows,
-    deal,
     plan_all,
     put_rows,
 )
@@ -140,13 +140,7 @@ def _plan_parts(parts: Sequence[tuple[Tensor, list[Transform]]], rng: SampleRand
     for rows, transforms in parts:
         inner = plan_all(transforms, rng.select(rows), shape)
         plans.append(Plan(partial(_change_rows, inner), shape, [rows, *inner.values]))
-
-    def work(images: Tensor, values: Sequence[Tensor]) -> Tensor:
-        for plan, own in zip(plans, deal(values, plans), strict=True):
-            images = plan.work(images, own)
-        return images
-
-    return Plan(work, shape, [value for plan in plans for value in plan.values])
+    return chain(plans, shape)
 
 
 def _change_rows(inner: Plan, images: Tensor, values: Sequence[Tensor]) -> Tensor:

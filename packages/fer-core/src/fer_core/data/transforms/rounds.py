@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fer_core.data.transforms import tones
-from fer_core.data.transforms.base import Plan, Shape, Work, deal
+from fer_core.data.transforms.base import Plan, Shape, Work, chain
 from fer_core.data.transforms.operations import OPERATIONS, Style
 from fer_core.data.transforms.resample import resample, warp_values
 
@@ -34,14 +34,7 @@ class Draw:
 
 def plan_rounds(draws: Sequence[Draw], shape: Shape) -> Plan:
     """The steps of a policy, in place."""
-    plans = [_plan_round(kind, members, shape) for kind, members in arrange(draws)]
-
-    def work(images: Tensor, values: Sequence[Tensor]) -> Tensor:
-        for plan, own in zip(plans, deal(values, plans), strict=True):
-            images = plan.work(images, own)
-        return images
-
-    return Plan(work, shape, [value for plan in plans for value in plan.values])
+    return chain([_plan_round(kind, members, shape) for kind, members in arrange(draws)], shape)
 
 
 def arrange(draws: Sequence[Draw]) -> list[tuple[str, list[Member]]]:
