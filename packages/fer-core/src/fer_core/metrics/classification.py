@@ -41,14 +41,13 @@ def compute_metrics(labels: ArrayLike, probabilities: ArrayLike, classes: Sequen
     """
     truth, scores = _check(np.asarray(labels), np.asarray(probabilities), len(classes))
     confusion = _confusion(truth, scores)
-    recall = _recall(confusion)
     entropy = float(-np.log(np.maximum(scores[np.arange(len(truth)), truth], TINY)).mean())
     return Metrics(
-        accuracy=accuracy(truth, scores),
-        mean_class_accuracy=mean_class_accuracy(truth, scores),
-        macro_f1=macro_f1(truth, scores),
+        accuracy=_accuracy(confusion),
+        mean_class_accuracy=_mean_recall(confusion),
+        macro_f1=_macro_f1(confusion),
         cross_entropy=max(entropy, 0.0),  # a probability may round to slightly more than 1
-        recall=dict(zip(classes, recall, strict=True)),
+        recall=dict(zip(classes, _recall(confusion), strict=True)),
         confusion=tuple(map(tuple, confusion.tolist())),
         count=len(truth),
     )
@@ -56,20 +55,17 @@ def compute_metrics(labels: ArrayLike, probabilities: ArrayLike, classes: Sequen
 
 def accuracy(labels: Labels, probabilities: Scores) -> float:
     """Share of images whose most probable class is their own; see `compute_metrics`."""
-    return int((probabilities.argmax(axis=1) == labels).sum()) / len(labels)
+    return _accuracy(_confusion(labels, probabilities))
 
 
 def mean_class_accuracy(labels: Labels, probabilities: Scores) -> float:
     """Mean recall of the classes that have images; see `compute_metrics`."""
-    return float(np.mean([each for each in _recall(_confusion(labels, probabilities)) if each is not None]))
+    return _mean_recall(_confusion(labels, probabilities))
 
 
 def macro_f1(labels: Labels, probabilities: Scores) -> float:
     """Mean F1 of the classes that occur among labels or predictions; see `compute_metrics`."""
-    confusion = _confusion(labels, probabilities)
-    total = confusion.sum(axis=1) + confusion.sum(axis=0)
-    occurs = total > 0
-    return float((2 * confusion.diagonal()[occurs] / total[occurs]).mean())
+    return _macro_f1(_confusion(labels, probabilities))
 
 
 def _confusion(labels: Labels, probabilities: Scores) -> NDArray[np.int64]:
@@ -77,6 +73,20 @@ def _confusion(labels: Labels, probabilities: Scores) -> NDArray[np.int64]:
     number = probabilities.shape[1]
     found = np.bincount(labels * number + probabilities.argmax(axis=1), minlength=number * number)
     return found.reshape(number, number)
+
+
+def _accuracy(confusion: NDArray[np.int64]) -> float:
+    return int(confusion.trace()) / int(confusion.sum())
+
+
+def _mean_recall(confusion: NDArray[np.int64]) -> float:
+    return float(np.mean([each for each in _recall(confusion) if each is not None]))
+
+
+def _macro_f1(confusion: NDArray[np.int64]) -> float:
+    total = confusion.sum(axis=1) + confusion.sum(axis=0)
+    occurs = total > 0
+    return float((2 * confusion.diagonal()[occurs] / total[occurs]).mean())
 
 
 def _recall(confusion: NDArray[np.int64]) -> list[float | None]:

@@ -13,6 +13,11 @@ LARGEST = 1e100
 Figure = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 
 
+def figure_name(target: str, metric: str) -> str:
+    """`TARGET.METRIC` of a head; of the label, whose target is empty, `METRIC`."""
+    return f"{target}.{metric}" if target else metric
+
+
 class HeadMetrics(Record):
     """Metrics of the head for an extra target.
 
@@ -71,7 +76,7 @@ class Metrics(Record):
         return {("", name): value for name, value in self.others.items()} | heads
 
     def value(self, name: str) -> float:
-        """The figure of that name, of a head as `TARGET.METRIC`. Raises KeyError where there is none."""
+        """The figure of that name, of a head as `TARGET.METRIC`. Raises KeyError if it was not measured."""
         if name not in type(self).model_fields:
             target, _, metric = name.rpartition(".")
             return self.further[target, metric]

@@ -21,7 +21,7 @@ def core_metrics(measures: Measured) -> list[str]:
 
 
 def metric_of(name: str) -> MetricSpec:
-    """The metric of `METRIC` or `TARGET.METRIC`. Raises FerError where there is none of that name."""
+    """The metric of `METRIC` or `TARGET.METRIC`. Raises FerError for an unknown name."""
     spec: MetricSpec = registry.find("metrics", name.partition(".")[2] or name)
     return spec
 

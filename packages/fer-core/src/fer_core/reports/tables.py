@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from fer_core.metrics.record import figure_name
 from fer_core.reports.compare import METRICS
 from fer_core.reports.further import figure, find_further
 from fer_core.runs.reading import PART
@@ -190,7 +191,7 @@ def _record(
         "dataset": column.dataset,
         "fingerprint": column.fingerprint,
         "model": row,
-        "metric": f"{target}.{metric}" if target else metric,
+        "metric": figure_name(target, metric),
         "images": further.images[0] if further else min(run.result.metrics[PART].count for run in runs),
         "runs": len(runs),
         "mean": score.mean,

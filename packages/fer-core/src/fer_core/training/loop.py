@@ -20,7 +20,7 @@ from fer_core.inference.predict import predict
 from fer_core.losses import SampleBuffer
 from fer_core.makers import CORE, Maker, remember
 from fer_core.metrics import MetricsRow
-from fer_core.metrics.record import LARGEST
+from fer_core.metrics.record import LARGEST, figure_name
 from fer_core.metrics.selection import score
 from fer_core.returned import check_plain, check_rate, check_reason, check_step
 from fer_core.runs import folder as run_folder
@@ -302,7 +302,7 @@ class Loop:
         found = predict(self.trainer.product_model(), setup.loaders[role], setup.engine)
         heads = heads_of(found, setup.data.targets, setup.info.targets)
         metrics = measure(found, setup.info.classes, heads, self.config.metrics)
-        further = {".".join(filter(None, key)): value for key, value in metrics.further.items()}
+        further = {figure_name(*key): value for key, value in metrics.further.items()}
         return {name: metrics.value(name) for name in SCALARS} | further
 
     def score(self, row: MetricsRow) -> float | None:
