@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 from fer_core.errors import FerError
 
@@ -39,6 +40,16 @@ def written_atomically(path: Path) -> Iterator[Path]:
         if isinstance(error, FileNotFoundError):
             advice = "create its folder first"
         raise FerError(f"cannot write {path}: {reason}; {advice}") from error
+
+
+@contextlib.contextmanager
+def table_written_atomically(path: Path) -> Iterator[TextIO]:
+    """Gives a file for rows of text, which takes the place of `path` at the end. Raises as `write_atomically`."""
+    with (
+        written_atomically(path) as partial,
+        partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as handle,
+    ):
+        yield handle
 
 
 def write_text(path: Path, text: str) -> None:

@@ -25,6 +25,8 @@ from fer_core.errors import FerError, IncompleteError
 if TYPE_CHECKING:
     from fer_core.workflows.predict import Answer, Face
 
+_FILE = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
+
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=click.Path(path_type=Path))
@@ -40,16 +42,12 @@ if TYPE_CHECKING:
 @detector_override_option
 @boxes_option
 @click.option(
-    "--csv",
-    "table",
-    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
-    metavar="FILE",
-    help="Write a table to this file ('-': standard output).",
+    "--csv", "table", type=_FILE, metavar="FILE", help="Write a table to this file ('-': standard output)."
 )
 @click.option(
     "--jsonl",
     "lines",
-    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    type=_FILE,
     metavar="FILE",
     help="Write a line of JSON for every face to this file ('-': standard output).",
 )

@@ -105,7 +105,7 @@ def decode_image(path: Path, *, keep_grey: bool = False) -> NDArray[np.uint8]:
             formats; the message names it.
     """
     pixels = _read(path, _upright_and_closed)
-    return pixels if keep_grey or pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
+    return pixels if keep_grey else as_rgb(pixels)
 
 
 def decode_bytes(content: bytes, name: str) -> NDArray[np.uint8]:
@@ -114,7 +114,11 @@ def decode_bytes(content: bytes, name: str) -> NDArray[np.uint8]:
     Raises:
         FerError: As `decode_image`.
     """
-    pixels = _decode(io.BytesIO(content), len(content), name, _upright_and_closed)
+    return as_rgb(_decode(io.BytesIO(content), len(content), name, _upright_and_closed))
+
+
+def as_rgb(pixels: Pixels) -> Pixels:
+    """Pixels [H, W, 3] of an image [H, W, 3 or 1]; the channel of a grey one is repeated."""
     return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from fer_core.data.alignment import cut_face
+from fer_core.data.images import as_rgb
 from fer_core.data.progress import show_progress
 from fer_core.returned import find_faces
 from fer_core.types import Pack
@@ -126,8 +127,7 @@ class Scenes(Pack):
         rng = np.random.default_rng(row)
         tones = Image.fromarray(rng.integers(40, 216, (6, 8, 3), dtype=np.uint8))
         scene = tones.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
-        pixels = self._pack.images(np.array([row]))[0]
-        face = Image.fromarray(np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3))))
+        face = Image.fromarray(as_rgb(self._pack.images(np.array([row]))[0]))
         scale = rng.integers(SMALLEST, LARGEST + 1) / max(face.size)
         width, height = (max(1, round(side * scale)) for side in face.size)
         left, top = int(rng.integers(0, WIDTH - width)), int(rng.integers(0, HEIGHT - height))

@@ -103,7 +103,6 @@ class Classifier:
         Raises:
             FerError: It cannot be cut, or has no points though the alignment needs them.
         """
-        assert not isinstance(photo.pixels, FerError)
         if self.note:
             logger.info(self.note)
             self.note = ""
@@ -112,7 +111,7 @@ class Classifier:
                 f"{photo.name}: its faces have no five points, but {self.network.checkpoint} was trained on "
                 f"faces cut by {self.alignment}: use a detector that gives points, such as centerface"
             )
-        return cut_face(photo.pixels, self.alignment, box=face.box, points=face.points)
+        return cut_face(photo.image, self.alignment, box=face.box, points=face.points)
 
     @torch.inference_mode()
     def classify(self, faces: Sequence[Pixels], names: Sequence[str]) -> list[list[float]]:
@@ -188,7 +187,7 @@ def find_in(group: Sequence[Photo], finder: Finder) -> list[Found]:
 def _answer_group(
     group: Sequence[Photo], found: Sequence[Found], classifiers: Sequence[Classifier]
 ) -> list[list[Face] | FerError]:
-    """The faces of every image; or why there are none."""
+    """The faces of every image, or the error of one that could not be read or cut."""
     answers: list[list[Face] | FerError] = [faces if isinstance(faces, FerError) else [] for faces in found]
     of_network = [_Cuts() for _ in classifiers]
     for place, (photo, faces) in enumerate(zip(group, found, strict=True)):
@@ -221,8 +220,7 @@ class _Cuts:
     def add(self, place: int, classifier: Classifier, photo: Photo, faces: Sequence[Detection] | None) -> None:
         """The faces of an image; None for the whole image."""
         if faces is None:
-            assert not isinstance(photo.pixels, FerError)
-            self.pixels.append(photo.pixels)
+            self.pixels.append(photo.image)
             self.places.append((place, None, None))
             return
         self.pixels += [classifier.cut(photo, face) for face in faces]

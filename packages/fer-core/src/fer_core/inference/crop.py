@@ -64,9 +64,8 @@ def crop_faces(
 
 
 def _cut(photo: Photo, alignment: Alignment, number: int, face: Detection) -> Crop:
-    assert not isinstance(photo.pixels, FerError)
     try:
-        pixels = cut_face(photo.pixels, alignment, box=face.box, points=face.points)
+        pixels = cut_face(photo.image, alignment, box=face.box, points=face.points)
     except FerError as error:
         return Crop(photo.name, photo.below, number, face, error=FerError(f"{photo.name}: {error}"))
     return Crop(photo.name, photo.below, number, face, pixels)

@@ -9,17 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import numpy as np
-
 from fer_core import registry
 from fer_core.components import Options, build, check
+from fer_core.data.images import as_rgb
 from fer_core.errors import FerError
 from fer_core.faces import Alignment, Detection, Detector
 from fer_core.returned import find_faces
 
 if TYPE_CHECKING:
     import torch
-    from numpy.typing import NDArray
 
     from fer_core.inference.sources import Photo
     from fer_core.preprocessing import Preprocessing
@@ -61,7 +59,7 @@ class Whole:
     def find(self, photos: Sequence[Photo]) -> list[Found]:
         """None for each of them."""
         for photo in photos:
-            height, width = _shape(photo)
+            height, width = photo.image.shape[:2]
             if self.expected and max(height, width) > self.side:
                 logger.warning(
                     f"{photo.name} has {width} x {height} pixels and is taken as one face, but the network was "
@@ -86,14 +84,14 @@ class Detecting:
 
     def find(self, photos: Sequence[Photo]) -> list[Found]:
         """What it finds, in images that are larger than `side`."""
-        large = [photo for photo in photos if max(_shape(photo)) > self.side]
+        large = [photo for photo in photos if max(photo.image.shape[:2]) > self.side]
         if large and not self.said:
             self.said = True
             logger.info(
                 f"faces    found by {self.name} in images of more than {self.side} pixels; "
                 "--detect none takes every image as a face"
             )
-        images = [_rgb(photo) for photo in large]
+        images = [as_rgb(photo.image) for photo in large]
         found = iter(find_faces(self.detector, images) if images else ())
         looked_at = {id(photo) for photo in large}
         return [_from_the_left(next(found)) if id(photo) in looked_at else None for photo in photos]
@@ -161,9 +159,7 @@ def make_finder(
     """
     contracts = list(networks)
     if boxes is not None:
-        if detect != AUTO or options:
-            raise FerError("--boxes says where the faces are: leave out --detect and options of a detector")
-        return Given(boxes)
+        return given_faces(boxes, detect, options)
     expected, side = _expected(contracts), _largest_crop(contracts)
     if detect == NONE:
         if options:
@@ -182,6 +178,13 @@ def make_finder(
         expected = expected or "a way that its weights do not tell"
         return Whole(expected, side, f"pip install {home} to find its faces, or crop them")
     return Detecting(placed(build("detectors", name, options), device), name, side)
+
+
+def given_faces(boxes: Path, detect: object, options: Options) -> Given:
+    """The faces of a table. Raises FerError where a detector or options of one are asked for, too."""
+    if detect != AUTO or options:
+        raise FerError("--boxes says where the faces are: leave out --detect and options of a detector")
+    return Given(boxes)
 
 
 def named_detector(detect: str, options: Options, device: torch.device) -> tuple[str, Detector]:
@@ -239,17 +242,6 @@ def placed(detector: Any, device: torch.device) -> Detector:
         detector.to(device)
     found: Detector = detector
     return found
-
-
-def _shape(photo: Photo) -> tuple[int, int]:
-    assert not isinstance(photo.pixels, FerError)
-    height, width = photo.pixels.shape[:2]
-    return height, width
-
-
-def _rgb(photo: Photo) -> NDArray[np.uint8]:
-    assert not isinstance(photo.pixels, FerError)
-    return photo.pixels if photo.pixels.shape[2] == 3 else np.repeat(photo.pixels, 3, axis=2)
 
 
 def _from_the_left(faces: Iterable[Detection]) -> list[Detection]:

@@ -57,6 +57,12 @@ class Photo:
     below: Path
     pixels: Pixels | FerError
 
+    @property
+    def image(self) -> Pixels:
+        """`pixels` of an image that could be read."""
+        assert not isinstance(self.pixels, FerError)
+        return self.pixels
+
 
 def find_images(place: str | Path) -> list[ImageFile]:
     """The image files that a path means, sorted: the file itself, those in a folder and below it, or of a pattern.

@@ -101,7 +101,7 @@ class Tracker:
             track = Track(len(self.tracks) + 1, _box(face), time, now)
             self.tracks.append(track)
         kept = 0.5 ** ((time - track.time) / self.smooth) if self.smooth else 0.0
-        track.smoothed = kept * track.smoothed + (1 - kept) * now if track.intervals else now
+        track.smoothed = kept * track.smoothed + (1 - kept) * now
         track.box, track.time = _box(face), time
         names = list(face.probabilities)
         best = int(track.smoothed.argmax())

@@ -17,9 +17,9 @@ from fer_core.data.progress import show_progress
 from fer_core.engine import Engine
 from fer_core.errors import FerError
 from fer_core.faces import Alignment
-from fer_core.files import free_path, make_folder, write_atomically, write_text, written_atomically
+from fer_core.files import free_path, make_folder, table_written_atomically, write_atomically, write_text
 from fer_core.inference.crop import Crop, crop_faces
-from fer_core.inference.find import AUTO, Detecting, Finder, Given, named_detector
+from fer_core.inference.find import Detecting, Finder, given_faces, named_detector
 from fer_core.inference.rows import PLACE, Cell, as_text, place_of
 from fer_core.inference.sources import ImageFile, find_images, read_images
 
@@ -109,8 +109,7 @@ def _write(
     count: Counter[str] = Counter()
     taken: set[Path] = set()
     with (
-        written_atomically(out / TABLE) as partial,
-        partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as handle,
+        table_written_atomically(out / TABLE) as handle,
         show_progress("cutting faces", len(files)) as advance,
     ):
         writer = csv.writer(handle, lineterminator="\n")
@@ -144,8 +143,6 @@ def _save(crop: Crop, out: Path, taken: set[Path], *, numbered: bool) -> str | N
 
 def _finder(detect: str, options: Options, boxes: Path | None, device: str) -> Finder:
     if boxes is not None:
-        if detect != AUTO or options:
-            raise FerError("--boxes says where the faces are: leave out --detect and options of a detector")
-        return Given(boxes)
+        return given_faces(boxes, detect, options)
     name, detector = named_detector(detect, options, Engine.start(device, "fp32").device.torch_device)
     return Detecting(detector, name)

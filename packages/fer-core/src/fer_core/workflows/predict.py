@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from fer_core.data.progress import PATIENCE, show_progress
 from fer_core.engine import Engine
 from fer_core.errors import FerError
-from fer_core.files import free_path, make_folder, write_atomically, written_atomically
+from fer_core.files import free_path, make_folder, table_written_atomically, write_atomically
 from fer_core.inference import Answer, Face
 from fer_core.inference.answer import Classifier, answer
 from fer_core.inference.network import Network
@@ -159,10 +159,7 @@ def _text(path: Path) -> Iterator[TextIO]:
     if str(path) == STANDARD_OUTPUT:
         yield sys.stdout
         return
-    with (
-        written_atomically(path) as partial,
-        partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as handle,
-    ):
+    with table_written_atomically(path) as handle:
         yield handle
 
 

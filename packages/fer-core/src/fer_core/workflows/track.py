@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from fer_core.data.progress import show_progress
 from fer_core.engine import Engine
-from fer_core.files import written_atomically
+from fer_core.files import table_written_atomically
 from fer_core.inference.answer import Classifier, answer
 from fer_core.inference.find import Detecting, named_detector
 from fer_core.inference.marks import marks_of
@@ -87,8 +87,7 @@ def track_video(
     with ExitStack() as stack:
         rows = None
         if frames is not None:
-            partial = stack.enter_context(written_atomically(frames))
-            rows = csv.writer(stack.enter_context(partial.open("w", newline="")), lineterminator="\n")
+            rows = csv.writer(stack.enter_context(table_written_atomically(frames)), lineterminator="\n")
             rows.writerow(columns)
         draw = None if drawing is None else stack.enter_context(video_writer(drawing))
         advance = stack.enter_context(show_progress("following faces", None))
@@ -115,7 +114,7 @@ def _row(time: float, face: Face, columns: list[str]) -> list[str]:
 
 
 def _write_tracks(path: Path, intervals: list[Interval]) -> None:
-    with written_atomically(path) as partial, partial.open("w", newline="") as handle:
+    with table_written_atomically(path) as handle:
         writer = csv.writer(handle, lineterminator="\n")
         names = [each.name for each in fields(Interval)]
         writer.writerow(names)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fer_core.components import Origin
 from fer_core.config.schema import TransformItem
+from fer_core.data.images import as_rgb
 from fer_core.data.pixels import Picture as PixelSource
 from fer_core.data.pixels import to_pixels
 from fer_core.data.random import SampleRandom
@@ -160,7 +161,7 @@ def _fresh(count: int) -> SampleRandom:
 
 def as_picture(pixels: NDArray[np.uint8]) -> Image.Image:
     """Pixels uint8 [H, W, 3] or [H, W, 1] as a PIL RGB image."""
-    return Image.fromarray(np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels)
+    return Image.fromarray(as_rgb(pixels))
 
 
 def build_pipeline(
