@@ -18,6 +18,7 @@ import argparse
 import importlib
 import importlib.util
 import math
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -49,7 +50,7 @@ class Upstream:
 
     Attributes:
         repository: Folder of its clone, and the commit that these figures are about.
-        commit: As `git rev-parse --short HEAD` shows it.
+        commit: As `git rev-parse --short HEAD` shows it; another one is named on standard error.
         code: The folder below it that their scripts run in.
         module: Which module to import there.
         create: Makes the network from the module.
@@ -184,6 +185,10 @@ def folder_of(upstream: Upstream, clones: Path) -> Iterator[None]:
 def their_step(name: str, clones: Path, loop: Loop, batch: Batch) -> tuple[nn.Module, Callable[[], None]]:
     """Their network, and a training step of it as their script makes it."""
     upstream, config = NETWORKS[name], loop.config
+    git = ["git", "-C", str(clones / upstream.repository), "rev-parse", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout
+    if not commit.startswith(upstream.commit):
+        print(f"{upstream.repository} is at {commit:.7}, not at {upstream.commit}", file=sys.stderr)
     with folder_of(upstream, clones), without_files():
         network = Named(upstream.create(importlib.import_module(upstream.module)), upstream.outputs)
         sam = importlib.import_module(upstream.sam).SAM if upstream.sam else None
