@@ -97,9 +97,9 @@ class Remembering(Loss):
 
 class Varying(Loss):
     # Uses its parameter in the first two steps only.
-    def __init__(self, info, *, told: bool):
+    def __init__(self, info, *, declared: bool):
         super().__init__()
-        self.scale, self.parameters_vary = nn.Parameter(torch.ones(())), told
+        self.scale, self.parameters_vary = nn.Parameter(torch.ones(())), declared
 
     def from_output(self, output, batch, progress):
         loss = nn.functional.cross_entropy(output["logits"], batch["label"])
@@ -320,14 +320,14 @@ def test_a_killed_process_ends_the_run_which_goes_on_with_another_number(
     assert result["last"]["step"] > done.step
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_a_loss_that_leaves_parameters_out_later_has_to_say_so(launch, tmp_path, told) -> None:
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_loss_that_leaves_parameters_out_later_has_to_say_so(launch, tmp_path, declared) -> None:
     options = [*COMMON, *METHODS["sgd"], "-o", "model.spare=false", "-o", "run.dir=run"]
-    process = launch(2, *options, "-o", f"loss={{name: varying, told: {str(told).lower()}}}")
+    process = launch(2, *options, "-o", f"loss={{name: varying, declared: {str(declared).lower()}}}")
     text, _ = process.communicate(timeout=300)
-    assert (process.returncode == 0) is told, text
+    assert (process.returncode == 0) is declared, text
     expected = "left parameters out in step 3 that it used in the first one, which several processes have to know"
-    assert (expected in text) is not told, text
+    assert (expected in text) is not declared, text
 
 
 def test_sigterm_saves_and_says_how_to_go_on(launch, tmp_path) -> None:

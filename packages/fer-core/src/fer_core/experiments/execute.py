@@ -137,7 +137,7 @@ class Runner:
                 break
 
     def _warm(self, slot: int) -> Warm:
-        """The warm process of a slot; a new one where there is none, or it was killed."""
+        """The warm process of a slot, started anew if it was killed."""
         found = self.warm.get(slot)
         if found is None or found.process.poll() is not None:
             found = self.warm[slot] = Warm(self.slots[slot])

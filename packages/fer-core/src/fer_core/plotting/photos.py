@@ -53,7 +53,7 @@ def draw_marks(pixels: NDArray[np.uint8], marks: Sequence[Mark]) -> Image.Image:
     for place, mark in enumerate(marks):
         colour = series(place)
         box = mark.box or (0.0, 0.0, float(image.width), float(image.height))
-        # Edges of pixels are told, and their numbers drawn: the last one is before the right edge.
+        # A box has the edges of pixels, and drawing takes pixel numbers: the last one is left of the right edge.
         left, top, right, bottom = (round(box[0]), round(box[1]), round(box[2]) - 1, round(box[3]) - 1)
         draw.rectangle((left, top, max(left, right), max(top, bottom)), outline=colour, width=width)
         for x, y in mark.points:
