@@ -51,7 +51,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         ),
         *("image_size", "open_file", "show_progress", "write_atomically"),
     ),
-    "Faces": ("Alignment", "Template", "FivePoints", "Detector", "Detection"),
+    "Faces": ("Alignment", "Template", "FivePoints", "Detector", "Detection", "make_scene"),
     "Models and their weights": (
         *(
             "resnet18",

@@ -8,10 +8,11 @@ from pathlib import Path
 import fer_core
 import numpy as np
 import pytest
+from fer_core.data.scenes import HEIGHT, LARGEST, MOST, SMALLEST, WIDTH, make_scene
 from fer_core.engine import Engine
 from fer_core.errors import FerError
 from fer_core.evaluation.classes import match_classes
-from fer_core.evaluation.scenes import BATCH, HEIGHT, LARGEST, SMALLEST, WIDTH, Scenes, ThroughDetector
+from fer_core.evaluation.scenes import BATCH, Scenes, ThroughDetector
 from fer_core.evaluation.through_detector import evaluate_through
 from fer_core.faces import Alignment, Detection
 from fer_core.inference.network import Network
@@ -77,6 +78,19 @@ def test_a_face_keeps_its_shape(height, width) -> None:
         assert SMALLEST <= longer <= LARGEST
         assert bottom - top == pytest.approx(max(1, longer * height / max(height, width)), abs=0.51)
         assert right - left == pytest.approx(max(1, longer * width / max(height, width)), abs=0.51)
+
+
+def test_several_faces_are_side_by_side_and_whole() -> None:
+    for seed in range(30):
+        faces = [np.full((40, 30 + 10 * number, 1), 250 - number, np.uint8) for number in range(MOST)]
+        scene, places = make_scene(np.random.default_rng(seed), faces)
+        assert scene.shape == (HEIGHT, WIDTH, 3)
+        for number, (left, top, right, bottom) in enumerate(places):
+            assert (scene[top:bottom, left:right] == 250 - number).all()
+        edges = [edge for left, _, right, _ in places for edge in (left, right)]
+        assert edges == sorted(edges)
+        assert 0 <= edges[0] < edges[-1] <= WIDTH
+    assert make_scene(np.random.default_rng(0), [])[1] == []
 
 
 def test_around_the_face_nothing_is_as_sharp_as_its_edges() -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from fer_core.cli import main
-from fer_core.evaluation.scenes import HEIGHT, LARGEST, SMALLEST, WIDTH, Scenes
+from fer_core.data.scenes import HEIGHT, LARGEST, SMALLEST, WIDTH
+from fer_core.evaluation.scenes import Scenes
 from fer_core.faces import Alignment, Detection
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.types import Pack

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from fer_core.data.images import decode_bytes, decode_image, image_names, image_size, open_file
     from fer_core.data.progress import show_progress
     from fer_core.data.random import SampleRandom, derive_seed
+    from fer_core.data.scenes import make_scene
     from fer_core.data.table import make_fingerprint
     from fer_core.data.transforms.base import Picture, Transform, Views, to_tensor
     from fer_core.engine.devices import Device
@@ -137,6 +138,7 @@ __all__ = [
     "image_names",
     "image_size",
     "make_fingerprint",
+    "make_scene",
     "nearest",
     "no_autocast",
     "open_file",
@@ -158,6 +160,7 @@ _LAZY = {
         "data.images": ("decode_bytes", "decode_image", "image_names", "image_size", "open_file"),
         "data.progress": ("show_progress",),
         "data.random": ("SampleRandom", "derive_seed"),
+        "data.scenes": ("make_scene",),
         "data.table": ("make_fingerprint",),
         "data.transforms.base": ("Picture", "Transform", "Views", "to_tensor"),
         "engine.devices": ("Device",),

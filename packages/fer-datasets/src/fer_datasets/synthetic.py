@@ -14,7 +14,7 @@ from pydantic import Field
 
 from fer_datasets.specs.synthetic import SPEC
 from fer_datasets.synthetic_identity import Identity, sample_identity
-from fer_datasets.synthetic_scene import draw_picture
+from fer_datasets.synthetic_scene import Drawn, draw_picture
 from fer_datasets.synthetic_units import sample_action
 
 VERSION = 3
@@ -78,6 +78,10 @@ class Synthetic(FERDataset):
 
     def read(self, row: int) -> NDArray[np.uint8]:
         """Draws the face of one row, uint8 RGB [size, size, 3]; deterministic."""
+        return self.draw(row).pixels
+
+    def draw(self, row: int) -> Drawn:
+        """Draws the face of one row, and says where it is."""
         if not 0 <= row < len(self.table):
             raise FerError(f"dataset synthetic: there is no row {row}; use 0 to {len(self.table) - 1}")
         person, label = divmod(row, len(self.classes))

@@ -52,6 +52,23 @@ def shade(colour: Colour, factor: float) -> Colour:
     return min(255, int(a * factor)), min(255, int(b * factor)), min(255, int(c * factor))
 
 
+def project(points: Points, lifts: Points, pose: Pose, side: int) -> Points:
+    """Where a head in a pose shows points [N, 2] in face coordinates, in pixels of a picture with this side.
+
+    `lifts` [N] says how far each stands out of the head's surface.
+    """
+    # The head is an ellipsoid: turning it moves what is near the viewer (nose, mouth) most.
+    depth = np.sqrt(np.maximum(0.0, 1.0 - (points[:, 0] / 0.85) ** 2 - (points[:, 1] / 1.2) ** 2)) * 0.7
+    depth += lifts
+    x = points[:, 0] * cos(pose.yaw) + depth * sin(pose.yaw)
+    y = points[:, 1] * cos(pose.pitch) + depth * sin(pose.pitch)
+    zoom = pose.scale * side
+    return curve(
+        zoom * (x * cos(pose.roll) - y * sin(pose.roll)) + pose.x * side,
+        zoom * (x * sin(pose.roll) + y * cos(pose.roll)) + pose.y * side,
+    )
+
+
 class Canvas:
     """Collects shapes in face coordinates: the head spans about -0.75..0.75 by -1..1, x right, y down."""
 
@@ -76,16 +93,9 @@ class Canvas:
         """Paints all shapes, in the order in which they were added."""
         lengths = [len(points) for points in self._points]
         points = np.concatenate(self._points)
-        # The head is an ellipsoid: turning it moves what is near the viewer (nose, mouth) most.
-        depth = np.sqrt(np.maximum(0.0, 1.0 - (points[:, 0] / 0.85) ** 2 - (points[:, 1] / 1.2) ** 2)) * 0.7
-        depth += np.repeat(self._lifts, lengths)
-        x = points[:, 0] * cos(pose.yaw) + depth * sin(pose.yaw)
-        y = points[:, 1] * cos(pose.pitch) + depth * sin(pose.pitch)
         side = image.width
+        turned = project(points, np.repeat(self._lifts, lengths), pose, side)
         zoom = pose.scale * side
-        turned = np.empty_like(points)
-        turned[:, 0] = zoom * (x * cos(pose.roll) - y * sin(pose.roll)) + pose.x * side
-        turned[:, 1] = zoom * (x * sin(pose.roll) + y * cos(pose.roll)) + pose.y * side
         flat = turned.ravel().tolist()
         draw = ImageDraw.Draw(image)
         start = 0

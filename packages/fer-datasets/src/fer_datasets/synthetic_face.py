@@ -14,6 +14,8 @@ _COS, _SIN = np.cos(_TURN), np.sin(_TURN)
 _U = np.linspace(-1, 1, 11)
 _LID = (1 - _U**2) ** 0.75
 _T = np.linspace(0, 1, 8)
+NOSE_LIFT = 0.22
+"""How far the tip of the nose stands out of the head's surface."""
 _SCLERA: Colour = (240, 238, 234)
 _BLACK: Colour = (22, 16, 14)
 
@@ -31,6 +33,15 @@ def draw_head(canvas: Canvas, who: Identity, action: Action, gaze: tuple[float, 
         _draw_brow(canvas, who, action, side)
         if who.glasses:
             _draw_glass(canvas, who, side)
+
+
+def landmarks(who: Identity, action: Action) -> tuple[Points, Points]:
+    """The outline of the face below the hairline, and its five points; both in face coordinates."""
+    outline = _outline(who, 1.0, jaw_drop(action))
+    outline[:, 1] = np.maximum(outline[:, 1], who.hairline)
+    left, right = corners(who, action)
+    eyes = [(side * who.eye_x, who.eye_y) for side in (-1, 1)]
+    return outline, np.array([*eyes, (0.0, _nose_base(who, action)), left, right])
 
 
 def _outline(who: Identity, grow: float, drop: float = 0.0) -> Points:
@@ -123,9 +134,16 @@ def _draw_glass(canvas: Canvas, who: Identity, side: int) -> None:
     canvas.line(ends, _BLACK, 0.025, 0.08)
 
 
+def _wrinkle(action: Action) -> float:
+    return max(action[9], 0.5 * action[10])
+
+
+def _nose_base(who: Identity, action: Action) -> float:
+    return who.nose_y - 0.045 * _wrinkle(action)
+
+
 def _draw_nose(canvas: Canvas, who: Identity, action: Action) -> None:
-    wrinkle = max(action[9], 0.5 * action[10])
-    base = who.nose_y - 0.045 * wrinkle
+    wrinkle, base = _wrinkle(action), _nose_base(who, action)
     half = who.nose_width * (1 + 0.18 * wrinkle + 0.08 * action[4])
     dark = shade(who.skin, 0.82)
     canvas.fill(
@@ -133,7 +151,7 @@ def _draw_nose(canvas: Canvas, who: Identity, action: Action) -> None:
         dark,
         0.15,
     )
-    canvas.fill(oval(0, base, half * 0.6, 0.06), shade(who.skin, 1.04), 0.22)
+    canvas.fill(oval(0, base, half * 0.6, 0.06), shade(who.skin, 1.04), NOSE_LIFT)
     for side in (-1, 1):
         wing = curve(side * half * np.array([0.75, 1.0, 1.0, 0.7]), base + np.array([-0.08, -0.04, 0.02, 0.05]))
         canvas.line(wing, shade(who.skin, 0.62), 0.022, 0.12)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from fer_core.plugin import Detection
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from fer_datasets.synthetic_canvas import Canvas, Pose
-from fer_datasets.synthetic_face import draw_head
+from fer_datasets.synthetic_canvas import Canvas, Pose, project
+from fer_datasets.synthetic_face import NOSE_LIFT, draw_head, landmarks
 from fer_datasets.synthetic_identity import Identity
 from fer_datasets.synthetic_units import Action
+
+
+class Drawn(NamedTuple):
+    """A picture uint8 RGB [size, size, 3], and where its face is: the skin from the hairline to the chin."""
+
+    pixels: NDArray[np.uint8]
+    face: Detection
 
 
 def sample_pose(rng: np.random.Generator) -> Pose:
@@ -19,7 +29,7 @@ def sample_pose(rng: np.random.Generator) -> Pose:
     return Pose(yaw * 0.28, pitch * 0.15, roll * 0.22, scale, 0.5 + x * 0.08, 0.43 + y * 0.08)
 
 
-def draw_picture(rng: np.random.Generator, who: Identity, action: Action, size: int) -> NDArray[np.uint8]:
+def draw_picture(rng: np.random.Generator, who: Identity, action: Action, size: int) -> Drawn:
     """Draws one picture.
 
     Nothing here but `action` knows the expression: pose, background, light and noise are drawn from `rng`
@@ -30,20 +40,26 @@ def draw_picture(rng: np.random.Generator, who: Identity, action: Action, size: 
         who: The person.
         action: What the face does.
         size: Side of the picture in pixels.
-
-    Returns:
-        uint8 RGB [size, size, 3].
     """
     fine = 2 if size >= 56 else 3
     image = _background(rng, size * fine)
     canvas = Canvas()
     gaze = rng.uniform(-0.5, 0.5), rng.uniform(-0.2, 0.2)
     draw_head(canvas, who, action, gaze)
-    canvas.paint(image, sample_pose(rng))
+    pose = sample_pose(rng)
+    canvas.paint(image, pose)
     image = image.reduce(fine)
     if rng.random() < 0.1:
         image = image.filter(ImageFilter.BoxBlur(size / 64 * rng.uniform(0.3, 0.7)))
-    return _light(rng, np.asarray(image, dtype=np.float32))
+    pixels = _light(rng, np.asarray(image, dtype=np.float32))
+    return Drawn(pixels, _place(who, action, pose, size))
+
+
+def _place(who: Identity, action: Action, pose: Pose, size: int) -> Detection:
+    outline, points = landmarks(who, action)
+    edges = project(outline, np.zeros(len(outline)), pose, size)
+    five = project(points, np.array([0, 0, NOSE_LIFT, 0, 0]), pose, size) - 0.5
+    return Detection(box=(*edges.min(axis=0), *edges.max(axis=0)), score=1.0, points=five.tolist())
 
 
 def _background(rng: np.random.Generator, side: int) -> Image.Image:

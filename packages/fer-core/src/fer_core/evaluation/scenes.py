@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from fer_core.data.alignment import cut_face
-from fer_core.data.images import as_rgb
 from fer_core.data.progress import show_progress
+from fer_core.data.scenes import make_scene
 from fer_core.returned import find_faces
 from fer_core.types import Pack
 
@@ -22,16 +21,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from fer_core.data.scenes import Place
     from fer_core.faces import Alignment, Detection, Detector
     from fer_core.metrics import Metrics
     from fer_core.types import Json
 
     Pixels = NDArray[np.uint8]
 
-WIDTH, HEIGHT = 640, 480
-"""Pixels of a scene."""
-SMALLEST, LARGEST = 64, 160
-"""Longer side of a face in a scene."""
 BATCH = 64
 """Scenes that are looked at together."""
 
@@ -122,19 +118,12 @@ class Scenes(Pack):
             for scene, face in zip(scenes, faces, strict=True)
         ]
 
-    def _scene(self, row: int) -> tuple[Pixels, tuple[int, int, int, int]]:
-        """A scene uint8 [H, W, 3] of soft tones with the face of a row, and the edges of what was pasted."""
-        rng = np.random.default_rng(row)
-        tones = Image.fromarray(rng.integers(40, 216, (6, 8, 3), dtype=np.uint8))
-        scene = tones.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
-        face = Image.fromarray(as_rgb(self._pack.images(np.array([row]))[0]))
-        scale = rng.integers(SMALLEST, LARGEST + 1) / max(face.size)
-        width, height = (max(1, round(side * scale)) for side in face.size)
-        left, top = int(rng.integers(0, WIDTH - width)), int(rng.integers(0, HEIGHT - height))
-        scene.paste(face.resize((width, height), Image.Resampling.BICUBIC), (left, top))
-        return np.array(scene), (left, top, left + width, top + height)
+    def _scene(self, row: int) -> tuple[Pixels, Place]:
+        """A scene uint8 [H, W, 3] with the face of a row, and where it is."""
+        scene, (place,) = make_scene(np.random.default_rng(row), list(self._pack.images(np.array([row]))))
+        return scene, place
 
 
-def _has_its_middle_in(face: Detection, place: tuple[int, int, int, int]) -> bool:
+def _has_its_middle_in(face: Detection, place: Place) -> bool:
     x, y = (face.box[0] + face.box[2]) / 2, (face.box[1] + face.box[3]) / 2
     return place[0] <= x <= place[2] and place[1] <= y <= place[3]
