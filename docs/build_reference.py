@@ -116,7 +116,7 @@ def example(hook: str) -> Iterator[str]:
     if files:
         yield "**Example**\n"
     for file in files:
-        language = "yaml" if file.suffix == ".yaml" else "python"
+        language = {".yaml": "yaml", ".json": "json"}.get(file.suffix, "python")
         yield f"`my_plugin/{file.name}`\n\n```{language}\n{file.read_text(encoding='utf-8')}```\n"
 
 

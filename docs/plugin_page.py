@@ -34,7 +34,8 @@ Tests of a plugin may also use `fer_core` ([Python interface](python.md)) and `f
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Hooks and errors": ("hookimpl", "HOOK_API", "FerError", "nearest", "Ref", "Names"),
     "Specs": (
-        *("ModelSpec", "Weights", "Claim", "ClassOrder", "DatasetSpec", "Role", "EXPRESSIONS", "SplitSpec"),
+        *("ModelSpec", "Weights", "Claim", "ClassOrder", "WeightsSpec", "Card", "CardInput", "CardFigure"),
+        *("DatasetSpec", "Role", "EXPRESSIONS", "SplitSpec"),
         *("MetricSpec", "Measured", "ExperimentSpec", "CommandSpec"),
     ),
     "Batches": ("Batch", "Output", "Losses", "TaskInfo", "Progress"),

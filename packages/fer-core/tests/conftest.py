@@ -31,7 +31,7 @@ from pydantic import Field
 from torch import nn
 
 HEADER = "from fer_core.plugin import CommandSpec, DatasetSpec, ExperimentSpec, FerError\n"
-HEADER += "from fer_core.plugin import MetricSpec, ModelSpec, SplitSpec\n"
+HEADER += "from fer_core.plugin import MetricSpec, ModelSpec, SplitSpec, WeightsSpec\n"
 HEADER += "from fer_core.plugin import hookimpl\n"
 
 

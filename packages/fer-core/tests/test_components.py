@@ -328,7 +328,15 @@ def test_the_options_of_the_caller_stay_as_they_are():
 
 
 def test_every_kind_that_a_factory_makes_has_a_contract():
-    assert set(CONTRACTS) == set(KINDS) - {"devices", "templates", "experiments", "commands", "splits", "metrics"}
+    assert set(CONTRACTS) == set(KINDS) - {
+        "devices",
+        "templates",
+        "weights",
+        "experiments",
+        "commands",
+        "splits",
+        "metrics",
+    }
 
 
 def resolution(monkeypatch, tmp_path, *arguments, **layers):

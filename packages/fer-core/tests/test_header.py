@@ -152,7 +152,6 @@ def test_a_header_is_the_same_after_it_was_written_and_read():
         targets={"valence": [], "mood": ["calm", "tense"]},
         selection={"select": "best:val", "epoch": 2, "step": 8, "metrics": {"val": {"accuracy": 0.5}}},
         imported={"sha256": SHA, "recipe": "paper"},
-        card={"licence": "MIT", "training_data": [{"name": "bars", "terms": "none"}]},
     )
     assert Header.parse(header.line(), "w.safetensors", "import it again") == header
 
@@ -186,7 +185,6 @@ def test_temperatures_are_of_targets_that_the_weights_know():
         ({"selection": {"select": "best:train", "epoch": 1, "step": 1}}, 'selection.select is "best:train"'),
         ({"selection": {"select": "last", "epoch": 1, "step": -1}}, "selection.step is -1"),
         ({"imported": {"sha256": "abc"}}, 'imported.sha256 is "abc"'),
-        ({"card": {"author": "x"}}, "card.author is not a known field"),
     ],
 )
 def test_what_a_header_says_besides_is_checked_too(fields, says):

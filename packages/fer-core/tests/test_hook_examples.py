@@ -181,8 +181,14 @@ def metric(folder: Path) -> None:
     assert apply_metrics(["kappa"], "classes", "the label", labels, scores) == {"kappa": 0.5}
 
 
+def ready_weights(folder: Path) -> None:
+    facts = json.loads(CliRunner().invoke(main, ["info", "dan-office", "--json"]).stdout)["weights"]
+    assert (facts["model"], facts["card"]["figures"][1]["of_class"]) == ("dan", "fear")
+
+
 USES: dict[str, Callable[[Path], None]] = {
     "fer_models": model,
+    "fer_weights": ready_weights,
     "fer_datasets": dataset,
     "fer_splits": split,
     "fer_transforms": transform,

@@ -16,7 +16,7 @@ from fer_core.cli import main
 from fer_core.plugin import ModelSpec
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.provenance import Model
-from fer_core.types import ClassOrder
+from fer_core.published import ClassOrder
 from fer_core.weights import check_state, checkpoint, unwrap
 from torch import Tensor, nn
 

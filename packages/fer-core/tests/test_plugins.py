@@ -171,6 +171,10 @@ def fer_models():
     return [ModelSpec(name="all_models", factory="m:f", recipes={}, summary="", paper="", licence="", upstream="")]
 
 @hookimpl
+def fer_weights():
+    return [WeightsSpec(name="all_weights", model="all_models", file="m:f", card="m:c", summary="")]
+
+@hookimpl
 def fer_datasets():
     yield DatasetSpec(name="all_datasets", factory="m:f", classes=(), splits={}, layouts={}, expected_counts={},
                       summary="", licence="", homepage="")

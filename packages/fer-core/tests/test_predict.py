@@ -129,7 +129,7 @@ def test_what_is_not_an_image_is_refused_before_anything_is_predicted(run, photo
 def test_without_weights_the_latest_run_is_offered(run, photos) -> None:
     assert "-m runs/latest (runs/tiny)" in refused("predict", photos)
     run.rename("elsewhere")
-    assert "name them with -m; a weight file" in refused("predict", photos)
+    assert "name yours with -m; weights are a file" in refused("predict", photos)
 
 
 def test_the_way_to_the_weights_is_told(run, photos) -> None:

@@ -14,6 +14,7 @@ from fer_core.cli import main
 from fer_core.config import config_hash, load_config
 from fer_core.errors import FerError
 from fer_core.metrics import compute_metrics
+from fer_core.published import Claim
 from fer_core.reports.claims import find_claims
 from fer_core.reports.compare import make_tables
 from fer_core.reports.cross_dataset import find_evaluations
@@ -21,7 +22,7 @@ from fer_core.reports.page import render_report
 from fer_core.reports.tables import duration, millions
 from fer_core.runs.reading import collect, read_run, split_family
 from fer_core.statistics import paired_bootstrap
-from fer_core.types import Claim, ModelSpec
+from fer_core.types import ModelSpec
 from scipy import stats
 from sklearn import metrics as sk
 

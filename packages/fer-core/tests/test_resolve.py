@@ -206,7 +206,7 @@ def test_every_command_asks_here(copy) -> None:
     assert fer_core.Predictor("runs/best", device="cpu").classes
 
 
-FORMS = "weights are a file, a run folder, FOLDER/latest, FOLDER/best or an address"
+FORMS = "weights are a file, a run folder, FOLDER/latest, FOLDER/best, an address or an installed name"
 
 
 def test_a_folder_that_is_not_a_run_says_what_it_holds(tiny) -> None:

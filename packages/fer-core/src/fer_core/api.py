@@ -156,7 +156,7 @@ def open_dataset(name: str, root: str | Path | None = None, **options: Any) -> O
 
 
 @checked
-def load_model(weights: str | Path, *, device: str = "auto") -> TrainedModel:
+def load_model(weights: str | Path, *, device: str = "auto", head: str | None = None) -> TrainedModel:
     """A trained model as a module in eval mode, for a loop of your own.
 
     `model(images)` takes float32 [N, 3, H, W] as `model.transform(...)` makes them, and returns logits float32
@@ -164,15 +164,18 @@ def load_model(weights: str | Path, *, device: str = "auto") -> TrainedModel:
     family, with its further outputs; `model.preprocessing` is what `open_dataset(...).as_torch` takes.
 
     Args:
-        weights: A `.safetensors` file, a run folder, `FOLDER/latest`, `FOLDER/best` or an address.
+        weights: A `.safetensors` file, a run folder, `FOLDER/latest`, `FOLDER/best`, an address or the name of
+            installed weights.
         device: `auto`, or the name of a device.
+        head: The head whose logits it returns, `label` or a further head for classes. None: the one that the card
+            of installed weights names, else `label`.
 
     Raises:
         FerError: The file is unusable, or its model is not installed.
     """
     from fer_core.inference import load_trained
 
-    return load_trained(weights, device)
+    return load_trained(weights, device, head)
 
 
 @checked
@@ -331,7 +334,8 @@ def evaluate(
     classes default to those of its run; on other datasets, the part is the official one.
 
     Args:
-        checkpoint: A `.safetensors` file, a run folder, `FOLDER/latest`, `FOLDER/best` or an address.
+        checkpoint: A `.safetensors` file, a run folder, `FOLDER/latest`, `FOLDER/best`, an address or the name of
+            installed weights.
         dataset: Name of a dataset, or of several as `a+b`; None for the one it was trained on.
         data: The dataset's folder; of several, `a=DIR1,b=DIR2`.
         split: `train`, `val`, `test`, or `all`.
@@ -405,15 +409,17 @@ def diagnose(
     """Analyse the errors of a network, and write the results to a folder that `fer-run report` shows.
 
     Args:
-        place: A `.safetensors` file, a run folder, `FOLDER/latest`, `FOLDER/best` or an address; or a folder with
-            several runs: then their stored predictions on the test parts are pooled, and no network runs.
+        place: A `.safetensors` file, a run folder, `FOLDER/latest`, `FOLDER/best`, an address or the name of
+            installed weights; or a folder with several runs: then their stored predictions on the test parts are
+            pooled, and no network runs.
         dataset: Name of a dataset; None for the one that was trained on.
         data: The dataset's folder.
         split: `train`, `val`, `test` (where None) or `all`; not for several runs.
         options: Options of the dataset.
         only: Some of `mistakes`, `label_issues`, `slices`, and, where `place` is one network, `robustness`,
             `attention`, `embedding`.
-        out: The folder; else `diagnosis-DATASET-SPLIT` beside the checkpoint.
+        out: The folder; else `diagnosis-DATASET-SPLIT` beside the checkpoint, or, for an address or a name,
+            `NAME-diagnosis-DATASET-SPLIT` here.
         device: `auto`, or the name of a device.
 
     Raises:

@@ -9,10 +9,9 @@ from dataclasses import fields
 from typing import Any, get_args
 
 from fer_core.boundary import shown
+from fer_core.published import Claim, ClassOrder, Weights, WeightsSpec
 from fer_core.types import (
     ROLES,
-    Claim,
-    ClassOrder,
     CommandSpec,
     DatasetSpec,
     ExperimentSpec,
@@ -20,11 +19,11 @@ from fer_core.types import (
     MetricSpec,
     ModelSpec,
     SplitSpec,
-    Weights,
 )
 
 SPECS: Mapping[str, type] = {
     "models": ModelSpec,
+    "weights": WeightsSpec,
     "datasets": DatasetSpec,
     "splits": SplitSpec,
     "metrics": MetricSpec,

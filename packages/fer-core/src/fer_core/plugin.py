@@ -14,12 +14,11 @@ from fer_core import distributed
 from fer_core.errors import FerError, nearest
 from fer_core.files import write_atomically
 from fer_core.hookspecs import HOOK_API, hookimpl
+from fer_core.published import Claim, ClassOrder, Weights, WeightsSpec
 from fer_core.types import (
     EXPRESSIONS,
     Batch,
-    Claim,
     ClassChanges,
-    ClassOrder,
     CommandSpec,
     DatasetSpec,
     ExperimentSpec,
@@ -37,10 +36,10 @@ from fer_core.types import (
     SplitSpec,
     StateDict,
     TaskInfo,
-    Weights,
 )
 
 if TYPE_CHECKING:
+    from fer_core.card import Card, CardFigure, CardInput
     from fer_core.components import Names
     from fer_core.config import Config
     from fer_core.data.images import decode_bytes, decode_image, image_names, image_size, open_file
@@ -80,6 +79,9 @@ __all__ = [
     "Batch",
     "Batches",
     "Callback",
+    "Card",
+    "CardFigure",
+    "CardInput",
     "Claim",
     "ClassChanges",
     "ClassOrder",
@@ -127,6 +129,7 @@ __all__ = [
     "Transform",
     "Views",
     "Weights",
+    "WeightsSpec",
     "at_least_float32",
     "check_state",
     "decode_bytes",
@@ -155,6 +158,7 @@ __all__ = [
 _LAZY = {
     name: f"fer_core.{module}"
     for module, names in {
+        "card": ("Card", "CardFigure", "CardInput"),
         "components": ("Names",),
         "config": ("Config",),
         "data.images": ("decode_bytes", "decode_image", "image_names", "image_size", "open_file"),

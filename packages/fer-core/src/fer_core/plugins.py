@@ -31,6 +31,7 @@ from fer_core.errors import FerError, nearest
 from fer_core.fields import unknown_fields
 from fer_core.hookspecs import HOOK_API, PROJECT, device, loss, registry, trainer
 from fer_core.makers import CORE
+from fer_core.published import WeightsSpec
 from fer_core.types import DatasetSpec, ModelSpec, bare
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 KINDS = (
     "models",
+    "weights",
     "datasets",
     "losses",
     "optimizers",
@@ -69,7 +71,7 @@ def normalize(name: str) -> str:
 
 def singular(kind: str) -> str:
     """`models` -> `model`."""
-    return "loss" if kind == "losses" else kind.removesuffix("s")
+    return {"losses": "loss", "weights": "weights"}.get(kind, kind.removesuffix("s"))
 
 
 def requirements(distribution: str) -> list[str]:
@@ -114,9 +116,8 @@ class Entry:
     @property
     def names(self) -> tuple[str, ...]:
         """The name and its aliases."""
-        return (
-            (self.name, *self.value.aliases) if isinstance(self.value, ModelSpec | DatasetSpec) else (self.name,)
-        )
+        aliased = isinstance(self.value, ModelSpec | DatasetSpec | WeightsSpec)
+        return (self.name, *self.value.aliases) if aliased else (self.name,)
 
     @property
     def keys(self) -> frozenset[str]:

@@ -19,7 +19,7 @@ def resolve(ref: Ref) -> Any:
     """
     if not isinstance(ref, str):
         return ref
-    module, attribute = _parts(ref)
+    module, attribute = split_reference(ref)
     return attrgetter(attribute)(import_module(module))
 
 
@@ -32,11 +32,12 @@ def read_resource(ref: str) -> str:
     """
     from importlib import resources  # a tenth of the start-up of `fer-run --help`, which reads no file
 
-    package, file = _parts(ref)
+    package, file = split_reference(ref)
     return resources.files(package).joinpath(file).read_text(encoding="utf-8")
 
 
-def _parts(ref: str) -> tuple[str, str]:
+def split_reference(ref: str) -> tuple[str, str]:
+    """What stands before the colon of a reference, and behind it. Raises ImportError where it is not one."""
     module, _, name = ref.partition(":")
     if not module or not name:
         raise ImportError(f"{ref!r} is not an import reference: write it as package.module:name")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from fer_core.errors import FerError
 from fer_core.fields import grows
+from fer_core.published import Claim, ClassOrder, Weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -141,58 +142,6 @@ class Progress:
     epochs: int | Tensor
     step: int | Tensor
     steps: int | Tensor
-
-
-@grows
-@dataclass(frozen=True, kw_only=True)
-class Weights:
-    """A published weight file: where it is, what it was trained on, what its licence allows."""
-
-    name: str
-    url: str
-    sha256: str | None = None
-    licence: str = "unknown"
-    note: str = ""
-
-
-@grows
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """A published figure, shown beside what runs give.
-
-    Attributes:
-        dataset: Registered name of the dataset.
-        metric: `accuracy`, `mean_class_accuracy` or `macro_f1`.
-        value: In per cent, as it was printed.
-        source: Who says so, and where.
-        protocol: How the data were divided and the epoch chosen.
-        deviation: Standard deviation over repetitions in points, where one was printed.
-        classes: For which number of classes, where the dataset has several.
-    """
-
-    dataset: str
-    metric: str
-    value: float
-    source: str
-    protocol: str
-    deviation: float | None = None
-    classes: int | None = None
-
-
-@grows
-@dataclass(frozen=True, kw_only=True)
-class ClassOrder:
-    """The order in which the files of a model's authors have the classes of a dataset.
-
-    Attributes:
-        dataset: Registered name of the dataset.
-        classes: Class names by index of the logits; where files differ in their number, each has an entry.
-        source: Where the order is stated.
-    """
-
-    dataset: str
-    classes: tuple[str, ...]
-    source: str
 
 
 @grows

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder to write; default: diagnosis-DATASET-SPLIT beside the checkpoint.",
+    help="Folder to write; default: diagnosis-DATASET-SPLIT beside the checkpoint, or here.",
 )
 @click.option(
     "--only",

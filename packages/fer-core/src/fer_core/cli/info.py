@@ -32,7 +32,7 @@ class HasDump(Protocol):
 @click.argument("name")
 @json_option
 def info(name: str, as_json: bool) -> None:
-    """Describe NAME: a model, a dataset, or any other name that `fer-run list` shows."""
+    """Describe NAME: a model, weights, a dataset, or any other name that `fer-run list` shows."""
     plugins = load_plugins()
     found: dict[str, dict[str, Json]] = {}
     for kind in registry.KINDS:
@@ -65,7 +65,11 @@ def _facts(kind: str, name: str, entry: Entry) -> dict[str, Json]:
     if kind in SPECS:
         facts = {key: _plain(value) for key, value in vars(entry.value).items()} | facts
     facts["from"] = f"{entry.plugin.distribution} {entry.plugin.version} (plugin {entry.plugin.name})"
-    if kind not in ("experiments", "commands"):
+    if kind == "weights":
+        from fer_core.card import read_card  # pydantic takes as long as all the rest
+
+        facts["card"] = _plain(read_card(entry.value))
+    elif kind not in ("experiments", "commands"):
         facts |= _factory_facts(kind, entry)
     return facts
 
@@ -89,7 +93,7 @@ def _factory_facts(kind: str, entry: Entry) -> dict[str, Json]:
 
 def _plain(value: object) -> Json:
     """`value` as JSON represents it."""
-    if isinstance(value, HasDump):  # a record; importing pydantic takes as long as all the rest
+    if isinstance(value, HasDump):  # a record
         return value.model_dump(mode="json")
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {name: _plain(item) for name, item in vars(value).items()}

@@ -9,6 +9,7 @@ import click
 from fer_core import registry
 from fer_core.cli.options import json_option, print_json
 from fer_core.plugins import Entry, load_plugins
+from fer_core.published import WeightsSpec
 from fer_core.types import CommandSpec, DatasetSpec, ExperimentSpec, MetricSpec, ModelSpec
 
 
@@ -32,8 +33,8 @@ class Row:
 def list_(kind: str | None, as_json: bool) -> None:
     """List what is installed: every kind, or one.
 
-    KIND is models, datasets, losses, optimizers, schedulers, samplers, splits, metrics, transforms, callbacks,
-    devices, trainers, detectors, templates, experiments, executors or commands.
+    KIND is models, weights, datasets, losses, optimizers, schedulers, samplers, splits, metrics, transforms,
+    callbacks, devices, trainers, detectors, templates, experiments, executors or commands.
     """
     kinds = [registry.check_kind(kind)] if kind else registry.KINDS
     found = {name: [_row(name, entry) for entry in _entries(name)] for name in kinds}
@@ -65,7 +66,7 @@ def _row(kind: str, entry: Entry) -> Row:
 
 
 def _summary(value: object) -> str:
-    if isinstance(value, ModelSpec | DatasetSpec | ExperimentSpec | MetricSpec):
+    if isinstance(value, ModelSpec | WeightsSpec | DatasetSpec | ExperimentSpec | MetricSpec):
         return value.summary
     return value.help if isinstance(value, CommandSpec) else ""
 

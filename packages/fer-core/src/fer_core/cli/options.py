@@ -78,6 +78,13 @@ detector_override_option = click.option(
 )
 """`overrides: tuple[str, ...]`."""
 
+head_option = click.option(
+    "--head",
+    metavar="NAME",
+    help="The head of the model that predicts: label, or a further one [default: that of the weights' card].",
+)
+"""`head: str | None`."""
+
 boxes_option = click.option(
     "--boxes",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -16,6 +16,7 @@ from fer_core.cli.options import (
     detect_option,
     detector_override_option,
     device_option,
+    head_option,
     json_option,
     precision_option,
     print_json,
@@ -36,8 +37,10 @@ _FILE = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
     "models",
     multiple=True,
     metavar="WEIGHTS",
-    help="A weight file, a run folder, FOLDER/latest, FOLDER/best or an address. Repeatable.",
+    help="A weight file, a run folder, FOLDER/latest, FOLDER/best, an address or a name of fer-run list weights "
+    "[default: the installed weights]. Repeatable.",
 )
+@head_option
 @detect_option
 @detector_override_option
 @boxes_option
@@ -65,6 +68,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
 def predict(
     sources: tuple[Path, ...],
     models: tuple[str, ...],
+    head: str | None,
     detect: str,
     overrides: tuple[str, ...],
     boxes: Path | None,
@@ -82,6 +86,7 @@ def predict(
     Unreadable images are skipped with a warning each; then the exit status is 1.
 
     \b
+    fer-run predict photo.jpg
     fer-run predict photo.jpg -m runs/latest --draw marked
     fer-run predict photos -m runs/MODEL-rafdb/best -m trained.safetensors --csv expressions.csv
     """  # noqa: D301  # click reads \b
@@ -89,11 +94,9 @@ def predict(
     to_stdout = [name for name, path in (("--csv", table), ("--jsonl", lines)) if str(path) == "-"]
     if len([*to_stdout, *(["--json"] if as_json else [])]) > 1:
         raise FerError(f"{' and '.join(to_stdout)} cannot both be standard output: name a file for one of them")
-    from fer_core.workflows.predict import Sink, find_images, no_weights, predict_images
+    from fer_core.workflows.predict import Sink, find_images, predict_images
 
     files = [file for source in sources for file in find_images(source)]
-    if not models:
-        raise no_weights()
     quiet = as_json or table is not None or lines is not None
     prediction = predict_images(
         files,
@@ -104,6 +107,7 @@ def predict(
         detect=detect,
         detector_options=options,
         boxes=boxes,
+        head=head,
         strict=strict,
         bar=(quiet and not to_stdout) or not sys.stdout.isatty(),
     )

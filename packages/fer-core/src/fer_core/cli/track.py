@@ -12,6 +12,7 @@ from fer_core.cli.options import (
     detect_option,
     detector_override_option,
     device_option,
+    head_option,
     precision_option,
 )
 from fer_core.errors import IncompleteError
@@ -21,7 +22,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.command()
 @click.argument("video", type=click.Path(path_type=Path))
-@click.option("-m", "--model", required=True, metavar="WEIGHTS", help="Weights, as those of predict.")
+@click.option("-m", "--model", metavar="WEIGHTS", help="Weights, as those of predict.")
+@head_option
 @click.option("--fps", type=click.FloatRange(0, min_open=True), help="Frames a second to look at [default: all].")
 @click.option(
     "--smooth",
@@ -42,7 +44,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @precision_option
 def track(
     video: Path,
-    model: str,
+    model: str | None,
+    head: str | None,
     fps: float | None,
     smooth: float,
     frames: Path | None,
@@ -68,6 +71,7 @@ def track(
         video,
         model,
         detect=detect,
+        head=head,
         detector_options=options,
         device=device,
         precision=precision,

@@ -1,4 +1,4 @@
-"""Hooks that bring names: models, datasets, splits, metrics, transforms, faces, experiments and commands."""
+"""Hooks that bring names: models, weights, datasets, splits, metrics, transforms, faces, experiments, commands."""
 # mypy: disable-error-code="empty-body"
 # A hookspec is a signature and its docstring; it has no body to check.
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from fer_core.hookspecs import hookspec
 
 if TYPE_CHECKING:
+    from fer_core.published import WeightsSpec
     from fer_core.types import CommandSpec, DatasetSpec, ExperimentSpec, MetricSpec, ModelSpec, Ref, SplitSpec
 
 
@@ -34,6 +35,23 @@ def fer_models() -> Iterable[ModelSpec]:
     Called:
         The hook once in a process, when plugins are loaded. The factory once for each model that is built,
         with the options that stand beside `model.name` in the configuration.
+    """
+
+
+@hookspec
+def fer_weights() -> Iterable[WeightsSpec]:
+    """Weights that are ready to use: their name stands for them wherever weights are named.
+
+    Returns:
+        One `WeightsSpec` for each file of weights.
+
+    Factory:
+        None: weights are data. Their file is one that `fer-run train` or `fer-run import` wrote, in whatever
+        precision; it lies in a package, at a path or at an address. Their `Card` is a JSON file in a package.
+
+    Called:
+        The hook once in a process, when plugins are loaded. The file is read when a command names the weights; the
+        card then, too, and by `fer-run info`.
     """
 
 

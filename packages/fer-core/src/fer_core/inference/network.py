@@ -10,21 +10,24 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from fer_core import distributed
+from fer_core.card import LABEL
 from fer_core.data.loader import Loader
 from fer_core.data.random import SampleRandom
 from fer_core.data.transforms import Pipeline, build_pipeline
 from fer_core.engine import Engine
-from fer_core.errors import within
+from fer_core.errors import FerError, nearest, within
 from fer_core.inference.fuse import fuse
 from fer_core.inference.predict import logits_of
 from fer_core.returned import check_form
+from fer_core.runs.resolve import choose_weights
+from fer_core.types import HEAD, Output
 from fer_core.weights.checkpoint import build_from_checkpoint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor, nn
 
     from fer_core.types import Pack
     from fer_core.weights.header import Header
@@ -47,22 +50,33 @@ class Network:
     engine: Engine
 
     @classmethod
-    def load(cls, checkpoint: Path, engine: Engine, *, fast: bool = False) -> Network:
+    def load(cls, checkpoint: Path, engine: Engine, *, fast: bool = False, head: str = LABEL) -> Network:
         """Read a weight file.
 
         Args:
             checkpoint: A `.safetensors` file that a training run or an import wrote.
             engine: Where it runs.
             fast: Use the model's inference form, which only predicts.
+            head: The head whose logits, classes and temperature the network has.
 
         Raises:
-            FerError: The file is unusable, or its model is not installed.
+            FerError: The file is unusable, its model is not installed, or it has no such head for classes.
         """
         model, header = build_from_checkpoint(checkpoint)
-        if fast:
+        if head != LABEL:
+            header = _header_of(head, header, checkpoint)
+            model = Headed(model, head)
+        elif fast:
             model = _fused(model, header)
         engine.prepare(model)
         return cls(checkpoint, model, header, engine)
+
+    @classmethod
+    def choose(cls, place: str | Path, engine: Engine, *, fast: bool = False, head: str | None = None) -> Network:
+        """As `load`, of weights as `resolve_weights` takes them; `head` None means that of their card."""
+        found = choose_weights(place)
+        own = LABEL if found.card is None else found.card.head
+        return cls.load(found.path, engine, fast=fast, head=own if head is None else head)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -107,6 +121,33 @@ class Network:
             device=self.engine.device,
             process=(distributed.rank(), distributed.size()),
         )
+
+
+class Headed(nn.Module):
+    """A model that predicts by one of its further heads."""
+
+    def __init__(self, model: nn.Module, head: str) -> None:
+        super().__init__()
+        self.model, self.head = model, head
+
+    def forward(self, images: Tensor) -> Output:
+        """`logits` of the head, and all else that the model returns."""
+        output: Output = self.model(images)
+        if HEAD + self.head not in output:
+            raise FerError(f"the model has no head {self.head}, though its weights know that target: use another")
+        return output | {"logits": output[HEAD + self.head]}
+
+
+def _header_of(head: str, header: Header, checkpoint: Path) -> Header:
+    """The header as if the head were the label. Raises FerError unless it is a head for classes."""
+    heads = [name for name, classes in header.targets.items() if classes]
+    if head not in heads:
+        raise FerError(f"{checkpoint} has no head {head} for classes: {nearest(head, [LABEL, *heads])}")
+    calibration = header.calibration
+    if calibration is not None:
+        fitted = calibration.heads.get(head)
+        calibration = None if fitted is None else calibration.model_copy(update={"temperature": fitted})
+    return header.model_copy(update={"classes": header.targets[head], "calibration": calibration})
 
 
 @torch.inference_mode()

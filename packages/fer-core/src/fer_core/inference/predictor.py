@@ -16,7 +16,7 @@ from fer_core.inference.network import Network
 from fer_core.inference.rows import table_of
 from fer_core.inference.sources import Source, read_images
 from fer_core.options import checked
-from fer_core.runs.resolve import find_weights
+from fer_core.runs.resolve import installed_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,8 @@ class Predictor:
 
     Args:
         checkpoint: A `.safetensors` file that a training run or an import wrote, a run folder, `FOLDER/latest`,
-            `FOLDER/best` or an address (`fer_core.runs.resolve`).
+            `FOLDER/best`, an address or the name of installed weights (`fer_core.runs.resolve`). None: the
+            installed weights, where there are no others.
         device: `auto`, or the name of a device.
         precision: `auto` (what the device computes natively), `fp32`, `tf32`, `bf16` or `fp16`.
         detect: Where the faces are. `auto`: images larger than a cropped face are photographs, in which an
@@ -45,6 +46,8 @@ class Predictor:
             with `detect(images)`: it looks at every image.
         detector_options: Of a detector that is named.
         boxes: A table of faces, as `fer-run predict --csv` writes it, in place of a detector.
+        head: The head of the model that predicts: `label`, or a further head for classes. None: the one that the
+            card of installed weights names, else `label`.
 
     Raises:
         FerError: The file is unusable, its model is not installed, or a detector is unknown.
@@ -53,16 +56,17 @@ class Predictor:
     @checked
     def __init__(
         self,
-        checkpoint: str | Path,
+        checkpoint: str | Path | None = None,
         device: str = "auto",
         precision: str = "auto",
         *,
         detect: Any = AUTO,
         detector_options: Options | None = None,
         boxes: str | Path | None = None,
+        head: str | None = None,
     ) -> None:
-        weights = find_weights(checkpoint)
-        self.network = Network.load(weights, Engine.start(device, precision), fast=True)
+        place = installed_weights() if checkpoint is None else checkpoint
+        self.network = Network.choose(place, Engine.start(device, precision), fast=True, head=head)
         self._finder = finder_for([self.network], detect, detector_options or {}, boxes)
         self._classifier = Classifier(self.network)
 

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from fer_core.engine import Engine
 from fer_core.inference.network import Network
 from fer_core.inference.predict import logits_of
-from fer_core.runs.resolve import find_weights
 
 
 class TrainedModel(nn.Module):
@@ -49,6 +48,6 @@ class TrainedModel(nn.Module):
         return f"{self.name}, {len(self.classes)} classes, input {self.preprocessing.input_size}"
 
 
-def load_trained(weights: str | Path, device: str) -> TrainedModel:
+def load_trained(weights: str | Path, device: str, head: str | None) -> TrainedModel:
     """As `fer_core.load_model`, whose arguments these are."""
-    return TrainedModel(Network.load(find_weights(weights), Engine.start(device, "fp32"))).eval()
+    return TrainedModel(Network.choose(weights, Engine.start(device, "fp32"), head=head)).eval()

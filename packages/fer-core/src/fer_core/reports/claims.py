@@ -11,9 +11,10 @@ from pydantic import Field
 from fer_core import registry
 from fer_core.config.yaml_text import parse_yaml
 from fer_core.errors import FerError
+from fer_core.published import Claim
 from fer_core.records import Name, Record, Text
 from fer_core.refs import read_resource
-from fer_core.types import Claim, bare
+from fer_core.types import bare
 
 if TYPE_CHECKING:
     from fer_core.reports.compare import Score, Table

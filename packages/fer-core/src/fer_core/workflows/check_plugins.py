@@ -8,16 +8,23 @@ from typing import TYPE_CHECKING
 
 from fer_core import registry
 from fer_core.boundary import describe
+from fer_core.card import LABEL, read_card
 from fer_core.checks import check_components
 from fer_core.config import resolve_config
+from fer_core.errors import FerError, nearest
 from fer_core.experiments.schema import check_experiment, read_experiment
 from fer_core.makers import CORE
-from fer_core.plugins import installed_versions, load_plugins, requirements
+from fer_core.plugins import installed_versions, load_plugins, normalize, requirements
 from fer_core.reports.claims import read_published
+from fer_core.types import bare
+from fer_core.weights.address import is_address
+from fer_core.weights.checkpoint import read_header
+from fer_core.weights.named import named_file
 from fer_core.workflows.import_weights import NO_DATASET
 
 if TYPE_CHECKING:
     from fer_core.plugins import Plugin
+    from fer_core.published import WeightsSpec
 
 
 def find_broken() -> Iterator[str]:
@@ -45,16 +52,34 @@ def _broken_components(plugin: Plugin) -> Iterator[str]:
 
 
 def check_component(kind: str, name: str) -> None:
-    """Import what a name refers to; resolve and check the recipes of a model, and the files of an experiment.
+    """Import what a name refers to; check the recipes of a model, the files of an experiment, weights and cards.
 
     Raises:
-        FerError: Something is missing, or a recipe or an experiment is wrong.
+        FerError: Something is missing, or a recipe, an experiment, weights or a card are wrong.
     """
     registry.factory(kind, name)
     spec = registry.find(kind, name)
     if kind == "models":
         for recipe in spec.recipes:
             check_components(resolve_config(spec, replace(NO_DATASET, name=recipe)).config)
+    elif kind == "weights":
+        check_weights(spec)
     elif kind == "experiments":
         check_experiment(read_experiment(name), name)
         read_published(spec)
+
+
+def check_weights(spec: WeightsSpec) -> None:
+    """Read the card of weights and, unless it would be downloaded, the header of their file.
+
+    Raises:
+        FerError: Card or file is missing or damaged, or they do not belong together.
+    """
+    card = read_card(spec)
+    if is_address(spec.file):
+        return
+    header = read_header(named_file(spec))
+    if normalize(header.model.name) != normalize(bare(spec.model)):
+        raise FerError(f"the file holds weights of {header.model.name}, not of {spec.model}: correct one")
+    if card.head not in (LABEL, *header.targets):
+        raise FerError(f"the card names the head {card.head}: {nearest(card.head, [LABEL, *header.targets])}")

@@ -16,7 +16,7 @@ from fer_core.engine import Engine
 from fer_core.errors import FerError
 from fer_core.runs import folder as run_folder
 from fer_core.runs.reading import collect
-from fer_core.runs.resolve import find_weights, is_run
+from fer_core.runs.resolve import choose_weights, is_run
 from fer_core.weights.address import is_address
 from fer_core.weights.checkpoint import read_header, read_model_header
 from fer_core.workflows.open import choose_rows, is_trained_on, open_for
@@ -44,10 +44,13 @@ def diagnose_weights(
         find_dataset(dataset)
     if not is_address(place) and Path(place).is_dir() and not is_run(Path(place)):
         return _diagnose_runs(Path(place), dataset, root, split, options, only, out)
-    checkpoint = find_weights(place)
+    found = choose_weights(place)
+    checkpoint = found.path
     header = read_model_header(checkpoint)
     spec, opened, same = open_for(checkpoint, header, dataset, root, options)
     part = split or "test"
+    if out is None and (found.name or is_address(place)):  # not among the files of a package or of the cache
+        out = Path(f"{found.name or checkpoint.stem}-diagnosis-{spec.name}-{part}")
     rows = choose_rows(checkpoint, spec, opened, header if same else None, part)
     engine = Engine.start(device)
     pack = open_pack(opened, cache_root(), progress=True)

@@ -16,8 +16,9 @@ from fer_core.errors import FerError
 from fer_core.hookspecs import HOOK_API
 from fer_core.preprocessing import Preprocessing
 from fer_core.provenance import Model
+from fer_core.published import ClassOrder
 from fer_core.refs import resolve
-from fer_core.types import ClassOrder, DatasetSpec, TaskInfo, bare
+from fer_core.types import DatasetSpec, TaskInfo, bare
 from fer_core.weights import read_upstream
 from fer_core.weights.address import local_file
 from fer_core.weights.backbone import read_backbone, sha256

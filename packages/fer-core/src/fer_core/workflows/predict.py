@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from fer_core.data.progress import PATIENCE, show_progress
 from fer_core.engine import Engine
-from fer_core.errors import FerError
 from fer_core.files import free_path, make_folder, table_written_atomically, write_atomically
 from fer_core.inference import Answer, Face
 from fer_core.inference.answer import Classifier, answer
@@ -23,12 +22,12 @@ from fer_core.inference.network import Network
 from fer_core.inference.predictor import finder_for
 from fer_core.inference.rows import cells, columns, plain
 from fer_core.inference.sources import ImageFile, find_images, read_images
-from fer_core.runs.resolve import LATEST, find_weights, resolve_weights
+from fer_core.runs.resolve import installed_weights
 
 if TYPE_CHECKING:
     from fer_core.components import Options
 
-__all__ = ["Answer", "Face", "Prediction", "Sink", "find_images", "no_weights", "plain", "predict_images"]
+__all__ = ["Answer", "Face", "Prediction", "Sink", "find_images", "plain", "predict_images"]
 logger = logging.getLogger(__name__)
 STANDARD_OUTPUT = "-"
 
@@ -65,18 +64,6 @@ class Prediction:
     failed: int = 0
 
 
-def no_weights() -> FerError:
-    """The error for a command without weights; it suggests those of the latest run, if there is one."""
-    runs = Path("runs")
-    try:
-        latest = f", such as -m {runs / LATEST} ({resolve_weights(runs / LATEST).path.parent})"
-    except FerError:
-        latest = ""
-    return FerError(
-        f"predict needs weights: name them with -m{latest}; a weight file, a run folder, or FOLDER/{LATEST}"
-    )
-
-
 def predict_images(
     files: Sequence[ImageFile],
     models: Sequence[str],
@@ -87,6 +74,7 @@ def predict_images(
     detect: str,
     detector_options: Options,
     boxes: Path | None,
+    head: str | None,
     strict: bool,
     bar: bool,
 ) -> Prediction:
@@ -94,21 +82,23 @@ def predict_images(
 
     Args:
         files: The images.
-        models: Weights, as `find_weights` takes them.
+        models: Weights, as `resolve_weights` takes them; none: those that are installed.
         sink: Where the answers are written.
         device: Where the networks compute.
         precision: In which they do.
         detect: As `Predictor` takes it.
         detector_options: Of the detector.
         boxes: A table of faces, in place of a detector.
+        head: The head of the networks that predicts; None: as their cards say.
         strict: Whether the first image that cannot be read ends it.
         bar: Whether progress may be shown.
 
     Raises:
         FerError: Weights, a detector or a table cannot be used.
     """
+    places = models or [installed_weights()]
     engine = Engine.start(device, precision)
-    networks = {name: Network.load(find_weights(name), engine, fast=True) for name in models}
+    networks = {name: Network.choose(name, engine, fast=True, head=head) for name in places}
     finder = finder_for(networks.values(), detect, detector_options, boxes)
     several = len(networks) > 1
     classifiers = [Classifier(network, name if several else "") for name, network in networks.items()]

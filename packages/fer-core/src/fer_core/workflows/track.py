@@ -21,7 +21,7 @@ from fer_core.inference.rows import PLACE, as_text, place_of
 from fer_core.inference.tracks import Interval, Tracker
 from fer_core.inference.video import Frame, Video, video_writer
 from fer_core.plotting.photos import draw_marks
-from fer_core.runs.resolve import find_weights
+from fer_core.runs.resolve import installed_weights
 
 if TYPE_CHECKING:
     from fer_core.components import Options
@@ -42,10 +42,11 @@ class Tracked:
 
 def track_video(
     path: Path,
-    model: str,
+    model: str | None,
     *,
     detect: str,
     detector_options: Options,
+    head: str | None,
     device: str,
     precision: str,
     fps: float | None,
@@ -58,9 +59,10 @@ def track_video(
 
     Args:
         path: The video.
-        model: Weights, as `find_weights` takes them.
+        model: Weights, as `resolve_weights` takes them; None: those that are installed.
         detect: A detector; `auto`: one that is installed.
         detector_options: Of it.
+        head: The head of the network that predicts; None: as its card says.
         device: Where all is computed.
         precision: Of the network.
         fps: How many frames a second are looked at; None: all.
@@ -73,7 +75,8 @@ def track_video(
         FerError: The video, the weights or the detector cannot be used, or a file not be written.
     """
     engine = Engine.start(device, precision)
-    network = Network.load(find_weights(model), engine, fast=True)
+    place = installed_weights() if model is None else model
+    network = Network.choose(place, engine, fast=True, head=head)
     name, detector = named_detector(detect, detector_options, engine.device.torch_device)
     video, tracker, count = Video(path), Tracker(smooth), 0
     columns = ["time", "track", *PLACE, "label", "probability", *(f"p_{each}" for each in network.classes)]
