@@ -307,6 +307,7 @@ def test_runs_that_are_forked_give_the_bytes_of_runs_in_new_processes(site, tmp_
         assert process.returncode == 0, output
     assert len(products(tmp_path / "forked")) == 2 * len(PRODUCTS)
     assert products(tmp_path / "forked") == products(tmp_path / "new")
+    assert not list(tmp_path.rglob("*.png")) + list(tmp_path.rglob("*.html"))  # `fer-run report` draws them
     commands = [json.loads(path.read_text())["command"][1:] for path in sorted(tmp_path.rglob("env.json"))]
     assert [each.replace("new/", "forked/") for each in commands[2]] == commands[0]
     logs = [path.read_text() for path in sorted(tmp_path.rglob(".*.log"))]

@@ -194,6 +194,19 @@ def test_resuming_a_finished_run_writes_the_report_that_is_missing(tiny, quick) 
     assert not (done.folder / ".report.html.partial").exists()
 
 
+def test_a_run_without_a_report_draws_nothing_and_has_the_same_result(tiny, quick) -> None:
+    done = run("runs/a", quick)
+    plain = fer_core.train("tiny", "bars", device="cpu", **quick, run={"dir": "runs/b", "report": False})
+    assert products(plain.folder) == products(done.folder)
+    api.resume("runs/b")
+    assert {path.name for path in done.folder.iterdir()} - {path.name for path in plain.folder.iterdir()} == {
+        "report.html",
+        "curves.png",
+        "confusion-val.png",
+        "confusion-test.png",
+    }
+
+
 def test_resuming_on_other_data_is_refused(tiny, quick, monkeypatch) -> None:
     with monkeypatch.context() as patch:
         kill_at(patch, 6)

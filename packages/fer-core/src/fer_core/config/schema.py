@@ -327,6 +327,11 @@ class Run(Section):
         "Device (`--device`); auto: cuda, else mps, else cpu, or a plugin's that ranks higher.",
         min_length=1,
     )
+    report: bool = _key(
+        True,
+        "true or false",
+        "Draw `report.html`, `curves.png` and `confusion-PART.png` at the end; not in runs of an experiment.",
+    )
 
 
 class Config(Section):

@@ -109,17 +109,19 @@ class Evaluation:
     def _data(about: Evaluated) -> str:
         return f"{about.dataset.name} {about.dataset.part}"
 
-    def save(self, folder: Path, name: str) -> list[Path]:
+    def save(self, folder: Path, name: str, *, draw: bool = True) -> list[Path]:
         """Write `predictions-NAME.csv`, `confusion-NAME.png`, and outside of a run `evaluation-NAME.json`.
 
-        Where there are heads for extra targets, their predictions are in `heads-NAME.csv`, by `id`.
+        Where there are heads for extra targets, their predictions are in `heads-NAME.csv`, by `id`. `draw` is
+        whether to draw the confusion matrix.
         """
-        table, picture = folder / f"{PREDICTIONS}{name}.csv", folder / f"confusion-{name}.png"
+        written = [folder / f"{PREDICTIONS}{name}.csv"]
         columns = (self.classes, self.ids, self.labels, self.probabilities, self.groups)
-        write_text(table, write_predictions(*columns))
-        title = f"Confusion matrix, {name} split, {self.metrics.count:,} images"
-        draw_confusion(self.metrics.confusion, self.classes, title).save(picture)
-        written = [table, picture]
+        write_text(written[0], write_predictions(*columns))
+        if draw:
+            written.append(folder / f"confusion-{name}.png")
+            title = f"Confusion matrix, {name} split, {self.metrics.count:,} images"
+            draw_confusion(self.metrics.confusion, self.classes, title).save(written[-1])
         if self.heads:
             import pandas as pd
 

@@ -157,7 +157,7 @@ def _make_run(
     folder = experiment.folder / f"{model.name}-{dataset.name}"
     folder /= f"{split.slug}-s{seed}-{config_hash(config)[:8]}"
     arguments = ["train", model.name, dataset.name, *(["--data", root] if root else []), "--seed", str(seed)]
-    for override in (*given, f"run.dir={flow(str(folder))}"):
+    for override in (*given, f"run.dir={flow(str(folder))}", "run.report=false"):
         arguments += ["-o", override]
     return PlannedRun(
         experiment.name,

@@ -33,7 +33,8 @@ class Plan:
     def check(self, outcomes: Sequence[Outcome]) -> None:
         """Raise FerError where a run has no result; else log that all have."""
         check_outcomes(outcomes)
-        logger.info(f"all {len(outcomes)} runs are finished, in {self.experiment.folder}")
+        folder = self.experiment.folder
+        logger.info(f"all {len(outcomes)} runs are finished; compare them with fer-run report {folder}")
 
 
 def plan(

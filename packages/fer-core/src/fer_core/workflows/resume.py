@@ -97,7 +97,7 @@ def _resume(stored: _Stored, engine: Engine, log: RunLog) -> Path:
         longer = f", or train longer with fer-run train --extend {folder} --epochs {2 * config.train.epochs}"
         more = "" if config.train.steps else longer
         logger.info(f"{folder} is finished already: see {folder / run_folder.RESULT}{more}")
-        if distributed.is_main() and not (folder / REPORT).exists():
+        if config.run.report and distributed.is_main() and not (folder / REPORT).exists():
             write_report(folder)
         return folder
     log.open(folder)

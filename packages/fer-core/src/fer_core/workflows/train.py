@@ -154,11 +154,14 @@ def _way_on(folder: Path) -> str:
 
 def _finish(loop: Loop, result: Result, seconds: float, speed: float) -> None:
     folder = loop.folder
-    draw_curves(loop.history, "Learning curves", result.best.epoch).save(folder / "curves.png")
+    draw = loop.config.run.report
+    if draw:
+        draw_curves(loop.history, "Learning curves", result.best.epoch).save(folder / "curves.png")
     _finish_environment(folder, seconds, speed)
     _write_samples(loop)
     write_text(folder / run_folder.RESULT, result.text())
-    write_report(folder)
+    if draw:
+        write_report(folder)
     for split, metrics in result.metrics.items():
         figures = [f"{name.replace('_', ' ')} {metrics.value(name):.2%}" for name in SUMMARY]
         figures += [f"{name} {value:.4f}" for name, value in metrics.others.items()]
@@ -167,8 +170,8 @@ def _finish(loop: Loop, result: Result, seconds: float, speed: float) -> None:
             figures = [f"{name.replace('_', ' ')} {value:.4f}" for name, value in head.figures.items()]
             has = f"{head.count:,} of {metrics.count:,} images have the target"
             logger.info(f"{split:<8} head {target}: {'  '.join([*figures, f'({has})'])}")
-    pictures = sorted(path.name for path in folder.glob("*.png"))
-    logger.info(f"written  {folder}: {run_folder.RESULT}, {run_folder.BEST}, {REPORT}, {', '.join(pictures)}")
+    drawn = [REPORT, *sorted(path.name for path in folder.glob("*.png"))] if draw else []
+    logger.info(f"written  {folder}: {', '.join([run_folder.RESULT, run_folder.BEST, *drawn])}")
 
 
 def _write_samples(loop: Loop) -> None:
@@ -204,7 +207,7 @@ def _evaluate_run(loop: Loop, engine: Engine) -> tuple[Result, float]:
         found[name] = {role: _evaluate_role(loop, folder / name, role, engine) for role in roles}
     if distributed.is_main():
         for role, evaluation in found[run_folder.BEST].items():
-            evaluation.save(folder, role)
+            evaluation.save(folder, role, draw=loop.config.run.report)
     chosen = found[run_folder.BEST].values()
     speed = sum(len(evaluation.ids) for evaluation in chosen) / sum(evaluation.seconds for evaluation in chosen)
     config, header = loop.config, loop.setup.header
