@@ -12,7 +12,7 @@ import torch
 from fake_cuda import FakeCuda, Trace, storage
 from fer_core import registry
 from fer_core.config import Component, resolve_config
-from fer_core.config.schema import Scheduler
+from fer_core.config.schema import Optimizer, Scheduler
 from fer_core.data import loader as loader_module
 from fer_core.data.prepare import make_loader, prepare_data
 from fer_core.data.table import make_fingerprint
@@ -209,7 +209,7 @@ def test_a_step_of_every_optimizer_waits_for_nothing_and_could_be_captured(
 ):
     monkeypatch.setitem(load_plugins().entries["models"], "small", [Entry("small", SMALL, PLUGIN)])
     config = configure("small/rafdb", 4)
-    sections = {"optimizer": Component(**optimizer), "train": config.train.model_copy(update=train)}
+    sections = {"optimizer": Optimizer(**optimizer), "train": config.train.model_copy(update=train)}
     sections["scheduler"] = Scheduler(name="cosine", per="step")
     assert_captured(*three_steps(gpu, config.model_copy(update=sections), tmp_path))
 

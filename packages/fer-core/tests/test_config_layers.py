@@ -145,6 +145,7 @@ def test_a_component_of_another_name_forgets_the_options_of_the_one_before(file)
     assert (resolved.config.scheduler.per, resolved.config.scheduler.options) == ("epoch", {})
     assert {key: layer for key, layer in resolved.origin.items() if key.startswith(("opt", "sch"))} == {
         "optimizer.name": "-o",
+        "optimizer.groups": "defaults",
         "optimizer.momentum": "-o",
         "scheduler.name": "-o",
         "scheduler.per": "defaults",

@@ -59,9 +59,9 @@ def variants(schema: dict, value: object):
     if kind in ("integer", "number"):
         low = schema.get("minimum", schema.get("exclusiveMinimum", 0))
         candidates += [low + 1, low + 2] if kind == "integer" else [low + 0.25, low + 0.5]
-    candidates += {"boolean": [True, False], "string": ["other"], "object": [{"a": "b"}]}.get(kind, [])
+    candidates += {"boolean": [True, False], "string": ["other", "a" * 64], "object": [{"a": "b"}]}.get(kind, [])
     if kind == "array":
-        candidates += [[0.25] * schema.get("minItems", 3), ["other"]]
+        candidates += [[0.25] * schema.get("minItems", 3), ["other"], [{"match": "*", "lr_factor": 0.5}]]
     yield from (candidate for candidate in candidates if candidate is not None and candidate != value)
 
 

@@ -232,6 +232,7 @@ def train(
     *,
     data: str | Path | Mapping[str, Any] | None = None,
     device: str | None = None,
+    weights: str | Path | None = None,
     seed: Seed | None = None,
     config: Sequence[str | Path] = (),
     **overrides: Any,
@@ -244,6 +245,7 @@ def train(
         data: The dataset's folder; else `$FER_DATA/NAME`, else `./data/NAME`. Or a mapping, the section `data`
             of the configuration: `{"root": "...", "batch_size": 64}`.
         device: The name of a device; None for the configuration's.
+        weights: Trained weights to start from, as `load_model` takes them; heads for other classes begin anew.
         seed: Seed of the run.
         config: YAML files, later ones win.
         **overrides: Other sections of the configuration: `train={"epochs": 3}`.
@@ -258,7 +260,14 @@ def train(
     folder, section = (None, data) if isinstance(data, Mapping) else (data, {})
     sections = {"data": section, **overrides}
     resolved = resolve_run(
-        model, dataset, data=folder, device=device, seed=seed, config=config, arguments=sections
+        model,
+        dataset,
+        data=folder,
+        device=device,
+        weights=weights,
+        seed=seed,
+        config=config,
+        arguments=sections,
     )
     return finished_run(start_run(resolved.config))
 

@@ -39,9 +39,16 @@ class Model(Record):
 
 
 class Start(Record):
-    """What the weights were before training, in words, and sha256 of the files of backbone weights."""
+    """What the weights were before training, in words, and sha256 of the files they came from.
+
+    Attributes:
+        description: In words.
+        weights_sha256: Of the trained weights; None where there were none.
+        backbone_sha256: Of the files of backbone weights.
+    """
 
     description: Text
+    weights_sha256: Sha256 | None = None
     backbone_sha256: tuple[Sha256, ...] = ()
 
 

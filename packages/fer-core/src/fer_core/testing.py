@@ -60,7 +60,7 @@ def check_plugin(distribution: str) -> tuple[Plugin, ...]:
     return plugins
 
 
-def check_resume(model: str, dataset: str, folder: Path, **sections: Any) -> dict[str, Tensor]:
+def check_resume(model: str, dataset: str, folder: Path, /, **sections: Any) -> dict[str, Tensor]:
     """Check that a training which is interrupted halfway and resumed ends with the bytes of an undisturbed one.
 
     State is saved after every other step, and the step after the last of them is lost. Compared are weights,
@@ -117,7 +117,7 @@ def check_resume(model: str, dataset: str, folder: Path, **sections: Any) -> dic
     return whole
 
 
-def check_processes(model: str, dataset: str, folder: Path, **sections: Any) -> dict[str, Tensor]:
+def check_processes(model: str, dataset: str, folder: Path, /, **sections: Any) -> dict[str, Tensor]:
     """Check that two processes train as one that takes their shares of every batch in turn (`train.accumulate`).
 
     Equal are the bytes of every parameter and buffer of model, loss and all that a trainer adds, and the values of

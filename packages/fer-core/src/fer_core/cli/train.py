@@ -18,6 +18,12 @@ from fer_core.errors import FerError
 @config_option
 @override_option
 @device_option
+@click.option(
+    "--from",
+    "weights",
+    metavar="WEIGHTS",
+    help="Trained weights to start from: a weight file, run folder, FOLDER/latest, FOLDER/best, address or name.",
+)
 @click.option("--seed", type=int, default=None, help="Seed of the run.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved configuration and where each value came from.")
 @click.option(
@@ -42,6 +48,7 @@ def train(
     configs: tuple[Path, ...],
     overrides: tuple[str, ...],
     device: str,
+    weights: str | None,
     seed: int | None,
     dry_run: bool,
     resume: Path | None,
@@ -56,13 +63,14 @@ def train(
     fer-run train MODEL synthetic
     fer-run train MODEL rafdb --data ~/RAF-DB/basic --epochs 10 --batch-size 64 --lr 1e-4
     fer-run train MODEL rafdb -o data.fraction=0.1 -o loss=focal
+    fer-run train MODEL folder --data faces --from runs/MODEL-ferplus/latest
     fer-run train MODEL rafdb+ferplus --data rafdb=~/RAF-DB/basic,ferplus=~/FERPlus
     fer-run train --resume runs/MODEL-rafdb/20260901-101500-s0
     fer-run train --extend runs/MODEL-rafdb/20260901-101500-s0 --epochs 60
     """  # noqa: D301  # click reads \b
     shorts = {"train.epochs": epochs, "data.batch_size": batch_size, "optimizer.lr": lr}
     changes = [*overrides, *(f"{key}={value}" for key, value in shorts.items() if value is not None)]
-    others = model or dataset or configs or seed is not None or dry_run
+    others = model or dataset or configs or weights or seed is not None or dry_run
     if resume is not None:
         if others or data or changes or extend is not None:
             raise FerError("--resume keeps the configuration of its run: give --resume RUN alone (and --device)")
@@ -87,6 +95,7 @@ def train(
         dataset,
         data=data,
         device=None if device == "auto" else device,
+        weights=weights,
         seed=seed,
         config=configs,
         overrides=changes,

@@ -23,10 +23,13 @@ def settings(config: Config, without: tuple[str, ...] = WITHOUT_EFFECT) -> dict[
     """The values of a configuration by dotted keys.
 
     Args:
-        config: The configuration. Backbone weights count by file name, whatever their folder.
+        config: The configuration. Trained weights count by their content, backbone weights by file name, whatever
+            their folder.
         without: Keys and sections to leave out.
     """
     values = plain(config)
+    if config.model.weights_sha256:
+        del values["model"]["weights"]
     if config.model.backbones:
         values["model"]["backbone_weights"] = [place.rpartition("/")[2] for place in config.model.backbones]
     flat = _flatten(values)

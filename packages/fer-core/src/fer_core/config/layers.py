@@ -40,8 +40,9 @@ def resolve_config(
     overrides: Sequence[str] = (),
     flags: Mapping[str, Yaml] | None = None,
     arguments: Mapping[str, Any] | None = None,
+    weights: tuple[str, Tree] | None = None,
 ) -> Resolved:
-    """Merges all layers: defaults, the model's recipe, `-c` files, `-o` overrides or arguments, options.
+    """Merges all layers: defaults, recipe, trained weights, `-c` files, `-o` overrides or arguments, options.
 
     The recipe is that of the dataset, or `default` where there is none: recipes do not inherit from one another.
 
@@ -56,6 +57,8 @@ def resolve_config(
         overrides: `a.b=value`, in order; the value is YAML.
         flags: Dotted key to value, for options such as `--seed`; None means that the option was not given.
         arguments: Sections as a Python call gives them.
+        weights: The layer of the weights that a training starts from: its name, and what holds for them. Their
+            options of the model replace those of the recipe.
 
     Raises:
         FerError: One line that names the key, the value, the layer and what is expected.
@@ -69,6 +72,9 @@ def resolve_config(
         homes = [entry.plugin.distribution for entry in load_plugins().claims("models", model.name)]
         home = homes[0] if len(homes) == 1 else ""
         merge.add(shorten_names(_read_recipe(model.recipes[recipe], layer), home), layer)
+    if weights is not None:
+        merge.drop_options("model")
+        merge.add(weights[1], weights[0])
     for file in files:
         layer = one_line(str(file))
         merge.add(shorten_names(read_yaml(Path(file), layer)), layer)
@@ -139,6 +145,13 @@ class Merge:
             shown = "empty" if values is None else show(values)
             raise FerError(f"{layer}: the top level is {shown}: write a mapping such as 'train: {{epochs: 40}}'")
         self._merge(self.values, plain_value(values, "", layer), Config, (), layer)
+
+    def drop_options(self, section: str) -> None:
+        """Forgets the options that layers so far gave a component."""
+        known, present = section_of(Config, section), _branch(self.values, section)
+        for key in [key for key in present if known is None or key not in known.model_fields]:
+            self._forget((section, key))
+            del present[key]
 
     def resolve(self) -> Resolved:
         """Checks types and ranges of the merged values."""

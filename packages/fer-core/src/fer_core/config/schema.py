@@ -100,8 +100,25 @@ class Component(Section):
 
 
 class Model(Component):
-    """The model and the options of its factory."""
+    """The model, what its weights start from, and the options of its factory."""
 
+    weights: _Text | None = _key(
+        None,
+        "weights, or null",
+        "Trained weights that the training starts from (`--from`), as `-m` of `fer-run predict` takes them; their "
+        "options and preprocessing replace the recipe's.",
+    )
+    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = _key(
+        None,
+        "a sha256 in hexadecimal, or null",
+        "What `weights` must be, whatever its place; null: filled in when the run begins.",
+    )
+    freeze: list[_Text] = _key(
+        [],
+        "a list of patterns",
+        "Parameters that keep their values, as patterns of their names (`body.*`); a BatchNorm whose parameters "
+        "are frozen keeps its statistics.",
+    )
     backbone_weights: _Text | Annotated[list[_Text], Field(min_length=1)] | None = _key(
         None,
         "a file or address, a list of them, or null",
@@ -113,6 +130,24 @@ class Model(Component):
         """`backbone_weights` as a list."""
         given = self.backbone_weights
         return [given] if isinstance(given, str) else list(given or ())
+
+
+class RateGroup(Section):
+    """One entry of `optimizer.groups`."""
+
+    match: str = Field(min_length=1)
+    lr_factor: float = Field(gt=0)
+
+
+class Optimizer(Component):
+    """The optimizer and the options of its factory."""
+
+    groups: list[RateGroup] = _key(
+        [],
+        "a list of {match: PATTERN, lr_factor: NUMBER above 0}",
+        "Factors of the learning rate by patterns of the model's parameter names; the first that matches counts, "
+        "1 where none does.",
+    )
 
 
 class Scheduler(Component):
@@ -342,8 +377,8 @@ class Config(Section):
     loss: Component = _key(
         Component(name="cross_entropy"), "a name or a mapping with a name", "Loss, see `fer-run list losses`."
     )
-    optimizer: Component = _key(
-        Component(name="adam", lr=1e-4),  # type: ignore[call-arg] # options stand beside the name
+    optimizer: Optimizer = _key(
+        Optimizer(name="adam", lr=1e-4),  # type: ignore[call-arg] # options stand beside the name
         "a name or a mapping with a name",
         "Optimizer, see `fer-run list optimizers`.",
     )

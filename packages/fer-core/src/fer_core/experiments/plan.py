@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fer_core import registry
 from fer_core.checks import check_components
-from fer_core.config import config_hash, resolve_config
+from fer_core.config import config_hash
 from fer_core.config.yaml_text import flow, parse_yaml
 from fer_core.data.open import check_dataset_options
 from fer_core.data.union import UnionSpec, find_dataset
@@ -20,6 +20,7 @@ from fer_core.experiments.schema import PER_SPLIT, Experiment
 from fer_core.experiments.splits import SplitChoice, expand_split
 from fer_core.plugins import load_plugins
 from fer_core.runs import folder as run_folder
+from fer_core.runs.fine_tuning import resolve_training
 from fer_core.types import ModelSpec
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def _make_run(
     given = [*overrides, f"data.split={flow(split.protocol)}"]
     flags = {"data.root": root, "train.seed": seed}
     try:
-        config = resolve_config(model, dataset, overrides=given, flags=flags).config
+        config = resolve_training(model, dataset, overrides=given, flags=flags).config
     except FerError as error:
         raise FerError(f"{model.name} on {dataset.name}: {error}") from None
     folder = experiment.folder / f"{model.name}-{dataset.name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,13 +18,16 @@ from fer_core.engine import Engine
 from fer_core.engine.recompute import recompute_blocks
 from fer_core.errors import FerError
 from fer_core.metrics.selection import check_selection
+from fer_core.nn.freeze import freeze
 from fer_core.returned import check_first_output
+from fer_core.runs.fine_tuning import starting_weights
 from fer_core.runs.state import DataIdentity, Identity
 from fer_core.runs.versions import decisive_versions
 from fer_core.training.task import Task
 from fer_core.types import EVALUATED, TaskInfo
 from fer_core.weights.backbone import load_backbones
 from fer_core.weights.origin import make_header
+from fer_core.weights.transfer import carry_over
 
 if TYPE_CHECKING:
     from fer_core.config import Config
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
     from fer_core.training.callbacks import Callback
     from fer_core.types import Role
     from fer_core.weights.header import Header
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ class Setup:
         header: Of the weights, without their selection.
         identity: What a state must agree with to be resumed.
         start: What the weights are before the first step.
+        carried: Names of the model's tensors that come from trained weights; none for a run that is resumed.
     """
 
     config: Config
@@ -69,6 +76,7 @@ class Setup:
     header: Header
     identity: Identity
     start: Start
+    carried: tuple[str, ...] = ()
 
 
 def build_model(config: Config, info: TaskInfo, *number: int) -> torch.nn.Module:
@@ -107,8 +115,10 @@ def build_setup(
     if config.train.select != "last":
         check_selection(config.train.metric, config.metrics, info.targets)
     model = build_model(config, info)
+    carried: tuple[str, ...] = ()
     if start is None:
-        start = load_backbones(model, config.model.name, config.model.backbones)
+        start, carried = _begin(model, config, info)
+    _freeze(model, config)
     loss: Loss = build("losses", config.loss.name, config.loss.options, info)
     task = Task(model, loss)
     if not config.train.compile:  # a hook would be compiled
@@ -151,7 +161,24 @@ def build_setup(
             versions=decisive_versions(components),
         ),
         start=start,
+        carried=carried,
     )
+
+
+def _begin(model: torch.nn.Module, config: Config, info: TaskInfo) -> tuple[Start, tuple[str, ...]]:
+    """Fill a model with what a new run starts from; the record of it, and what comes from trained weights."""
+    chosen = config.model
+    if chosen.weights is None:
+        return load_backbones(model, chosen.name, chosen.backbones), ()
+    found = carry_over(model, chosen.name, chosen.options, info, starting_weights(config))
+    return found.start, found.carried
+
+
+def _freeze(model: torch.nn.Module, config: Config) -> None:
+    if names := freeze(model, config.model.freeze):
+        still = sum(model.get_parameter(name).numel() for name in names)
+        total = sum(parameter.numel() for parameter in model.parameters())
+        logger.info(f"frozen   {still:,} of {total:,} parameters, in {len(names)} tensors")
 
 
 def _recompute(model: torch.nn.Module, config: Config) -> None:

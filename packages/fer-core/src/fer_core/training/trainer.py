@@ -12,6 +12,8 @@ from fer_core.components import build
 from fer_core.config import Component
 from fer_core.data.prepare import make_loader
 from fer_core.errors import FerError
+from fer_core.nn.freeze import freeze
+from fer_core.optim.groups import rate_factors, scale_rates
 from fer_core.training.setup import build_model
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ class Trainer:
         config: The configuration.
         info: What model and loss know of the task.
         device: Where it computes.
+        models: `model`, and those that `add_model` made.
         unlabelled: Rows of the dataset's table, int64 [M], that `data.fraction` leaves out of the training part:
             images whose labels a semi-supervised method may not use.
     """
@@ -69,6 +72,7 @@ class Trainer:
         self.loaders: Mapping[str, Batches] = {}
         self.wrapped: nn.Module = setup.task
         self._loaders_made = 0
+        self.models = [self.model]
         setup.task.training_step = self.training_step
 
     def training_step(self, batch: Batch, progress: Progress) -> Losses:
@@ -140,8 +144,19 @@ class Trainer:
         return module
 
     def add_model(self, name: str) -> nn.Module:
-        """Another model as configured, added by `add_module`, whose random weights are its own."""
-        return self.add_module(name, build_model(self.config, self.info, len(self.setup.task.extra) + 1))
+        """Another model as configured, added by `add_module`.
+
+        It starts from the same trained weights, where there are some (`model.weights`); its random weights are its
+        own.
+        """
+        model = build_model(self.config, self.info, len(self.setup.task.extra) + 1)
+        own, first = model.state_dict(), self.model.state_dict()
+        with torch.no_grad():
+            for key in self.setup.carried:
+                own[key].copy_(first[key])
+        freeze(model, self.config.model.freeze)
+        self.models.append(model)
+        return self.add_module(name, model)
 
     def make_loader(
         self,
@@ -188,9 +203,16 @@ def build_trainer(setup: Setup) -> Trainer:
     trainer: Trainer = build("trainers", config.train.trainer.name, config.train.trainer.options, setup)
     parameters = [parameter for parameter in setup.task.parameters() if parameter.requires_grad]
     trainer.optimizers = trainer.make_optimizers(parameters)
+    if groups := config.optimizer.groups:
+        factors = rate_factors(trainer.models, groups)
+        for optimizer in trainer.optimizers:
+            scale_rates(optimizer, factors)
     trainer.schedulers = [_schedule(setup, optimizer) for optimizer in trainer.optimizers]
     trainer.loaders = trainer.extra_loaders()
     trainer.wrapped = setup.engine.wrap(setup.task, sync_batch_norm=config.train.sync_batch_norm)
+    if config.train.sync_batch_norm:  # its norms are new modules
+        for model in trainer.models:
+            freeze(model, config.model.freeze)
     return trainer
 
 

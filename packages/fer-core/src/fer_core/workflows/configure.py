@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_core import registry
-from fer_core.config import Resolved, describe, resolve_config
+from fer_core.config import Resolved, describe
 from fer_core.data.union import find_dataset
 from fer_core.errors import FerError
 
@@ -23,6 +23,7 @@ def resolve_run(
     *,
     data: str | Path | None = None,
     device: str | None = None,
+    weights: str | Path | None = None,
     seed: int | None = None,
     config: Sequence[str | Path] = (),
     overrides: Sequence[str] = (),
@@ -35,6 +36,7 @@ def resolve_run(
         dataset: Its name.
         data: The dataset's folder.
         device: Name of a device; None for the configuration's.
+        weights: What the training starts from.
         seed: Of the run.
         config: YAML files, later ones win.
         overrides: `a.b=value`, as the command line has them.
@@ -44,12 +46,19 @@ def resolve_run(
         FerError: Any mistake in it, an unknown component or option included.
     """
     specs = _find(model, dataset)
-    resolved = resolve_config(
+    from fer_core.runs.fine_tuning import resolve_training
+
+    resolved = resolve_training(
         *specs,
         files=[Path(file) for file in config],
         overrides=overrides,
         arguments=arguments,
-        flags={"data.root": None if data is None else str(data), "train.seed": seed, "run.device": device},
+        flags={
+            "model.weights": None if weights is None else str(weights),
+            "data.root": None if data is None else str(data),
+            "train.seed": seed,
+            "run.device": device,
+        },
     )
     from fer_core.checks import check_components
     from fer_core.data.open import check_dataset_options
