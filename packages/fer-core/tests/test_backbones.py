@@ -10,10 +10,11 @@ import fer_core
 import pytest
 import torch
 from fer_core.errors import FerError
+from fer_core.files import sha256
 from fer_core.plugin import ModelSpec
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.provenance import Start
-from fer_core.weights.backbone import check_backbones, check_part, load_backbones, sha256
+from fer_core.weights.backbone import check_backbones, check_part, load_backbones
 from torch import Tensor, nn
 
 BODY = {"body.0.weight": torch.full((8, 3, 3, 3), 0.25), "body.0.bias": torch.full((8,), 0.5)}

@@ -164,11 +164,9 @@ def load_model(weights: str | Path, *, device: str = "auto", head: str | None = 
     family, with its further outputs; `model.preprocessing` is what `open_dataset(...).as_torch` takes.
 
     Args:
-        weights: A `.safetensors` file, a run folder, `FOLDER/latest`, `FOLDER/best`, an address or the name of
-            installed weights.
+        weights: A `.safetensors` file, a run folder, `FOLDER/latest`, `FOLDER/best`, an address or a name.
         device: `auto`, or the name of a device.
-        head: The head whose logits it returns, `label` or a further head for classes. None: the one that the card
-            of installed weights names, else `label`.
+        head: `label` or a further head for classes; None: the one that the weights' card names, else `label`.
 
     Raises:
         FerError: The file is unusable, or its model is not installed.
@@ -343,8 +341,7 @@ def evaluate(
     classes default to those of its run; on other datasets, the part is the official one.
 
     Args:
-        checkpoint: A `.safetensors` file, a run folder, `FOLDER/latest`, `FOLDER/best`, an address or the name of
-            installed weights.
+        checkpoint: Weights, as `load_model` takes them.
         dataset: Name of a dataset, or of several as `a+b`; None for the one it was trained on.
         data: The dataset's folder; of several, `a=DIR1,b=DIR2`.
         split: `train`, `val`, `test`, or `all`.
@@ -387,8 +384,7 @@ def calibrate(run: str | Path) -> Calibration:
     from then on. `calibration.json` and `reliability-PART.png` in the run's folder say what changed.
 
     Args:
-        run: The folder of a finished run (`train(...).folder`), the `best.safetensors` in it, `FOLDER/latest` or
-            `FOLDER/best`.
+        run: A finished run: its folder, the `best.safetensors` in it, `FOLDER/latest` or `FOLDER/best`.
 
     Returns:
         The `temperature`, and for every part in `figures` the calibration error and cross-entropy before and
@@ -418,17 +414,15 @@ def diagnose(
     """Analyse the errors of a network, and write the results to a folder that `fer-run report` shows.
 
     Args:
-        place: A `.safetensors` file, a run folder, `FOLDER/latest`, `FOLDER/best`, an address or the name of
-            installed weights; or a folder with several runs: then their stored predictions on the test parts are
-            pooled, and no network runs.
+        place: Weights, as `load_model` takes them; or a folder with several runs: then their stored predictions on
+            the test parts are pooled, and no network runs.
         dataset: Name of a dataset; None for the one that was trained on.
         data: The dataset's folder.
         split: `train`, `val`, `test` (where None) or `all`; not for several runs.
         options: Options of the dataset.
         only: Some of `mistakes`, `label_issues`, `slices`, and, where `place` is one network, `robustness`,
             `attention`, `embedding`.
-        out: The folder; else `diagnosis-DATASET-SPLIT` beside the checkpoint, or, for an address or a name,
-            `NAME-diagnosis-DATASET-SPLIT` here.
+        out: The folder; else `diagnosis-DATASET-SPLIT` beside the file, or here for an address or a name.
         device: `auto`, or the name of a device.
 
     Raises:

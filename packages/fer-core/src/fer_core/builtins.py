@@ -185,6 +185,7 @@ def fer_commands() -> list[CommandSpec]:
         CommandSpec(
             name="import", ref="fer_core.cli.import_:import_", help="Convert weights of a model's authors"
         ),
+        CommandSpec(name="fetch", ref="fer_core.cli.fetch:fetch", help="Download weights, or take them by hand"),
         CommandSpec(name="list", ref="fer_core.cli.list_:list_", help="List what is installed"),
         CommandSpec(name="info", ref="fer_core.cli.info:info", help="Describe a model, a dataset or a component"),
         CommandSpec(

@@ -1,8 +1,9 @@
-"""Atomic writing of files: to a temporary name, flushed, then renamed."""
+"""Atomic writing of files: to a temporary name, flushed, then renamed; and their sha256."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -73,6 +74,12 @@ def free_path(path: Path, taken: set[Path]) -> Path:
         free = path.with_stem(f"{path.stem}-{number}")
     taken.add(free)
     return free
+
+
+def sha256(path: Path) -> str:
+    """sha256 of a file's bytes, as hexadecimal text."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write_utf8(path: Path, text: str) -> None:

@@ -221,7 +221,7 @@ def fer_fetch(uri: str, cache: Path) -> Path | None:
     """Bring a file that a URI names to this machine.
 
     Args:
-        uri: Address with a scheme, such as `hf://owner/name/file.safetensors`.
+        uri: Address with a scheme, such as `shelf://file.safetensors`.
         cache: Folder to keep downloads in; it exists.
 
     Returns:
@@ -231,6 +231,6 @@ def fer_fetch(uri: str, cache: Path) -> Path | None:
         None: the implementation does the work itself.
 
     Called:
-        Whenever a file of weights (`fer-run import`, `model.backbone_weights`) is given as a URI. Raise `FerError`
-        for what the user can correct.
+        Whenever a file of weights is given as an address. The core itself downloads `http://`, `https://` and
+        `hf://` addresses that no plugin fetches. Raise `FerError` for what the user can correct.
     """

@@ -8,8 +8,8 @@ from fer_core import registry
 from fer_core.config import Resolved, resolve_config
 from fer_core.config.schema import plain
 from fer_core.errors import FerError, one_line
+from fer_core.files import sha256
 from fer_core.runs.resolve import find_weights, resolve_weights
-from fer_core.weights.backbone import sha256
 from fer_core.weights.checkpoint import read_model_header
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Files by address, which plugins fetch."""
+"""Files by address, which plugins or the core fetch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from pathlib import Path
 
 from fer_core.cache import cache_root
 from fer_core.errors import FerError
+from fer_core.files import make_folder
 from fer_core.plugins import load_plugins
+from fer_core.weights.download import download
+from fer_core.weights.hub import download_from_hub
 
 SCHEME = "://"
 
@@ -16,18 +19,26 @@ def is_address(place: str | Path) -> bool:
     return SCHEME in str(place)
 
 
-def local_file(place: str | Path) -> Path:
+def local_file(place: str | Path, sha256: str | None = None) -> Path:
     """The local path of a file that is given as a path or as an address.
 
+    Args:
+        place: The path, or the address: of a scheme that a plugin knows, `http(s)://`, or `hf://` for the Hub.
+        sha256: Of the file at an `http(s)` address, where it is known.
+
     Raises:
-        FerError: No plugin knows the scheme of the address.
+        FerError: No plugin knows the scheme of the address, or the file cannot be fetched.
     """
     if not is_address(place):
         return Path(place).expanduser()
-    cache = cache_root() / "files"
-    cache.mkdir(parents=True, exist_ok=True)
-    path = load_plugins().fetch(str(place), cache)
-    if path is None:
-        scheme = str(place).partition(SCHEME)[0]
-        raise FerError(f"no plugin fetches {scheme}:// addresses, such as {place}: download it and give its path")
-    return path
+    cache, address = cache_root() / "files", str(place)
+    make_folder(cache)
+    path = load_plugins().fetch(address, cache)
+    if path is not None:
+        return path
+    scheme = address.partition(SCHEME)[0]
+    if scheme == "hf":
+        return download_from_hub(address)
+    if scheme in ("http", "https"):
+        return download(address, sha256)
+    raise FerError(f"no plugin fetches {scheme}:// addresses, such as {place}: download it and give its path")

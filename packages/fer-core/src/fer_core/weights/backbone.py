@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 
 from fer_core import registry
 from fer_core.errors import FerError
+from fer_core.files import sha256
 from fer_core.provenance import Start
 from fer_core.refs import resolve
 from fer_core.weights import read_upstream
@@ -112,12 +112,6 @@ def check_part(part: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path
             f"{path}: of {len(part)} backbone tensors {'; '.join(faults)}: give the weights of that very "
             "backbone, or the options of the model that they were made with"
         )
-
-
-def sha256(path: Path) -> str:
-    """sha256 of a file's bytes, as hexadecimal text."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _reads_alike(spec: ModelSpec, name: str) -> bool:

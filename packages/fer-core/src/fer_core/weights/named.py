@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_core.errors import FerError
+from fer_core.files import sha256
 from fer_core.refs import split_reference
 from fer_core.weights.address import is_address, local_file
-from fer_core.weights.backbone import sha256
 
 if TYPE_CHECKING:
     from fer_core.published import WeightsSpec
@@ -25,7 +25,7 @@ def named_file(spec: WeightsSpec) -> Path:
     if is_address(spec.file):
         if spec.sha256 is None:
             raise FerError(f"{what} are at {spec.file}, but no sha256 is declared: ask the authors of the plugin")
-        path, advice = local_file(spec.file), f"delete it, so that {spec.file} is downloaded again"
+        path, advice = local_file(spec.file, spec.sha256), f"delete it, so that {spec.file} is downloaded again"
     else:
         path, advice = _installed(spec.file, what), "reinstall the package that brings it"
     if not path.is_file():

@@ -10,10 +10,10 @@ import torch
 
 from fer_core.components import Options, build
 from fer_core.errors import FerError
+from fer_core.files import sha256
 from fer_core.nn.meta import without_content
 from fer_core.provenance import Start
 from fer_core.types import TaskInfo
-from fer_core.weights.backbone import sha256
 from fer_core.weights.checkpoint import load_weights
 from fer_core.weights.state import check_state
 

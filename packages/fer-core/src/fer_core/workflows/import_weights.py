@@ -13,6 +13,7 @@ from fer_core import registry
 from fer_core.components import build
 from fer_core.config import resolve_config
 from fer_core.errors import FerError
+from fer_core.files import sha256
 from fer_core.hookspecs import HOOK_API
 from fer_core.preprocessing import Preprocessing
 from fer_core.provenance import Model
@@ -21,7 +22,7 @@ from fer_core.refs import resolve
 from fer_core.types import DatasetSpec, TaskInfo, bare
 from fer_core.weights import read_upstream
 from fer_core.weights.address import local_file
-from fer_core.weights.backbone import read_backbone, sha256
+from fer_core.weights.backbone import read_backbone
 from fer_core.weights.checkpoint import load_state, save_weights, tensor_digest
 from fer_core.weights.header import FORMAT, Header, Imported, PartHeader
 from fer_core.weights.origin import component_of
