@@ -352,6 +352,22 @@ def test_drawing_labels_leaves_the_images_alone(colour):
         load(colour, draw_labels=True)
 
 
+class Beside(Device):
+    """An accelerator as far as the loader knows, whose memory is the host's."""
+
+    torch_name = "cpu"
+
+
+@pytest.mark.parametrize("start", [0, 1, 2])
+@pytest.mark.parametrize("views", [[], [{"five_crop": {"resize": 12, "size": 9}}]])
+def test_batches_that_an_accelerator_transforms_at_once_are_the_same_ones(pack, start, views):
+    transforms = [*(views or ["resize"]), "rand_augment", "normalize"]
+    assert load(pack, transforms=transforms, device=Beside()).together == 2
+    alone = list(load(pack, transforms=transforms).epoch(1, start))
+    together = list(load(pack, transforms=transforms, device=Beside()).epoch(1, start))
+    assert_equal(alone, together)
+
+
 class Roomy(Device):
     """A device beside the host whose memory has room for some bytes."""
 

@@ -102,6 +102,7 @@ class Loader:
 
     Attributes:
         rows: As given.
+        together: Batches that are prepared at once.
 
     Raises:
         FerError: One of `rows` has no votes at all, or `drop_last` would leave no batch.
@@ -143,8 +144,8 @@ class Loader:
             self._columns["distribution"] = normalise_votes(votes[self._rows], self._rows)
         for name, values in (targets or {}).items():
             self._columns[TARGET + name] = torch.from_numpy(values[self._rows])
-        self._batch_size, self._seed = batch_size, seed
-        self._device = device
+        self._batch_size, self._seed, self._device = batch_size, seed, device
+        self.together = 1 if device.on_host else pipeline.together
         self._workers = max((os.cpu_count() or 1) - 1, 1) if workers == "auto" else workers
         count = len(self._rows)
         self._per_epoch = count if sampler is None else len(check_order(sampler, sampler.order(0), count))
@@ -197,35 +198,38 @@ class Loader:
     def _batched(self, epoch: int, batches: list[tuple[Positions, Streams]]) -> Iterator[Batch]:
         """One thread prepares the next batches while an accelerator uses this one.
 
-        On a CPU both would compete for the same cores, each with a team of threads of its own.
+        On a CPU both would compete for the same cores.
         """
         device = self._device
         if device.on_host:
             yield from (self._transform(epoch, positions, streams) for positions, streams in batches)
             return
         queue = device.stream()
+        groups = [batches[first : first + self.together] for first in range(0, len(batches), self.together)]
 
-        def prepare(positions: Positions, streams: Streams) -> tuple[Batch, Any]:
+        def prepare(group: list[tuple[Positions, Streams]]) -> tuple[list[Batch], Any]:
+            positions, streams = (np.concatenate(parts) for parts in zip(*group, strict=True))
+            lengths = [len(part) for part, _ in group]
             with device.within(queue):
-                return self._transform(epoch, positions, streams), device.event()
+                return _split(self._transform(epoch, positions, streams), lengths), device.event()
 
-        def received(prepared: Future[tuple[Batch, Any]]) -> Batch:
-            batch, event = prepared.result()
-            device.wait(event, batch.values())
-            return batch
+        def received(prepared: Future[tuple[list[Batch], Any]]) -> list[Batch]:
+            made, event = prepared.result()
+            device.wait(event, [column for batch in made for column in batch.values()])
+            return made
 
-        pending: deque[Future[tuple[Batch, Any]]] = deque()
+        pending: deque[Future[tuple[list[Batch], Any]]] = deque()
         with ThreadPoolExecutor(1, thread_name_prefix="fer-loader") as thread:
             try:
-                for positions, streams in batches:
-                    pending.append(thread.submit(prepare, positions, streams))
-                    if len(pending) > AHEAD:
-                        yield received(pending.popleft())
+                for group in groups:
+                    pending.append(thread.submit(prepare, group))
+                    if len(pending) > AHEAD // self.together:
+                        yield from received(pending.popleft())
                 while pending:
-                    yield received(pending.popleft())
+                    yield from received(pending.popleft())
             finally:
-                for batch in pending:
-                    batch.cancel()
+                for prepared in pending:
+                    prepared.cancel()
 
     @torch.no_grad()
     def _transform(self, epoch: int, positions: Positions, streams: Streams) -> Batch:
@@ -283,9 +287,15 @@ class Loader:
             views = images.shape[1]
             positions, labels = np.repeat(positions, views), labels.repeat_interleave(views)
             images = images.flatten(0, 1)
-        at = torch.from_numpy(positions)
-        columns = {"label": labels, **{name: column[at] for name, column in self._columns.items()}}
+        columns = {"label": labels, **{name: column[positions] for name, column in self._columns.items()}}
         return {"image": images, **dict(zip(columns, self._device.place_all(list(columns.values())), strict=True))}
+
+
+def _split(batch: Batch, lengths: list[int]) -> list[Batch]:
+    """Batches that were made as one, of these numbers of samples; a sample may be several images."""
+    images = len(batch["image"]) // sum(lengths)
+    columns = (torch.split(column, [images * length for length in lengths]) for column in batch.values())
+    return [dict(zip(batch, parts, strict=True)) for parts in zip(*columns, strict=True)]
 
 
 class _Plan:

@@ -32,11 +32,14 @@ class Transform(ABC):
             float32 [N, 3, H, W], in 0..1 before `normalize`.
         pixels: Whether it is defined for pixels only, and therefore has to stand before `normalize`.
         sizes: Whether it gives images of any sizes one size. Such a transform never writes to what it is given.
+        many: Whether `batch` is many short operations on an accelerator, hardly fewer for few images. Two batches
+            are then transformed at once there.
     """
 
     raw: bool = False
     pixels: bool = False
     sizes: bool = False
+    many: bool = False
 
     @abstractmethod
     def batch(self, images: Tensor, rng: SampleRandom) -> Tensor:

@@ -69,6 +69,7 @@ class _Holder(Planned):
         self.transforms = transforms
         self.raw = all(transform.raw for transform in transforms)
         self.pixels = any(transform.pixels for transform in transforms)
+        self.many = any(transform.many for transform in transforms)
 
 
 class RandomApply(_Holder):

@@ -88,7 +88,7 @@ def _table(tensor: Callable[[Tensor, Tensor], Tensor], strengths: Tensor, size: 
 
 
 def _enhance(kind: Callable[[Image.Image], object], which: int) -> Operation:
-    """One of PIL's enhancements, whose strength is a factor: 1 changes nothing; `which` as of `tones.blend`."""
+    """One of PIL's enhancements, whose strength is a factor (1: no change); `which` as in `tones.blend_values`."""
 
     def factors(strengths: Tensor, size: tuple[int, int]) -> Tensor:
         chosen = torch.zeros(len(strengths), 3)
@@ -120,8 +120,8 @@ def _turn_hue(image: Image.Image, strength: float, style: Style) -> Image.Image:
 
 
 OPERATIONS: dict[str, Operation] = {
-    "auto_contrast": _plain(ImageOps.autocontrast, "auto_contrast"),
-    "equalize": _plain(ImageOps.equalize, "equalize"),
+    "auto_contrast": _plain(ImageOps.autocontrast, "stretch"),
+    "equalize": _plain(ImageOps.equalize, "stretch"),
     "invert": Operation(
         lambda image, strength, style: ImageOps.invert(image),
         "table",

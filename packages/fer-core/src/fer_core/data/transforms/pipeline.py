@@ -33,6 +33,11 @@ class Pipeline:
 
     The channels are put into the model's order, then come the transforms, one of which gives every image the
     same size.
+
+    Attributes:
+        transforms: In their order.
+        views: Images that are made of one; None where a transform for that is absent.
+        together: Batches that are best transformed at once on an accelerator.
     """
 
     def __init__(self, preprocessing: Preprocessing, transforms: Sequence[Transform | Views]) -> None:
@@ -41,6 +46,7 @@ class Pipeline:
         self._reverses = preprocessing.color == "bgr"
         self._head = 1 + next(i for i, transform in enumerate(transforms) if transform.sizes)
         self.views = next((transform.count for transform in transforms if isinstance(transform, Views)), None)
+        self.together = 1 + any(isinstance(transform, Transform) and transform.many for transform in transforms)
 
     @torch.no_grad()
     def __call__(self, images: PixelSource | Sequence[PixelSource], rng: SampleRandom | None = None) -> Tensor:

@@ -32,6 +32,7 @@ NONE = ""
 class Policy(PixelTransform):
     """A transform that applies operations in a number of steps, drawn anew for every sample."""
 
+    many: bool = True
     fill: tuple[int, int, int] = (0, 0, 0)
 
     @abstractmethod

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from itertools import groupby
+from itertools import groupby, zip_longest
 
 import torch
 from torch import Tensor
@@ -19,8 +19,8 @@ from fer_core.data.transforms.base import Plan, Shape, Work, chain
 from fer_core.data.transforms.operations import OPERATIONS, Style
 from fer_core.data.transforms.resample import resample, warp_values
 
-CALLS = {"warp": 27, "blend": 25, "equalize": 16, "auto_contrast": 14, "hue": 60, "table": 4}
-"""How many operators a round of each kind calls, about."""
+CALLS = {"warp": 27, "blend": 19, "stretch": 22, "hue": 76, "table": 4}
+"""How many operators a round of each kind calls at most."""
 Member = tuple[int, str, float, Style]
 """A sample's number, and its operation with strength and style."""
 
@@ -38,50 +38,91 @@ def plan_rounds(draws: Sequence[Draw], shape: Shape) -> Plan:
 
 
 def arrange(draws: Sequence[Draw]) -> list[tuple[str, list[Member]]]:
-    """Rounds, a kind and its members each: the cheapest of a few ways to order them."""
-    waiting: dict[int, list[Member]] = {}
+    """Rounds, a kind and its members each: the cheapest of a few ways to order them.
+
+    One way does the first operations of all samples, kind by kind, then the second ones and so on, so that the
+    calls of operators are bounded whatever was drawn.
+    """
+    steps: dict[int, list[Member]] = {}
     for draw in draws:
         for row, (name, strength) in enumerate(zip(draw.names, draw.strengths.tolist(), strict=True)):
             if name:
-                waiting.setdefault(row, []).append((row, name, strength, draw.styles[row]))
-    ways = [_order(list(waiting.values()), weight) for weight in (0, 1, 2, 3)]
+                steps.setdefault(row, []).append((row, name, strength, draw.styles[row]))
+    waiting = list(steps.values())
+    ways = [_step_by_step(waiting), *(_most_awaited(waiting, weight) for weight in (0, 1, 2, 3))]
     return min(ways, key=lambda rounds: sum(CALLS[kind] for kind, _ in rounds))
 
 
-def _order(waiting: list[list[Member]], weight: int) -> list[tuple[str, list[Member]]]:
+def _step_by_step(waiting: list[list[Member]]) -> list[tuple[str, list[Member]]]:
+    rounds = []
+    for step in zip_longest(*waiting):
+        members = [member for member in step if member]
+        kinds = {_kind(member) for member in members}
+        order = sorted(kinds - ({"table"} if "stretch" in kinds else set()))
+        rounds += [(kind, [member for member in members if _fits(member, kind)]) for kind in order]
+    return rounds
+
+
+def _most_awaited(waiting: list[list[Member]], weight: int) -> list[tuple[str, list[Member]]]:
     """Next comes the kind that the most samples wait for; those with many steps left count more, by `weight`."""
     rounds = []
     while waiting:
         heads: Counter[str] = Counter()
         for steps in waiting:
-            heads[OPERATIONS[steps[0][1]].kind] += len(steps) ** weight
+            heads[_kind(steps[0])] += len(steps) ** weight
         ((kind, _),) = heads.most_common(1)
-        ready = [OPERATIONS[steps[0][1]].kind == kind for steps in waiting]
-        rounds.append((kind, [steps[0] for steps, now in zip(waiting, ready, strict=True) if now]))
-        left = [steps[1:] if now else steps for steps, now in zip(waiting, ready, strict=True)]
+        rounds.append((kind, [steps[0] for steps in waiting if _fits(steps[0], kind)]))
+        left = [steps[_fits(steps[0], kind) :] for steps in waiting]
         waiting = [steps for steps in left if steps]
     return rounds
 
 
+def _kind(member: Member) -> str:
+    return OPERATIONS[member[1]].kind
+
+
+def _fits(member: Member, kind: str) -> bool:
+    """Whether a round of this kind does the operation; one that looks up tables looks up given ones, too."""
+    return _kind(member) == kind or (kind == "stretch" and _kind(member) == "table")
+
+
 def _plan_round(kind: str, members: list[Member], shape: Shape) -> Plan:
-    members = sorted(members, key=lambda member: member[1])
-    size = shape.height, shape.width
+    members = sorted(members, key=lambda member: (_kind(member), member[1]))
+    values = [torch.tensor([row for row, _, _, _ in members])]
+    for own, group in groupby(members, key=_kind):
+        values += _values(own, list(group), (shape.height, shape.width))
+    return Plan(partial(_change, kind), shape, values)
+
+
+def _values(kind: str, members: list[Member], size: tuple[int, int]) -> list[Tensor]:
+    """What the operations of one kind need of the host."""
+    if kind == "stretch":
+        return tones.stretch_values([name for _, name, _, _ in members])
     parts = []
-    for name, group in groupby(members, key=lambda member: member[1]):
-        strengths = torch.tensor([strength for _, _, strength, _ in group], dtype=torch.float64)
+    for name, same in groupby(members, key=lambda member: member[1]):
+        strengths = torch.tensor([strength for _, _, strength, _ in same], dtype=torch.float64)
         parts.append(OPERATIONS[name].values(strengths, size))
-    values = [torch.cat(parts)]
+    values = torch.cat(parts)
     if kind == "warp":
         styles = [style for _, _, _, style in members]
-        values = warp_values(values[0], [style.method for style in styles], size, styles[0].fill)
-    rows = torch.tensor([row for row, _, _, _ in members])
-    return Plan(partial(_change, kind), shape, [rows, *values])
+        return warp_values(values, [style.method for style in styles], size, styles[0].fill)
+    return tones.blend_values(values) if kind == "blend" else [values]
 
 
 def _change(kind: str, images: Tensor, values: Sequence[Tensor]) -> Tensor:
     rows, *own = values
     images[rows] = WORK[kind](images[rows], own)
     return images
+
+
+def _stretch(images: Tensor, values: Sequence[Tensor]) -> Tensor:
+    """The first images by tables that depend on their pixels, the others by the tables that come last."""
+    bins, *own = values[:4]
+    planes = images.flatten(2).long()
+    tables = tones.stretch_tables(planes[: len(bins)], [bins, *own])
+    if given := [table[:, None].expand(-1, images.shape[1], -1) for table in values[4:]]:
+        tables = torch.cat([tables, *given])
+    return tables.gather(2, planes).view(images.shape)
 
 
 def _look_up(images: Tensor, values: Sequence[Tensor]) -> Tensor:
@@ -91,9 +132,8 @@ def _look_up(images: Tensor, values: Sequence[Tensor]) -> Tensor:
 WORK: dict[str, Work] = {
     "warp": resample,
     "table": _look_up,
-    "blend": lambda images, values: tones.blend(images, values[0]),
-    "equalize": lambda images, values: tones.equalize(images),
-    "auto_contrast": lambda images, values: tones.autocontrast(images),
+    "stretch": _stretch,
+    "blend": tones.blend,
     "hue": lambda images, values: tones.hue(images, values[0]),
 }
 """What each kind does to the images of a round."""

@@ -5,6 +5,8 @@ Strengths are one number a sample, [N]. PIL's own versions are named beside each
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,26 +14,35 @@ from torch import Tensor
 _LUMA = (19595, 38470, 7471)  # of 65536: how PIL weighs red, green and blue
 
 
-def autocontrast(images: Tensor) -> Tensor:
-    """`ImageOps.autocontrast`: stretch each channel to 0..255."""
-    low, high = (bound.float() for bound in (images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)))
-    scale = 255 / (high - low)
-    stretched = images.float().mul_(scale).sub_(low * scale).add_(1e-3).clamp_(0, 255).to(torch.uint8)
-    return torch.where(high > low, stretched, images)
+def stretch_values(kinds: Sequence[str]) -> list[Tensor]:
+    """What `stretch_tables` needs of the host for images of these kinds, `equalize` or `auto_contrast`."""
+    equalizes = torch.tensor([kind == "equalize" for kind in kinds])[:, None, None]
+    bins = torch.where(equalizes, 0, 255).repeat(
+        1, 1, 257
+    )  # with one before the first, for sums of the bins below
+    return [bins, equalizes.long(), torch.where(equalizes, 2, 1 << 31), torch.arange(256)]
 
 
-def equalize(images: Tensor) -> Tensor:
-    """`ImageOps.equalize`: make each channel's histogram flat."""
-    n, channels = images.shape[:2]
-    planes = images.reshape(n * channels, -1).long()
+def stretch_tables(planes: Tensor, values: Sequence[Tensor]) -> Tensor:
+    """What `ImageOps.equalize` and `ImageOps.autocontrast` make of each value, uint8 [N, C, 256].
+
+    Both map the sum of the bins below a value to 0..255. To make a channel's histogram flat, bins hold the number
+    of pixels; to stretch a channel, all hold the same.
+
+    Args:
+        planes: The pixels, int64 [N, C, H * W].
+        values: Those of `stretch_values`.
+    """
+    bins, equalizes, halving, ramp = values
     # not bincount, whose shape a GPU's host waits for
-    counts = planes.new_zeros(n * channels, 256).scatter_add_(1, planes, planes.new_ones(()).expand_as(planes))
-    brightest = counts.gather(1, planes.amax(1, keepdim=True))
-    step = (planes.shape[1] - brightest) // 255
-    before = counts.cumsum(1) - counts
-    table = ((step // 2 + before) // step.clamp(min=1)).clamp_(max=255)
-    table = torch.where(step > 0, table, torch.arange(256, device=images.device)).to(torch.uint8)
-    return table.gather(1, planes).view(images.shape)
+    counts = bins.expand(-1, planes.shape[1], -1).clone(memory_format=torch.contiguous_format)
+    counts[..., 1:].scatter_add_(2, planes, equalizes.expand_as(planes))
+    below = counts.cumsum(2)
+    low, high = planes.aminmax(dim=2, keepdim=True)
+    first = below.gather(2, low)
+    step = (below.gather(2, high) - first) // 255
+    table = (below[..., :-1] + (step // halving - first)) // step.clamp(min=1)
+    return torch.where(step > 0, table.clamp_(0, 255), ramp).to(torch.uint8)
 
 
 def posterize(images: Tensor, bits: Tensor) -> Tensor:
@@ -61,7 +72,17 @@ def brightness(images: Tensor, factor: Tensor) -> Tensor:
     return images.float().mul_(_spread(factor.float(), images)).clamp_(0, 255).to(torch.uint8)
 
 
-def blend(images: Tensor, factors: Tensor) -> Tensor:
+def blend_values(factors: Tensor) -> list[Tensor]:
+    """What `blend` needs of the host.
+
+    Args:
+        factors: Of each image the factor, and 1 where it is the second and where it is the third, else 0;
+            float32 [N, 3].
+    """
+    return [factors[..., None, None, None], torch.tensor(_LUMA)[None, None] / (1 << 16), torch.tensor([[[0.5]]])]
+
+
+def blend(images: Tensor, values: Sequence[Tensor]) -> Tensor:
     """`ImageEnhance.Contrast`, `.Color` and `.Sharpness`, each image by one of them.
 
     The first blends with the grey of the image's mean, the second with the grey image, the third with the image
@@ -69,23 +90,21 @@ def blend(images: Tensor, factors: Tensor) -> Tensor:
 
     Args:
         images: The batch.
-        factors: Of each image the factor, and 1 where it is the second and where it is the third, else 0;
-            float32 [N, 3].
+        values: Those of `blend_values`.
     """
-    factor, by_grey, by_smooth = factors[:, :, None, None, None].unbind(1)
+    factors, luma, half = values
+    factor, by_grey, by_smooth = factors.unbind(1)
     pixels = images.float()
+    n, channels, height, width = images.shape
     grey = pixels
-    if images.shape[1] == 3:
-        red, green, blue = (weight / (1 << 16) for weight in _LUMA)  # exact in float32, as are the sums
-        grey = (pixels[:, :1] * red).add_(pixels[:, 1:2], alpha=green).add_(pixels[:, 2:], alpha=blue)
-        grey = grey.add_(0.5).floor_()
-    smooth = pixels
-    if min(images.shape[-2:]) > 2:
-        total = F.avg_pool2d(pixels, 3, 1, divisor_override=1).add_(pixels[..., 1:-1, 1:-1], alpha=4)
-        smooth = pixels.clone()
-        smooth[..., 1:-1, 1:-1] = total.div_(13).add_(0.5).floor_()
+    if channels == 3:  # exact in float32, in any order
+        grey = torch.baddbmm(half, luma.expand(n, -1, -1), pixels.flatten(2)).floor_().view(n, 1, height, width)
     mean = grey.mean((2, 3), keepdim=True).add_(0.5).floor_()
-    other = mean.lerp(grey, by_grey).lerp(smooth, by_smooth)  # exact, since the weights are 0 and 1
+    other = mean.lerp(grey, by_grey).lerp(pixels, by_smooth)  # exact, since the weights are 0 and 1
+    if min(height, width) > 2:
+        inner = pixels[..., 1:-1, 1:-1]
+        smooth = F.avg_pool2d(pixels, 3, 1, divisor_override=13).add_(inner, alpha=4 / 13).round_()
+        other[..., 1:-1, 1:-1].lerp_(smooth, by_smooth)
     return (pixels - other).mul_(factor).add_(other).clamp_(0, 255).to(torch.uint8)
 
 
