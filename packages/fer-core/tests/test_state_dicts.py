@@ -27,6 +27,11 @@ def test_weights_are_found_under_the_keys_of_training_scripts(key) -> None:
     assert all(found[name] is tensor for name, tensor in STATE.items())
 
 
+def test_prefixes_of_wrappers_are_taken_off() -> None:
+    for prefix in ("module.", "_orig_mod.", "module._orig_mod."):
+        assert unwrap({prefix + name: value for name, value in STATE.items()}).keys() == STATE.keys()
+
+
 def test_containers_within_containers_are_opened() -> None:
     assert unwrap({"model": {"state_dict": STATE}}).keys() == STATE.keys()
 

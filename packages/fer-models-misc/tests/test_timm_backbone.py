@@ -162,6 +162,44 @@ def test_another_backbones_file_is_refused(tmp_path):
         backbone({"fc.weight": torch.zeros(2, 2)})
 
 
+@pytest.fixture
+def trained(tmp_path):
+    """A network of timm with three classes, and the checkpoint that a script of timm leaves of it."""
+    torch.manual_seed(0)
+    network = timm.create_model("mobilenetv3_small_050", num_classes=3).eval()
+    state = {f"module._orig_mod.{name}": value for name, value in network.state_dict().items()}
+    torch.save({"epoch": 3, "arch": "mobilenetv3_small_050", "state_dict": state}, tmp_path / "best.pth.tar")
+    return network, tmp_path / "best.pth.tar"
+
+
+def test_a_trained_network_of_timm_is_imported_and_predicts_alike(trained, tmp_path):
+    network, file = trained
+    classes = ("anger", "fear", "neutral")
+    given = {"model": {"backbone": "mobilenetv3_small_050"}, "data": {"input_size": 32, "mean": [0.5, 0.5, 0.5]}}
+    path = fer_core.import_weights("timm", file, tmp_path / "a.safetensors", classes=classes, **given)
+    model = fer_core.load_model(path, device="cpu")
+    assert (model.classes, model.preprocessing.input_size) == (classes, 32)
+    assert model.preprocessing.mean == (0.5, 0.5, 0.5)
+    faces = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        assert_close(model(faces), network(faces), rtol=1e-4, atol=1e-5)
+
+
+def test_what_a_state_dict_does_not_say_is_asked_for(trained, tmp_path):
+    _, file = trained
+    target, of_it = tmp_path / "a.safetensors", {"model": {"backbone": "mobilenetv3_small_050"}}
+    for message, given in {
+        "the order of its 3 classes is unknown": of_it,
+        "the file has 3 classes, but --classes has 2": of_it | {"classes": ["a", "b"]},
+        r"does not fit model timm with 3 classes: of \d+ tensors": {"classes": ["a", "b", "c"]},
+        "train.epochs is for a training": of_it | {"classes": ["a", "b", "c"], "train": {"epochs": 3}},
+        "model.freeze is for a training": {"model": {"freeze": ["a"]}, "classes": ["a", "b", "c"]},
+    }.items():
+        with pytest.raises(FerError, match=message):
+            fer_core.import_weights("timm", file, target, **given)
+    assert not target.exists()
+
+
 def test_a_whole_state_loads_strictly():
     network = build_timm(INFO)
     network.load_state_dict(build_timm(INFO).state_dict(), strict=True)

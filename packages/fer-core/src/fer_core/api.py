@@ -447,21 +447,25 @@ def import_weights(
     model: str,
     file: str | Path,
     out: str | Path,
+    /,
     *,
     dataset: str | None = None,
     classes: Sequence[str] = (),
     part: Literal["model", "backbone"] = "model",
+    **overrides: Any,
 ) -> Path:
-    """Convert a checkpoint of the model's authors and write it with everything that prediction needs.
+    """Convert a checkpoint from elsewhere and write it with everything that prediction needs.
 
     Args:
         model: Name of an installed model.
-        file: Path or URI of the authors' file; no code in it is executed.
+        file: Path or URI of the file; no code in it is executed.
         out: The `.safetensors` file to write; it must not exist.
         dataset: The training dataset: gives the recipe's preprocessing, and the classes in the authors'
             order, where that is known (`ModelSpec.class_orders`).
         classes: Class names in the file's order, in place of the authors'.
         part: `model`, or `backbone` for a file to start training from (`model.backbone_weights`).
+        **overrides: What the file does not say: options of the model and preprocessing, as sections of a
+            configuration, such as `model={"backbone": "resnet34"}` and `data={"input_size": 112}`.
 
     Returns:
         `out`.
@@ -472,7 +476,7 @@ def import_weights(
     """
     from fer_core.workflows.import_weights import import_file
 
-    return import_file(model, file, out, dataset, classes, part)
+    return import_file(model, file, out, dataset, classes, part, arguments=overrides)
 
 
 @checked

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from fer_core.cli.options import override_option
+
 
 @click.command("import")
 @click.argument("model")
@@ -25,23 +27,26 @@ import click
     show_default=True,
     help="A whole model, or a backbone to train from.",
 )
-def import_(model: str, file: str, out: Path, dataset: str | None, classes: str | None, part: str) -> None:
-    """Convert FILE, weights published by the authors of MODEL, to a checkpoint of fer.
+@override_option
+def import_(
+    model: str,
+    file: str,
+    out: Path,
+    dataset: str | None,
+    classes: str | None,
+    part: str,
+    overrides: tuple[str, ...],
+) -> None:
+    """Convert FILE, weights of MODEL from elsewhere, to a checkpoint of fer.
 
     \b
     fer-run import MODEL trained.pth --dataset NAME --out trained.safetensors
     fer-run import MODEL resnet.pth --as backbone --out backbone.safetensors
+    fer-run import timm best.pth --classes a,b,c -o model.backbone=resnet34 --out trained.safetensors
 
     No code in FILE is executed. An existing --out is not overwritten.
     """  # noqa: D301  # click reads \b
-    from fer_core.api import import_weights
+    from fer_core.workflows.import_weights import import_file
 
     names = [] if classes is None else [name.strip() for name in classes.split(",")]
-    import_weights(
-        model,
-        file,
-        out,
-        dataset=dataset,
-        classes=names,
-        part="backbone" if part == "backbone" else "model",
-    )
+    import_file(model, file, out, dataset, names, "backbone" if part == "backbone" else "model", overrides)

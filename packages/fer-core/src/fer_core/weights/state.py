@@ -15,7 +15,9 @@ CONTAINERS = ("model_state_dict", "state_dict", "model")
 
 
 def unwrap(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors of a checkpoint, taken out of the usual containers, without `module.` prefixes.
+    """The tensors of a checkpoint, taken out of the usual containers, without the prefixes of torch's wrappers.
+
+    These are `module.` (data-parallel) and `_orig_mod.` (compiled).
 
     Args:
         state: A state dict, or a training checkpoint that holds one under `model_state_dict`, `state_dict` or
@@ -27,7 +29,11 @@ def unwrap(state: Mapping[str, Any]) -> dict[str, Tensor]:
         inner = state.get(key)
         if isinstance(inner, Mapping):
             return unwrap(inner)
-    return {name.removeprefix("module."): value for name, value in state.items() if isinstance(value, Tensor)}
+    return {
+        name.removeprefix("module.").removeprefix("_orig_mod."): value
+        for name, value in state.items()
+        if isinstance(value, Tensor)
+    }
 
 
 def check_state(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import nn
 
 from fer_core import registry
-from fer_core.components import build
-from fer_core.config import resolve_config
+from fer_core.components import Options, build
+from fer_core.config import Resolved, resolve_config
+from fer_core.config.layers import ARGUMENT, OVERRIDE
 from fer_core.errors import FerError
 from fer_core.files import sha256
 from fer_core.hookspecs import HOOK_API
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 Part = Literal["model", "backbone"]
 SUFFIX = ".safetensors"
+PREPROCESSING = ("input_size", "mean", "std", "color", "eval_transforms", "pipeline", "alignment")
 NO_DATASET = DatasetSpec(
     name="default",
     factory="",
@@ -50,37 +52,50 @@ NO_DATASET = DatasetSpec(
 
 
 def import_file(
-    model: str, file: str | Path, out: str | Path, dataset: str | None, classes: Sequence[str], part: Part
+    model: str,
+    file: str | Path,
+    out: str | Path,
+    dataset: str | None,
+    classes: Sequence[str],
+    part: Part,
+    overrides: Sequence[str] = (),
+    arguments: Mapping[str, Any] | None = None,
 ) -> Path:
-    """As `fer_core.import_weights`."""
+    """As `fer_core.import_weights`; `overrides` are `a.b=value`."""
     spec = registry.find("models", model)
     target = _check_target(Path(out))
     if part not in ("model", "backbone"):
         raise FerError(f"there is no part {part}: import a model or its backbone")
     source = local_file(file)
     if part == "backbone":
+        if overrides or arguments:
+            raise FerError("a backbone is imported as it is, without options: leave them out")
         return _import_backbone(spec, source, target)
-    return _import_model(spec, source, target, dataset, tuple(classes))
+    data = NO_DATASET if dataset is None else registry.find("datasets", dataset)
+    resolved = resolve_config(spec, data, overrides=overrides, arguments=arguments)
+    return _import_model(spec, source, target, data, tuple(classes), resolved)
 
 
 def _import_model(
     spec: ModelSpec,
     source: Path,
     target: Path,
-    dataset: str | None,
+    data: DatasetSpec,
     classes: tuple[str, ...],
+    resolved: Resolved,
 ) -> Path:
     if spec.converter is None:
         raise FerError(f"{spec.name} cannot import weights, since its plugin has no converter: train it instead")
-    data = NO_DATASET if dataset is None else registry.find("datasets", dataset)
     state: dict[str, Tensor] = resolve(spec.converter)(read_upstream(source))
     number, options = resolve(spec.describe)(state) if spec.describe is not None else (None, {})
+    options |= _given_options(resolved)
     order = _given_order(classes, number) if classes else _authors_order(spec, data, number)
     names = order.classes
-    preprocessing = Preprocessing.from_config(resolve_config(spec, data).config.data)
+    preprocessing = Preprocessing.from_config(resolved.config.data)
     info = TaskInfo(names, input_size=preprocessing.input_size)
     network: nn.Module = build("models", spec.name, options, info)
-    load_state(network, state, f"{source} does not fit model {spec.name} with {len(names)} classes")
+    shown = "".join(f", {key}={value}" for key, value in options.items())
+    load_state(network, state, f"{source} does not fit model {spec.name} with {len(names)} classes{shown}")
     weights = network.state_dict()
     header = Header(
         format=FORMAT,
@@ -103,6 +118,19 @@ def _import_model(
     logger.info(f"input    {size} pixels, {color}, as in the recipe {spec.name}/{spec.recipe_for(data.name)}")
     logger.info(f"written  {target}")
     return target
+
+
+def _given_options(resolved: Resolved) -> Options:
+    """The options of the model that the user gave. Raises FerError where what was given is not for an import."""
+    given = [key for key, layer in resolved.origin.items() if layer in (OVERRIDE, ARGUMENT)]
+    options = resolved.config.model.options
+    named = {key.split(".")[1] for key in given if key.startswith("model.")} & options.keys()
+    known = {*(f"model.{name}" for name in named), *(f"data.{name}" for name in PREPROCESSING)}
+    if others := [key for key in given if not any(key == name or key.startswith(f"{name}.") for name in known)]:
+        raise FerError(
+            f"{others[0]} is for a training: an import takes options of the model and preprocessing only"
+        )
+    return {name: options[name] for name in sorted(named)}
 
 
 def _import_backbone(spec: ModelSpec, source: Path, target: Path) -> Path:

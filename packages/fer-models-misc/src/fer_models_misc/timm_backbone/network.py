@@ -84,6 +84,21 @@ def backbone(state: Mapping[str, Any]) -> dict[str, Tensor]:
     return kept
 
 
+def convert(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Turn a state dict with timm's names, which for ResNets are torchvision's, into ours.
+
+    It does not name its network, so the keys are not checked here; loading them into the model does that.
+    """
+    return {f"{PREFIX}{name}": tensor for name, tensor in unwrap(state).items()}
+
+
+def describe(state: Mapping[str, Tensor]) -> tuple[int | None, dict[str, Any]]:
+    """The number of classes of our state dict, where its classifiers agree; it does not name its network."""
+    places = {f"{PREFIX}{name}.weight" for name in _classifiers()}
+    sizes = {len(tensor) for name, tensor in state.items() if name in places and tensor.dim() > 1}
+    return (sizes.pop() if len(sizes) == 1 else None), {}
+
+
 def check_name(name: str, key: str) -> None:
     """Reject a name that timm does not know, given as `key`. Raises FerError with the closest match."""
     import timm

@@ -17,6 +17,8 @@ SPEC = ModelSpec(
     paper="Wightman: PyTorch Image Models, 2019; https://doi.org/10.5281/zenodo.4414861",
     licence="Apache-2.0; each set of weights has its own",
     upstream="https://github.com/huggingface/pytorch-image-models",
+    converter=f"{_HERE}.network:convert",
+    describe=f"{_HERE}.network:describe",
     backbone=f"{_HERE}.network:backbone",
     inference=f"{_HERE}.inference:inference",
 )
