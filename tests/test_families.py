@@ -14,7 +14,19 @@ from fer_core.diagnosis.trace import find_features, find_map, run_to
 from fer_core.plugins import load_plugins, normalize
 from fer_core.refs import resolve
 
-MODELS = ("poster", "poster_pp", "dan", "ddamfn", "ddamfn_pp", "adadf", "lnsu", "mfer", "gsdnet", "timm")
+MODELS = (
+    "poster",
+    "poster_pp",
+    "dan",
+    "ddamfn",
+    "ddamfn_pp",
+    "adadf",
+    "lnsu",
+    "mfer",
+    "gsdnet",
+    "timm",
+    "compact",
+)
 ALIASES = {"POSTER++": "poster_pp", "ddamfn++": "ddamfn_pp", "Ada-DF": "adadf", "lnsu-net": "lnsu"}
 
 
@@ -91,6 +103,7 @@ MAPS = {
     "mfer": "stages.3",
     "gsdnet": "resnet.layer4",
     "timm": "network.layer4",
+    "compact": "body",
     "poster": "",
     "poster_pp": "",
     "lnsu": "",

@@ -13,43 +13,15 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
+from fabricated_ferplus import SPLITS, UNKNOWN, write_ferplus
 from fer_core import registry
 from fer_core.cli.main import main
 from fer_core.losses.multi_head import target_term
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_datasets.specs.fer2013 import CLASSES as EMOTIONS
-from fer_datasets.specs.ferplus import CLASSES
 from sklearn import metrics as sklearn
 
 PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "several-heads.md"
-SPLITS = {"train": 64, "valid": 24, "test": 32}
-UNKNOWN = 4
-"""Of so many images FER2013's file knows one not."""
-
-
-def write_ferplus(root: Path) -> None:
-    """Images with votes, most of them in FER2013's files, too; dark faces are neutral, bright ones happy."""
-    from PIL import Image
-
-    votes, pixels = ["Usage,Image name," + ",".join((*CLASSES, "unknown", "NF"))], ["emotion,pixels,Usage"]
-    rng = np.random.default_rng(0)
-    for usage, (split, count) in zip(("Training", "PublicTest", "PrivateTest"), SPLITS.items(), strict=True):
-        folder = root / f"FER2013{split.capitalize()}"
-        folder.mkdir(parents=True)
-        lines = []
-        for number in range(count):
-            label, name = number % 2, f"{split}{number:03d}.png"
-            image = rng.integers(0, 80, (48, 48), dtype=np.uint8) + np.uint8(150 * label)
-            Image.fromarray(image).save(folder / name)
-            shares = [1 + 7 * (place == label) if place < 2 else 0 for place in range(10)]
-            lines.append(f'{name},"(0, 0, 48, 48)",{",".join(map(str, shares))}')
-            if number % UNKNOWN:
-                votes.append(f"{usage},{name},{','.join(map(str, shares))}")
-                emotion = EMOTIONS.index(("neutral", "happiness", "anger")[label + (number % 5 == 0)])
-                pixels.append(f"{emotion},{' '.join(['0'] * 2304)},{usage}")
-        (folder / "label.csv").write_text("\n".join(lines) + "\n")
-    (root / "fer2013new.csv").write_text("\n".join(votes) + "\n")
-    (root / "fer2013.csv").write_text("\n".join(pixels) + "\n")
 
 
 @pytest.fixture(scope="module")

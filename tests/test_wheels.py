@@ -1,4 +1,4 @@
-"""The seven wheels, installed into environments of their own, as users get them."""
+"""The eight wheels, installed into environments of their own, as users get them."""
 
 from __future__ import annotations
 

@@ -161,6 +161,17 @@ def test_pictures_of_several_sizes_and_grey_ones():
             assert (levels(mixed[row] - single) < 3).float().mean() > 0.97
 
 
+def test_an_image_and_its_mirror_image_are_two_views():
+    pipeline = build_pipeline(INFO, ["resize", "mirror_views", "normalize"])
+    pictures = faces(3)
+    views = pipeline.batch(planes(pictures), SampleRandom(0, 0, range(3)))
+    assert views.shape == (3, 2, 3, 24, 24)
+    assert torch.equal(views[:, 1], views[:, 0].flip(-1))
+    assert not torch.equal(views[:, 1], views[:, 0])
+    single = pipeline.image(pil(pictures[1]), SampleRandom(0, 0, [1]))
+    assert levels(views[1] - single).max() < 2.01
+
+
 def test_each_view_has_its_own_random_numbers():
     pipeline = build_pipeline(INFO, [{"ten_crop": {"resize": 24}}, {"random_erasing": {"p": 0.5}}])
     views = pipeline.batch(torch.full((40, 1, 24, 24), 255, dtype=torch.uint8), SampleRandom(0, 0, range(40)))

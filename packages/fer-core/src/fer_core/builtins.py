@@ -93,6 +93,7 @@ def fer_transforms() -> dict[str, Ref]:
         "center_crop": "fer_core.data.transforms:CenterCrop",
         "five_crop": "fer_core.data.transforms:FiveCrop",
         "ten_crop": "fer_core.data.transforms:TenCrop",
+        "mirror_views": "fer_core.data.transforms:MirrorViews",
         "rand_augment": "fer_core.data.transforms:RandAugment",
         "auto_augment": "fer_core.data.transforms:AutoAugment",
         "color_jitter": "fer_core.data.transforms:ColorJitter",

@@ -3,7 +3,7 @@
 from fer_core.data.transforms.base import Transform, Views
 from fer_core.data.transforms.colors import ColorJitter, GaussianNoise
 from fer_core.data.transforms.compose import OneOf, RandomApply
-from fer_core.data.transforms.crops import CenterCrop, FiveCrop, RandomResizedCrop, TenCrop
+from fer_core.data.transforms.crops import CenterCrop, FiveCrop, MirrorViews, RandomResizedCrop, TenCrop
 from fer_core.data.transforms.erasing import RandomErasing
 from fer_core.data.transforms.geometry import Affine, HorizontalFlip, RandomCrop, Rotation
 from fer_core.data.transforms.normalize import Normalize
@@ -19,6 +19,7 @@ __all__ = [
     "FiveCrop",
     "GaussianNoise",
     "HorizontalFlip",
+    "MirrorViews",
     "Normalize",
     "OneOf",
     "Pipeline",

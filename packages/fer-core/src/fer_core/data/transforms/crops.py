@@ -246,4 +246,25 @@ class TenCrop(FiveCrop):
     _MIRRORED = True
 
 
+class MirrorViews(Views):
+    """Two views: the image and its mirror image. The answer for a face no longer depends on which side is left.
+
+    Args:
+        preprocessing: Not used.
+    """
+
+    count = 2
+
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        pass
+
+    def image(self, image: Picture) -> list[Picture]:
+        """The views of one image."""
+        return [image, image.flip(-1) if isinstance(image, Tensor) else ImageOps.mirror(image)]
+
+    def batch(self, images: Tensor) -> Tensor:
+        """The views of a batch, [N, 2, C, H, W]."""
+        return torch.stack([images, images.flip(-1)], 1)
+
+
 _PLACES = ((0, 0), (0, 1), (1, 0), (1, 1), (0.5, 0.5))

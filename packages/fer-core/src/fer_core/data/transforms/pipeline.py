@@ -205,7 +205,7 @@ def build_pipeline(
             "or a crop with its option resize)"
         )
     if sum(isinstance(transform, Views) for transform in transforms) > 1:
-        raise FerError("the list makes views of views: keep one of five_crop and ten_crop")
+        raise FerError("the list makes views of views: keep one of five_crop, ten_crop and mirror_views")
     return Pipeline(preprocessing, transforms)
 
 

@@ -1,0 +1,1 @@
+"""A compact network, as a plugin of `fer-core`."""

@@ -1,0 +1,38 @@
+"""The plugin's hooks: the model `compact` and the experiment that trains it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fer_core.plugin import ExperimentSpec, ModelSpec, hookimpl
+
+COMPACT = ModelSpec(
+    name="compact",
+    factory="fer_models_compact.network:Compact",
+    recipes={
+        "default": "fer_models_compact.recipes:default.yaml",
+        "synthetic": "fer_models_compact.recipes:synthetic.yaml",
+    },
+    summary="a grey residual network for 48 pixels, small enough to train on a CPU (3.5 M parameters)",
+    paper="none; residual networks: He et al. 2016, https://arxiv.org/abs/1512.03385",
+    licence="Apache-2.0",
+    upstream="none: it is written for fer",
+)
+
+
+@hookimpl
+def fer_models() -> Iterable[ModelSpec]:
+    """The model `compact`."""
+    return [COMPACT]
+
+
+@hookimpl
+def fer_experiments() -> Iterable[ExperimentSpec]:
+    """The training of `compact` on FERPlus."""
+    return [
+        ExperimentSpec(
+            name="compact",
+            file="fer_models_compact.experiments:compact.yaml",
+            summary="compact on FERPlus's votes and FER2013's labels, three seeds",
+        )
+    ]
