@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from fer_core.testing import build_wheel, fer_run, install, isolated_environment, uninstall
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "how-to" / "write-a-plugin.md"
@@ -41,6 +43,52 @@ def test_the_page_is_a_whole_plugin_of_less_than_100_lines(project):
     assert sum(bool(line.strip()) for line in lines) < 100
 
 
+HOOK = """
+from fer_core.plugin import WeightsSpec, hookimpl
+
+@hookimpl
+def fer_weights():
+    return [WeightsSpec(name="tinynet-shapes", model="tinynet", file="fer_tinyweights:shapes.safetensors",
+                        card="fer_tinyweights:shapes.json", summary="Drawn shapes")]
+"""
+CARD = {
+    "notice": "drawn shapes, nothing else",
+    "licence": "Apache-2.0",
+    "inputs": [{"kind": "data", "name": "shapes", "licence": "Apache-2.0"}],
+    "protocol": "the dataset's own parts",
+    "figures": [],
+    "intended_use": "tests",
+    "limits": ["faces"],
+    "commands": ["fer-run train tinynet shapes"],
+}
+
+
+def check_shipped_weights(python, run, folder):
+    """The weights of a run as a wheel of their own: found by name or without one, and gone with the package."""
+    project, package = folder / "fer-tinyweights", folder / "fer-tinyweights" / "src" / "fer_tinyweights"
+    package.mkdir(parents=True)
+    text = PAGE.read_text(encoding="utf-8").split("```toml\n")[1].partition("```")[0]
+    renamed = text.replace("tinynet", "tinyweights")
+    (project / "pyproject.toml").write_text(renamed, encoding="utf-8")
+    (package / "__init__.py").write_text(HOOK, encoding="utf-8")
+    (package / "shapes.json").write_text(json.dumps(CARD), encoding="utf-8")
+    shutil.copy(run / "best.safetensors", package / "shapes.safetensors")
+    install(python, build_wheel(project, folder / "dist"))
+    doctor = fer_run(python, "doctor", "--deep", cwd=folder)
+    assert doctor.returncode == 0, doctor.stdout
+    Image.new("RGB", (32, 32), (200, 40, 40)).save(folder / "shape.png")
+    named = fer_run(python, "predict", "shape.png", "-m", "tinynet-shapes", cwd=folder)
+    assert named.returncode == 0, named.stderr
+    assert named.stderr.count("weights  tinynet-shapes: drawn shapes, nothing else") == 1
+    assert fer_run(python, "predict", "shape.png", cwd=folder).stdout == named.stdout
+    by_file = fer_run(python, "predict", "shape.png", "-m", str(run / "best.safetensors"), cwd=folder)
+    assert by_file.stdout == named.stdout
+    uninstall(python, "fer-tinyweights")
+    gone = fer_run(python, "predict", "shape.png", cwd=folder)
+    assert gone.returncode == 2
+    assert "no weights are named, and none are installed" in gone.stderr
+
+
 def test_the_plugin_installs_trains_and_goes_away(project, tmp_path):
     python = isolated_environment(tmp_path / "env")
     install(python, *(build_wheel(path, tmp_path / "dist") for path in (ROOT / "packages" / "fer-core", project)))
@@ -55,6 +103,8 @@ def test_the_plugin_installs_trains_and_goes_away(project, tmp_path):
     assert trained.returncode == 0, trained.stderr
     (result,) = tmp_path.glob("runs/tinynet-shapes/*/result.json")
     assert json.loads(result.read_text())["best"]["metrics"]["test"]["accuracy"] > 3 * CHANCE
+
+    check_shipped_weights(python, result.parent, tmp_path)
 
     uninstall(python, "fer-tinynet")
     assert names_listed(python, tmp_path) == []

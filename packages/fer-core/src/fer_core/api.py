@@ -258,14 +258,7 @@ def train(
     folder, section = (None, data) if isinstance(data, Mapping) else (data, {})
     sections = {"data": section, **overrides}
     resolved = resolve_run(
-        model,
-        dataset,
-        data=folder,
-        device=device,
-        weights=weights,
-        seed=seed,
-        config=config,
-        arguments=sections,
+        model, dataset, data=folder, device=device, weights=weights, seed=seed, config=config, arguments=sections
     )
     return finished_run(start_run(resolved.config))
 
@@ -326,6 +319,7 @@ def evaluate(
     *,
     data: str | Path | None = None,
     split: str = "test",
+    head: str | None = None,
     options: Mapping[str, Any] | None = None,
     device: str = "auto",
     precision: str = "auto",
@@ -345,6 +339,7 @@ def evaluate(
         dataset: Name of a dataset, or of several as `a+b`; None for the one it was trained on.
         data: The dataset's folder; of several, `a=DIR1,b=DIR2`.
         split: `train`, `val`, `test`, or `all`.
+        head: As of `load_model`; its classes take the place of the label's.
         options: Options of the dataset.
         device: `auto`, or the name of a device.
         precision: `auto` (what the device computes natively), `fp32`, `tf32`, `bf16` or `fp16`.
@@ -366,6 +361,7 @@ def evaluate(
         None if data is None else Path(data),
         split,
         options,
+        head=head,
         device=device,
         precision=precision,
         batch_size=batch_size,

@@ -14,6 +14,7 @@ from fer_core.cli.options import (
     data_option,
     dataset_options,
     device_option,
+    head_option,
     json_option,
     override_option,
     precision_option,
@@ -48,6 +49,7 @@ logger = logging.getLogger(__name__)
     metavar="NAME",
     help="Put the faces into scenes, too, find them with this detector (or auto), and report recall and accuracy.",
 )
+@head_option
 @data_option
 @override_option
 @device_option
@@ -62,6 +64,7 @@ def evaluate(
     classes: str | None,
     restrict: bool,
     through_detector: str | None,
+    head: str | None,
     data: Path | None,
     overrides: tuple[str, ...],
     device: str,
@@ -73,7 +76,7 @@ def evaluate(
     Without DATASET, the training dataset is used, with the folder, options and classes of the run.
 
     CHECKPOINT is a weight file, a run folder, FOLDER/latest (the run that began last), FOLDER/best (the run with
-    the best score on its validation part) or an address.
+    the best score on its validation part), an address or a name of fer-run list weights.
 
     Options of the dataset are given as `-o data.options.KEY=VALUE`, of a detector as `-o detector.KEY=VALUE`.
     `fer-run report` and `fer-run leaderboard` show what `--out` writes below the folder of the run.
@@ -89,6 +92,7 @@ def evaluate(
         dataset,
         data=data,
         split=split,
+        head=head,
         options=options or None,
         device=device,
         precision=precision,
@@ -111,7 +115,9 @@ def evaluate(
             content["through_detector"] = found.through_detector.plain()
         print_json(content)
         return
-    _print(found, name, split)
+    head_named = f", head {found.about.weights.head}" if head else ""
+    click.echo(f"{name} {split}, {len(found.ids):,} faces{head_named}")
+    _print(found)
 
 
 def _save(found: Evaluation, out: Path, split: str) -> None:
@@ -123,9 +129,8 @@ def _save(found: Evaluation, out: Path, split: str) -> None:
         logger.info(f"written  {path}")
 
 
-def _print(found: Evaluation, dataset: str, split: str) -> None:
+def _print(found: Evaluation) -> None:
     metrics = found.metrics
-    click.echo(f"{dataset} {split}, {len(found.ids):,} faces")
     for name in ("accuracy", "mean_class_accuracy", "macro_f1"):
         click.echo(f"  {name.replace('_', ' '):<20} {metrics.value(name):7.2%}")
     for name, figure in metrics.others.items():

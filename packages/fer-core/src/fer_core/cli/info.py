@@ -7,7 +7,7 @@ import inspect
 import math
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import click
 
@@ -18,6 +18,9 @@ from fer_core.declarations import SPECS
 from fer_core.errors import FerError
 from fer_core.plugins import Entry, load_plugins, normalize
 from fer_core.types import Json, bare
+
+if TYPE_CHECKING:
+    from fer_core.card import Card, CardFigure
 
 
 @runtime_checkable
@@ -39,7 +42,7 @@ def info(name: str, as_json: bool) -> None:
         claims = plugins.claims(kind, name)
         for entry in claims:
             noun, label = registry.singular(kind), plugins.canonical(kind, entry.qualified)
-            found[noun if len(claims) == 1 else f"{noun} {label}"] = _facts(kind, label, entry)
+            found[noun if len(claims) == 1 else f"{noun} {label}"] = _facts(kind, label, entry, as_json=as_json)
     if not found:
         raise FerError(_missing(name))
     if as_json:
@@ -60,7 +63,7 @@ def _missing(name: str) -> str:
     return f"unknown name {name!r}: {hint}{registry.suspects(*registry.KINDS)}"
 
 
-def _facts(kind: str, name: str, entry: Entry) -> dict[str, Json]:
+def _facts(kind: str, name: str, entry: Entry, *, as_json: bool) -> dict[str, Json]:
     facts: dict[str, Json] = {"name": name}
     if kind in SPECS:
         facts = {key: _plain(value) for key, value in vars(entry.value).items()} | facts
@@ -68,10 +71,30 @@ def _facts(kind: str, name: str, entry: Entry) -> dict[str, Json]:
     if kind == "weights":
         from fer_core.card import read_card  # pydantic takes as long as all the rest
 
-        facts["card"] = _plain(read_card(entry.value))
+        card = read_card(entry.value)
+        facts["card"] = _plain(card) if as_json else _in_lines(card)
     elif kind not in ("experiments", "commands"):
         facts |= _factory_facts(kind, entry)
     return facts
+
+
+def _in_lines(card: Card) -> dict[str, Json]:
+    """A card with a line for each of its inputs, figures, limits and commands."""
+    inputs = [f"{of.kind} {of.name}: {of.licence}{f' ({of.homepage})' * bool(of.homepage)}" for of in card.inputs]
+    lists = {"inputs": inputs, "figures": map(_figure_line, card.figures), "limits": card.limits}
+    joined = {name: "\n".join(lines) for name, lines in {**lists, "commands": card.commands}.items()}
+    return {name: joined.get(name) or _plain(value) for name, value in vars(card).items()}
+
+
+def _figure_line(figure: CardFigure) -> str:
+    what = f"{figure.dataset} {figure.part} {figure.metric}{f' of {figure.of_class}' if figure.of_class else ''}"
+    parts = [f"{what}: {figure.value:.4f}"]
+    if figure.interval is not None:
+        parts[0] += f" ({figure.interval[0]:.4f} to {figure.interval[1]:.4f})"
+    parts += [f"{figure.count:,} faces"] if figure.count else []
+    parts += [f"head {figure.head}"] if "head" in figure.model_fields_set else []
+    parts += [f"through {figure.through}"] if figure.through else []
+    return ", ".join(parts) + (f"; {figure.note}" if figure.note else "")
 
 
 def _factory_facts(kind: str, entry: Entry) -> dict[str, Json]:

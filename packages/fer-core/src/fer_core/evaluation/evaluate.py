@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from fer_core.card import LABEL
 from fer_core.data.loader import killed_workers_told
 from fer_core.data.targets import targets_of
 from fer_core.errors import FerError
@@ -152,6 +153,7 @@ def evaluate_checkpoint(
     *,
     batch_size: int,
     workers: int | Literal["auto"] = "auto",
+    head: str = LABEL,
     rule: Rule = None,
     restrict: bool = False,
 ) -> Evaluation:
@@ -165,13 +167,14 @@ def evaluate_checkpoint(
         engine: Where it runs.
         batch_size: Batch size.
         workers: Processes that read images, where the checkpoint was trained with the per-image pipeline.
+        head: The head that predicts.
         rule: What to do where the classes differ (`fer_core.evaluation.classes`).
         restrict: Restrict predictions to classes that the dataset has.
 
     Raises:
         FerError: The checkpoint is unusable, the classes differ and no rule is given, or no face is left.
     """
-    network = Network.load(checkpoint, engine)
+    network = Network.load(checkpoint, engine, head=head)
     warn_of_cut(network, dataset)
     match = match_classes(dataset, network.classes, checkpoint, rule, restrict=restrict)
     for line in match.describe(rows):

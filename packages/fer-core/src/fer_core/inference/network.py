@@ -75,8 +75,7 @@ class Network:
     def choose(cls, place: str | Path, engine: Engine, *, fast: bool = False, head: str | None = None) -> Network:
         """As `load`, of weights as `resolve_weights` takes them; `head` None means that of their card."""
         found = choose_weights(place)
-        own = LABEL if found.card is None else found.card.head
-        return cls.load(found.path, engine, fast=fast, head=own if head is None else head)
+        return cls.load(found.path, engine, fast=fast, head=found.head if head is None else head)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from fer_core.card import LABEL
 from fer_core.machine import Machine
 from fer_core.metrics.record import Metrics
 from fer_core.preprocessing import Preprocessing
@@ -198,6 +199,7 @@ class EvaluatedWeights(Record):
     model: Name
     fingerprint: Sha256 | None = None
     digest: Sha256 | None = None
+    head: Name = LABEL
 
 
 class EvaluatedData(Record):

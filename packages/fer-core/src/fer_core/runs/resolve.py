@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from fer_core import registry
-from fer_core.card import Card, read_card
+from fer_core.card import LABEL, Card, read_card
 from fer_core.data.images import is_image
 from fer_core.errors import FerError
 from fer_core.metrics.selection import score
@@ -45,6 +45,11 @@ class Found:
     left_out: tuple[str, ...] = ()
     name: str = ""
     card: Card | None = None
+
+    @property
+    def head(self) -> str:
+        """The head that predicts where none is named."""
+        return LABEL if self.card is None else self.card.head
 
 
 def choose_weights(place: str | Path) -> Found:

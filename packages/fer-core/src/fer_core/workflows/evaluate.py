@@ -17,7 +17,7 @@ from fer_core.evaluation.through_detector import evaluate_through
 from fer_core.inference.find import named_detector
 from fer_core.inference.network import Network
 from fer_core.runs.records import Evaluated, EvaluatedData, EvaluatedWeights
-from fer_core.runs.resolve import find_weights
+from fer_core.runs.resolve import choose_weights
 from fer_core.weights.checkpoint import read_model_header
 from fer_core.workflows.open import choose_rows, open_for
 
@@ -34,6 +34,7 @@ def evaluate_weights(
     split: str,
     options: Options | None,
     *,
+    head: str | None,
     device: str,
     precision: str,
     batch_size: int,
@@ -44,7 +45,8 @@ def evaluate_weights(
 ) -> Evaluation:
     """As `fer_core.evaluate`, whose arguments these are."""
     rule = read_rule(classes)
-    weights_file = find_weights(checkpoint)
+    chosen = choose_weights(checkpoint)
+    weights_file, head = chosen.path, chosen.head if head is None else head
     header = read_model_header(weights_file)
     spec, opened, same = open_for(weights_file, header, dataset, root, options)
     rows = choose_rows(weights_file, spec, opened, header if same else None, split)
@@ -60,12 +62,13 @@ def evaluate_weights(
         rows,
         engine,
         batch_size=batch_size,
+        head=head,
         rule=rule,
         restrict=restrict,
     )
     if finder is not None:
         name, detector = finder
-        network = Network.load(weights_file, engine)
+        network = Network.load(weights_file, engine, head=head)
         match = match_classes(opened, network.classes, weights_file, rule, restrict=restrict)
         through = evaluate_through(network, opened, pack, rows, match, detector, name, batch_size=batch_size)
         found = replace(found, through_detector=through)
@@ -73,6 +76,7 @@ def evaluate_weights(
         model=header.model.name,
         fingerprint=header.dataset.fingerprint if header.dataset else None,
         digest=header.split.digest if header.split else None,
+        head=head,
     )
     of = EvaluatedData(name=spec.name, fingerprint=opened.fingerprint(), part=split)
     return replace(found, about=Evaluated(weights=weights, dataset=of))
