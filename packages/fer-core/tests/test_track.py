@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
+import signal
+import sys
 from pathlib import Path
 
 import fer_core
@@ -11,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from fer_core.cli import main
 from fer_core.faces import Detection
-from fer_core.inference import Face
+from fer_core.inference import Face, video
 from fer_core.inference.tracks import Tracker
 from fer_core.inference.video import Video, video_writer
 from fer_core.plugins import Entry, Plugin, load_plugins
@@ -124,6 +127,76 @@ def test_what_is_no_video_is_one_line(weights, name, content, words) -> None:
     assert (result.exit_code, result.stdout) == (2, "")
     assert words in result.stderr.splitlines()[-1]
     assert not Path("frames.csv").exists()
+
+
+class Watched(Bright):
+    """Sends the program Ctrl-C when it has seen some frames."""
+
+    def __init__(self, *, frames: int = 10**9) -> None:
+        self.left = frames
+
+    def detect(self, images):
+        assert len(images) == 1  # each frame is looked at when it comes
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().detect(images)
+
+
+@pytest.fixture
+def red_wall(weights, monkeypatch) -> None:
+    """A camera that looks at a red wall for ever, with a detector that takes its two halves for faces."""
+    import av
+
+    if "lavfi" not in av.formats_available:
+        pytest.skip("needs FFmpeg's generated videos in the place of a camera")
+    monkeypatch.setitem(video.CAMERAS, sys.platform, ("lavfi", "color=c=red:size=160x120:rate=10"))
+    entry = Entry("watched", Watched, Plugin("tests", "fer-tests", "0"))
+    monkeypatch.setitem(load_plugins().entries["detectors"], "watched", [entry])
+
+
+def test_a_camera_is_watched_for_as_long_as_is_asked(weights, red_wall) -> None:
+    arguments = ("--seconds", "1.5", "--detect", "watched", "--csv", "frames.csv", "--draw", "marked.mp4")
+    result = fer_run("track", "--camera", "0", "-m", weights, *arguments)
+    assert result.exit_code == 0, result.output
+    assert sorted({float(row["time"]) for row in rows("frames.csv")}) == pytest.approx(np.arange(15) / 10)
+    assert [line.split()[:4] for line in result.stdout.splitlines()] == [
+        ["face", each, "0.00-1.40", "s"] for each in "12"
+    ]
+    told = [line for line in result.stderr.splitlines() if line.startswith("0.0 s  face ")]
+    assert [line.split()[3] for line in told] == ["1", "2"]  # once, as their labels stay
+    assert len(list(Video("marked.mp4").frames(None))) == 15
+
+
+def test_ctrl_c_ends_the_camera_and_keeps_what_was_seen(weights, red_wall) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    arguments = ("--detect", "watched", "-o", "detector.frames=7", "--csv", "frames.csv")
+    result = fer_run("track", "--camera", "0", "-m", weights, *arguments)
+    assert result.exit_code == 0, result.output
+    assert len(rows("frames.csv")) == 14
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_seconds_of_a_file_are_no_damage(weights) -> None:
+    result = fer_run("track", write(Path("clip.mp4")), "-m", weights, "--seconds", "1", "--csv", "f.csv")
+    assert result.exit_code == 0, result.output
+    assert max(float(row["time"]) for row in rows("f.csv")) == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--camera", "93"], "cannot open the camera"),
+        ([], "name one source: a video, or a camera by --camera 0"),
+        (["clip.mp4", "--camera", "0"], "name one source"),
+    ],
+)
+def test_no_camera_is_one_line(weights, monkeypatch, arguments, words) -> None:
+    monkeypatch.setitem(video.CAMERAS, sys.platform, video.CAMERAS["linux"])
+    result = fer_run("track", *arguments, "-m", weights)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert words in result.stderr.splitlines()[-1]
+    assert result.stderr.count("\n") == 1
 
 
 def face(left: float, happy: float) -> Face:

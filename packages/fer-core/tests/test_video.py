@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from fer_core.errors import FerError
-from fer_core.inference.video import Video, video_writer
+from fer_core.inference.video import Video, camera, video_writer
 from PIL import Image
 
 WIDTH, HEIGHT = 64, 48
@@ -179,3 +180,20 @@ def test_without_pyav_the_message_says_what_to_install(tmp_path, monkeypatch) ->
     ):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_cameras_of_windows_are_told_by_their_names(av, monkeypatch) -> None:
+    devices = [("Microphone", ["audio"]), ("Front", ["video"]), ("USB", ["video", "audio"])]
+    found = [SimpleNamespace(name=name, media_types=types) for name, types in devices]
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(av, "enumerate_input_devices", {"dshow": found}.get, raising=False)
+    second = camera(1, 5.0)
+    assert (second.source, second.device, second.seconds) == ("video=USB", "dshow", 5.0)
+    with pytest.raises(FerError, match="there is no camera 2, but 2 in all"):
+        camera(2, None)
+    monkeypatch.delattr(av, "enumerate_input_devices")
+    with pytest.raises(FerError, match="pip install --upgrade av"):
+        camera(0, None)
+    monkeypatch.setattr(sys, "platform", "aix")
+    with pytest.raises(FerError, match="no cameras on aix: record a video"):
+        camera(0, None)

@@ -27,7 +27,7 @@ BATCH = 64
 """Faces that are classified at once."""
 GROUP = 64
 """Images whose faces are found and classified together, at most."""
-GROUP_PIXELS = 32_000_000
+GROUP_PIXELS = 8_000_000
 """Pixels of these images, after which no further one is added."""
 USUAL = Alignment(kind="box", margin=0.2)
 """How faces are cut for a network whose weights do not tell how its own were."""
@@ -132,7 +132,12 @@ class Classifier:
 
 
 def answer(
-    photos: Iterator[Photo], finder: Finder, classifiers: Sequence[Classifier], *, keep_pixels: bool = False
+    photos: Iterator[Photo],
+    finder: Finder,
+    classifiers: Sequence[Classifier],
+    *,
+    keep_pixels: bool = False,
+    at_once: int | None = None,
 ) -> Iterator[Answer]:
     """What the networks say of each image, in order.
 
@@ -141,12 +146,13 @@ def answer(
         finder: Says where their faces are.
         classifiers: The networks.
         keep_pixels: Whether answers have `pixels`.
+        at_once: How many images are looked at together; None: `GROUP`.
 
     Raises:
         FerError: As reading the images, the detector and the networks do; what is wrong with one image is its
             answer's `error`.
     """
-    for group in groups(photos):
+    for group in groups(photos, at_once):
         yield from _answers(group, finder, classifiers, keep_pixels=keep_pixels)
         group.clear()  # before the next one is read
 
@@ -163,14 +169,14 @@ def _answers(
             yield Answer(photo.name, photo.below, tuple(faces), pixels=pixels)
 
 
-def groups(photos: Iterator[Photo]) -> Iterator[list[Photo]]:
+def groups(photos: Iterator[Photo], at_once: int | None = None) -> Iterator[list[Photo]]:
     """Images that are looked at together, so many that batches are filled and memory is not."""
     group: list[Photo] = []
     pixels = 0
     for photo in photos:
         group.append(photo)
         pixels += 0 if isinstance(photo.pixels, FerError) else photo.pixels.size // photo.pixels.shape[2]
-        if len(group) == GROUP or pixels >= GROUP_PIXELS:
+        if len(group) == (at_once or GROUP) or pixels >= GROUP_PIXELS:
             del photo
             yield group
             group, pixels = [], 0

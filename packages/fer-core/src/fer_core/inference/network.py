@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -68,6 +70,7 @@ class Network:
             model = Headed(model, head)
         elif fast:
             model = _fused(model, header)
+            _return_freed_memory()
         engine.prepare(model)
         return cls(checkpoint, model, header, engine)
 
@@ -159,3 +162,9 @@ def _fused(model: nn.Module, header: Header) -> nn.Module:
     output = form(image)
     check_form(form, before, output.get("logits") if isinstance(output, dict) else output)
     return form
+
+
+def _return_freed_memory() -> None:
+    """Give back what reading and fusing weights took: glibc may keep it, some 90 MB for a ResNet-18."""
+    with suppress(AttributeError, OSError, TypeError):  # other systems have no `malloc_trim`
+        ctypes.CDLL(None).malloc_trim(0)

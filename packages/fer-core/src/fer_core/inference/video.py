@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +32,13 @@ EARLY = 1e-6
 MISSING = 1.0
 """Seconds that a video may be shorter than it says."""
 
+CAMERAS: dict[str, tuple[str, str | None]] = {
+    "linux": ("v4l2", "/dev/video{}"),
+    "darwin": ("avfoundation", "{}"),
+    "win32": ("dshow", None),
+}
+"""What FFmpeg calls the cameras of a system, and how it numbers them; None: it does not."""
+
 
 @dataclass(frozen=True)
 class Frame(Photo):
@@ -39,25 +49,36 @@ class Frame(Photo):
 
 @dataclass
 class Video:
-    """What is known of a video that is being read: why it ended early, if it did."""
+    """A video that is being read.
 
-    path: Path
+    Attributes:
+        source: A file, or what FFmpeg calls a camera.
+        device: FFmpeg's name for the cameras of this system; None for a file.
+        seconds: After how many it ends; None: as late as it can.
+        stopped: Set it to end the video after the frame that is being read.
+        problem: Why it ended early, if it did.
+    """
+
+    source: str | Path
+    device: str | None = None
+    seconds: float | None = None
+    stopped: bool = False
     problem: str = ""
 
     def frames(self, fps: float | None) -> Iterator[Frame]:
         """Its frames, upright, or as many of them a second as `fps` says. `problem` is set where they end early.
 
         Raises:
-            FerError: PyAV is not installed, or the file has no video that can be read.
+            FerError: PyAV is not installed, or the file has no video that can be read, or there is no camera.
         """
         av = _av()
         try:
-            container = av.open(str(self.path))
-        except (av.error.FFmpegError, OSError) as error:
-            raise FerError(f"cannot read {self.path}: {_words(error)}: name a video such as clip.mp4") from None
+            container = av.open(str(self.source), format=self.device)
+        except (av.error.FFmpegError, OSError, ValueError) as error:  # ValueError: an unknown device
+            raise FerError(self._no(_words(error))) from None
         with container:
             if not container.streams.video:
-                raise FerError(f"{self.path} has no video: name a video such as clip.mp4")
+                raise FerError(f"{self.source} has no video: name a video such as clip.mp4")
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             start, last, due = None, 0.0, 0
@@ -66,24 +87,71 @@ class Video:
                     at = float(frame.time or 0.0)
                     start = at if start is None else start
                     last = at - start
+                    if self.stopped or (self.seconds is not None and last + EARLY >= self.seconds):
+                        self.stopped = True
+                        break
                     # of the frames in each part of a second the first
                     if fps is None or int((last + EARLY) * fps) >= due:
                         due = int((last + EARLY) * fps) + 1 if fps else 0
                         yield self._frame(frame, last)
             except av.error.FFmpegError as error:
-                self.problem = f"{self.path} is damaged after {last:.1f} s: {_words(error)}"
+                what = "is damaged" if self.device is None else "ended"
+                self.problem = f"{self.source} {what} after {last:.1f} s: {_words(error)}"
             end = last + float(1 / stream.average_rate if stream.average_rate else 0)  # of the last frame
             length = (container.duration or 0) / av.time_base
             if stream.duration:  # sound may be longer
                 length = float(stream.duration * stream.time_base)
-            if not self.problem and length - end > MISSING:
-                self.problem = f"{self.path} ends after {end:.1f} of {length:.1f} s: it was cut off"
+            if not (self.problem or self.stopped) and length - end > MISSING:
+                self.problem = f"{self.source} ends after {end:.1f} of {length:.1f} s: it was cut off"
 
     def _frame(self, frame: Any, time: float) -> Frame:
         turns = round(frame.rotation / 90) % 4  # against the clock, as those of numpy
         pixels = np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
-        name = f"{self.path} {time:.3f} s"
-        return Frame(name, Path(self.path.name), pixels, time)
+        return Frame(f"{self.source} {time:.3f} s", Path(Path(self.source).name), pixels, time)
+
+    def _no(self, words: str) -> str:
+        if self.device is None:
+            return f"cannot read {self.source}: {words}: name a video such as clip.mp4"
+        return f"cannot open the camera {self.source}: {words}: connect it, choose another number, or name a video"
+
+
+def camera(number: int, seconds: float | None) -> Video:
+    """A camera of this system, from 0 on, that is watched for so many seconds; None: until it is stopped.
+
+    Raises:
+        FerError: PyAV is not installed, or the system or the number has no camera.
+    """
+    device, pattern = CAMERAS.get(sys.platform, ("", ""))
+    if not device:
+        raise FerError(f"fer knows no cameras on {sys.platform}: record a video, and name it")
+    if pattern is not None:
+        return Video(pattern.format(number), device, seconds)
+    try:  # they have names there
+        found = [each.name for each in _av().enumerate_input_devices(device) if "video" in each.media_types]
+    except AttributeError:
+        raise FerError("cameras need a newer PyAV: pip install --upgrade av") from None
+    if number >= len(found):
+        raise FerError(f"there is no camera {number}, but {len(found)} in all: connect it, or name a video")
+    return Video(f"video={found[number]}", device, seconds)
+
+
+@contextmanager
+def ended_by_interrupt(video: Video) -> Iterator[None]:
+    """Within, Ctrl-C ends the video; a second one ends the program."""
+    if threading.current_thread() is not threading.main_thread():  # which gets no signals
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def end(number: int, frame: object) -> None:
+        video.stopped = True
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

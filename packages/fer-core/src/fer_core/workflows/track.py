@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -19,7 +19,7 @@ from fer_core.inference.marks import marks_of
 from fer_core.inference.network import Network
 from fer_core.inference.rows import PLACE, as_text, place_of
 from fer_core.inference.tracks import Interval, Tracker
-from fer_core.inference.video import Frame, Video, video_writer
+from fer_core.inference.video import Frame, Video, camera, ended_by_interrupt, video_writer
 from fer_core.plotting.photos import draw_marks
 from fer_core.runs.resolve import installed_weights
 
@@ -41,7 +41,7 @@ class Tracked:
 
 
 def track_video(
-    path: Path,
+    source: Path | int,
     model: str | None,
     *,
     detect: str,
@@ -50,6 +50,7 @@ def track_video(
     device: str,
     precision: str,
     fps: float | None,
+    seconds: float | None,
     smooth: float,
     frames: Path | None,
     tracks: Path | None,
@@ -57,8 +58,10 @@ def track_video(
 ) -> Tracked:
     """Find, follow and classify the faces of a video; memory does not grow with its length.
 
+    Those of a camera are told while it is watched, until Ctrl-C.
+
     Args:
-        path: The video.
+        source: A file, or the number of a camera.
         model: Weights, as `resolve_weights` takes them; None: those that are installed.
         detect: A detector; `auto`: one that is installed.
         detector_options: Of it.
@@ -66,6 +69,7 @@ def track_video(
         device: Where all is computed.
         precision: Of the network.
         fps: How many frames a second are looked at; None: all.
+        seconds: How many are looked at; None: all.
         smooth: Seconds after which what was seen of a face counts half.
         frames: A CSV file for a row for each face of each frame.
         tracks: One for the intervals.
@@ -78,9 +82,12 @@ def track_video(
     place = installed_weights() if model is None else model
     network = Network.choose(place, engine, fast=True, head=head)
     name, detector = named_detector(detect, detector_options, engine.device.torch_device)
-    video, tracker, count = Video(path), Tracker(smooth), 0
+    live = isinstance(source, int)
+    video = camera(source, seconds) if isinstance(source, int) else Video(source, seconds=seconds)
+    tracker, count = Tracker(smooth), 0
     columns = ["time", "track", *PLACE, "label", "probability", *(f"p_{each}" for each in network.classes)]
     times: list[float] = []
+    labels: dict[int | None, str] = {}
 
     def timed() -> Iterator[Frame]:
         for frame in video.frames(fps):
@@ -94,12 +101,17 @@ def track_video(
             rows.writerow(columns)
         draw = None if drawing is None else stack.enter_context(video_writer(drawing))
         advance = stack.enter_context(show_progress("following faces", None))
-        found = answer(timed(), Detecting(detector, name), [Classifier(network)], keep_pixels=draw is not None)
+        if live:
+            stack.enter_context(ended_by_interrupt(video))
+        finder, classifiers, at_once = Detecting(detector, name), [Classifier(network)], 1 if live else None
+        found = answer(timed(), finder, classifiers, keep_pixels=draw is not None, at_once=at_once)
         for count, shown in enumerate(found, 1):
             if shown.error is not None:
                 raise shown.error
             time = times.pop(0)
             faces = tracker.follow(time, shown.faces)
+            if live:
+                _tell_changes(time, faces, labels)
             if rows is not None:
                 rows.writerows(_row(time, face, columns) for face in faces)
             if draw is not None and shown.pixels is not None:
@@ -108,6 +120,14 @@ def track_video(
     if tracks is not None:
         _write_tracks(tracks, tracker.intervals())
     return Tracked(tracker.intervals(), count, video.problem)
+
+
+def _tell_changes(time: float, faces: Sequence[Face], labels: dict[int | None, str]) -> None:
+    """Says which faces are new or have another label; `labels` are those of the tracks, which it keeps."""
+    for face in faces:
+        if labels.get(face.number) != face.label:
+            labels[face.number] = face.label
+            logger.info(f"{time:.1f} s  face {face.number}  {face.label}  {face.probability:.1%}")
 
 
 def _row(time: float, face: Face, columns: list[str]) -> list[str]:
