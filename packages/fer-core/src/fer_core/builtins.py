@@ -123,7 +123,8 @@ def fer_devices() -> dict[str, Ref]:
 @hookimpl
 def fer_trainers() -> dict[str, Ref]:
     """Trainers."""
-    return {"standard": "fer_core.training.trainer:Trainer"}
+    home = "fer_core.training"
+    return {"standard": f"{home}.trainer:Trainer", "mix": f"{home}.mixing:Mixing"}
 
 
 @hookimpl

@@ -164,7 +164,7 @@ class Loop:
         if not (setup.task.training and setup.task.model.training):  # visiting every module takes milliseconds
             setup.task.train()
         config, progress = self.config.train, self.progress()
-        micro_batches = split(batch, config.accumulate)
+        micro_batches = [self._prepared(part, micro) for part, micro in enumerate(split(batch, config.accumulate))]
         passes = 0
 
         def closure() -> Losses:
@@ -222,14 +222,19 @@ class Loop:
         for buffer in self.sample_buffers:
             buffer.merge()
 
-    def _seed_layers(self, part: int, passes: int) -> None:
-        """Layer noise is a function of the position, so a resumed run draws what an undisturbed one would.
+    def _prepared(self, part: int, batch: Batch) -> Batch:
+        """A part of a batch as the trainer changes it."""
+        place = (self.position.epoch, self.position.batch, self._number(part))
+        return self.trainer.prepare(batch, derive_seed(derive_seed(self.config.train.seed, 3), *place))
 
-        Parts are numbered over all processes: micro-batches of one process draw what as many processes would.
-        """
-        part += distributed.rank() * self.config.train.accumulate
-        position = self.position
-        torch.manual_seed(derive_seed(self.config.train.seed, position.epoch, position.batch, part, passes))
+    def _seed_layers(self, part: int, passes: int) -> None:
+        """Layer noise is a function of the position, so a resumed run draws what an undisturbed one would."""
+        place = (self.position.epoch, self.position.batch, self._number(part))
+        torch.manual_seed(derive_seed(self.config.train.seed, *place, passes))
+
+    def _number(self, part: int) -> int:
+        """Of a part over all processes: micro-batches of one process draw what as many processes would."""
+        return part + distributed.rank() * self.config.train.accumulate
 
     def _heed_signals(self) -> None:
         """Save and stop if a signal asked for it; all processes at the same step, of several the one after it."""

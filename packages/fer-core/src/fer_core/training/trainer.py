@@ -75,6 +75,19 @@ class Trainer:
         self.models = [self.model]
         setup.task.training_step = self.training_step
 
+    def prepare(self, batch: Batch, seed: int) -> Batch:
+        """Change a batch, or a part of it under `train.accumulate`, once in a step, before losses are computed.
+
+        Args:
+            batch: Of the training part, placed on the device.
+            seed: Of what is drawn: a function of the run's seed, the position of the training and the part,
+                numbered over all processes. A resumed run is given the same.
+
+        Returns:
+            What `training_step` gets, every time that the optimizer asks for it.
+        """
+        return batch
+
     def training_step(self, batch: Batch, progress: Progress) -> Losses:
         """The losses of a batch, or of a part of it under `train.accumulate`.
 
