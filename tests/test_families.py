@@ -7,10 +7,12 @@ import re
 from pathlib import Path
 
 import fer_core
+import pandas as pd
 import pytest
 import torch
 from fer_core import registry
 from fer_core.diagnosis.trace import find_features, find_map, run_to
+from fer_core.nn.meta import without_content
 from fer_core.plugins import load_plugins, normalize
 from fer_core.refs import resolve
 
@@ -87,6 +89,32 @@ def test_a_few_steps_lower_the_loss(model, tmp_path, monkeypatch) -> None:
     assert losses[-1] < losses[0]
     assert run.result.model.name == model
     assert 0 <= run.result.metrics["test"].accuracy <= 1
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_inference_form_is_made_where_the_model_is(name: str) -> None:
+    with without_content():
+        model = fer_core.create_model(name, num_classes=7)
+    form = fer_core.inference_form(model, name)
+    assert form is not model
+    assert {tensor.device.type for tensor in (*form.parameters(), *form.buffers())} == {"meta"}
+
+
+@pytest.mark.parametrize("name", ["dan", "timm"])
+def test_validation_measures_what_the_saved_weights_score(name: str, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    run = fer_core.train(
+        name,
+        "synthetic",
+        data={"options": {"samples": 70, "size": 32}, "batch_size": 8, "eval_batch_size": 8, "input_size": 64},
+        train={"steps": 2, "ema": 0.5},
+        callbacks=[],
+    )
+    found = fer_core.evaluate(run.checkpoint, split="val", batch_size=8)
+    assert found.metrics == run.result.metrics["val"]
+    stored = pd.read_csv(run.folder / "predictions-val.csv")
+    assert found.to_frame()["predicted"].tolist() == stored["predicted"].tolist()
 
 
 OWN_MAPS = {

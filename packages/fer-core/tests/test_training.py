@@ -140,8 +140,8 @@ def signal_at(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, number:
         (signal.SIGINT, loop.Loop, "step", 3),
         (signal.SIGTERM, loop.Loop, "step", 12),
         (signal.SIGTERM, loop.Loop, "_evaluate", 4),
-        (signal.SIGINT, whole_run, "evaluate_checkpoint", 1),
-        (signal.SIGTERM, whole_run, "evaluate_checkpoint", 2),
+        (signal.SIGINT, whole_run, "evaluate_network", 1),
+        (signal.SIGTERM, whole_run, "evaluate_network", 2),
     ],
     ids=["first-step", "last-of-epoch", "last-step", "last-validation", "evaluation", "later-evaluation"],
 )

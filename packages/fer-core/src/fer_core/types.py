@@ -166,7 +166,7 @@ class ModelSpec:
             that it fills; it recognises which of the family's backbones it was given.
         pretrained: What the paper's training starts from, in words; empty where it starts from random weights.
         inference: `(model: nn.Module) -> nn.Module`, a model that returns the same `logits` and nothing else,
-            without what only training needs.
+            without what only training needs, made on the device of the given one, which it does not change.
         attention: `(model: nn.Module, images: Tensor) -> dict[str, Tensor]`, where the model looks: spatial maps
             [N, h, w] that it computes for itself, by name, of images [N, 3, H, W]; more is more attention.
         class_orders: In which order the authors' files have the classes; no file says so itself.

@@ -34,9 +34,9 @@ def poster_for_inference(model: POSTER) -> nn.Module:
     if conv is None:
         last.block_l = ImageToken(last.block_l)  # type: ignore[assignment]
     else:
-        last.block_l.conv = nn.Conv1d(conv.in_channels, 1, 1)
+        last.block_l.conv = nn.Conv1d(conv.in_channels, 1, 1, device=conv.weight.device)
         last.block_l.conv.load_state_dict({"weight": conv.weight[:1], "bias": _bias(conv)[:1]})
-    last.upsample_m = nn.ConvTranspose1d(up.in_channels, 1, 2, 2)
+    last.upsample_m = nn.ConvTranspose1d(up.in_channels, 1, 2, 2, device=up.weight.device)
     last.upsample_m.load_state_dict({"weight": up.weight[:, :1], "bias": _bias(up)[:1]})
     return Inference(lean).requires_grad_(False).eval()
 
@@ -105,7 +105,9 @@ class ClassTokenBlock(nn.Module):
         super().__init__()
         self.norm1, self.norm2, self.mlp, self.proj = block.norm1, block.norm2, block.mlp, block.attn.proj
         qkv = block.attn.qkv
-        self.query, self.keyvalue = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, 2 * WIDTH)
+        device = qkv.weight.device
+        self.query = nn.Linear(WIDTH, WIDTH, device=device)
+        self.keyvalue = nn.Linear(WIDTH, 2 * WIDTH, device=device)
         for layer, rows in ((self.query, slice(0, WIDTH)), (self.keyvalue, slice(WIDTH, None))):
             layer.weight.copy_(qkv.weight[rows])
             layer.bias.copy_(qkv.bias[rows])

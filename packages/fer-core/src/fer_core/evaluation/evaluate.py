@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
@@ -36,7 +35,9 @@ if TYPE_CHECKING:
 
     from fer_core.engine import Engine
     from fer_core.evaluation.scenes import ThroughDetector
+    from fer_core.inference.predict import Predictions
     from fer_core.types import FERDataset, Pack
+    from fer_core.weights.header import Header
 
 logger = logging.getLogger(__name__)
 
@@ -174,7 +175,7 @@ def evaluate_checkpoint(
     Raises:
         FerError: The checkpoint is unusable, the classes differ and no rule is given, or no face is left.
     """
-    network = Network.load(checkpoint, engine, head=head)
+    network = Network.load(checkpoint, engine, fast=True, heads=True, head=head)
     warn_of_cut(network, dataset)
     match = match_classes(dataset, network.classes, checkpoint, rule, restrict=restrict)
     for line in match.describe(rows):
@@ -211,19 +212,30 @@ def evaluate_network(
 ) -> Evaluation:
     """Predict `rows` of `dataset`, each of a class that `match` measures; see `evaluate_checkpoint`."""
     loader = network.loader(pack, rows, match.labels, batch_size=batch_size, workers=workers)
-    began = time.perf_counter()
     with killed_workers_told():
         found = predict(network.model, loader, network.engine, network.temperature)
-    seconds = time.perf_counter() - began
     loader.close()
-    check_finite(found.probabilities, str(network.checkpoint))
+    return score(found, network.header, network.checkpoint, dataset, match)
+
+
+def score(found: Predictions, header: Header, checkpoint: Path, dataset: FERDataset, match: Match) -> Evaluation:
+    """What predictions of the weights in `checkpoint`, whose header is given, score; see `evaluate_network`."""
+    check_finite(found.probabilities, str(checkpoint))
     ids = dataset.table["id"].to_numpy()[found.rows].tolist()
     probabilities = match.probabilities(found.probabilities)
-    heads = heads_of(found, targets_of(dataset), network.header.targets)
+    heads = heads_of(found, targets_of(dataset), header.targets)
     scored = replace(found, probabilities=probabilities)
-    metrics = measure(scored, match.classes, heads, recorded_metrics(network.header.components))
+    metrics = measure(scored, match.classes, heads, recorded_metrics(header.components))
     groups = dataset.table[GROUP].to_numpy()[found.rows].tolist() if GROUP in dataset.table.columns else []
     known = groups if any(groups) else []
     return Evaluation(
-        match.classes, ids, found.labels, probabilities, metrics, match.record, known, heads, seconds=seconds
+        match.classes,
+        ids,
+        found.labels,
+        probabilities,
+        metrics,
+        match.record,
+        known,
+        heads,
+        seconds=found.seconds,
     )

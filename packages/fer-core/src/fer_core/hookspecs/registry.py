@@ -30,7 +30,8 @@ def fer_models() -> Iterable[ModelSpec]:
         `model.backbone_weights` fill a part of the model, and `pretrained` says what the paper starts from. They
         get plain mappings of tensors: the core reads the files. `class_orders` says in which order the authors'
         files have the classes, since no file does; without it an import asks for `--classes`. `inference` makes
-        the form that predicts, and `attention` gives the maps that `fer-run diagnose` draws beside Grad-CAM.
+        the form that predicts and is evaluated, on the model's device and for each evaluation of a training, and
+        `attention` gives the maps that `fer-run diagnose` draws beside Grad-CAM.
 
     Called:
         The hook once in a process, when plugins are loaded. The factory once for each model that is built,

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from fer_core import distributed
@@ -21,9 +20,7 @@ from fer_core.data.random import SampleRandom
 from fer_core.data.transforms import Pipeline, build_pipeline
 from fer_core.engine import Engine
 from fer_core.errors import FerError, nearest, within
-from fer_core.inference.fuse import fuse
-from fer_core.inference.predict import logits_of
-from fer_core.returned import check_form
+from fer_core.inference.fuse import fuse_checked, has_form
 from fer_core.runs.resolve import choose_weights
 from fer_core.types import HEAD, Output
 from fer_core.weights.checkpoint import build_from_checkpoint
@@ -52,13 +49,16 @@ class Network:
     engine: Engine
 
     @classmethod
-    def load(cls, checkpoint: Path, engine: Engine, *, fast: bool = False, head: str = LABEL) -> Network:
+    def load(
+        cls, checkpoint: Path, engine: Engine, *, fast: bool = False, heads: bool = False, head: str = LABEL
+    ) -> Network:
         """Read a weight file.
 
         Args:
             checkpoint: A `.safetensors` file that a training run or an import wrote.
             engine: Where it runs.
-            fast: Use the model's inference form, which only predicts.
+            fast: Use the model's inference form, which only predicts, unless the engine compiles.
+            heads: Keep the heads for extra targets, which an inference form lacks.
             head: The head whose logits, classes and temperature the network has.
 
         Raises:
@@ -68,10 +68,13 @@ class Network:
         if head != LABEL:
             header = _header_of(head, header, checkpoint)
             model = Headed(model, head)
-        elif fast:
-            model = _fused(model, header)
-            _return_freed_memory()
         engine.prepare(model)
+        whole = head != LABEL or (heads and header.targets)
+        if fast and not whole and has_form(header.model_name, engine):
+            size = header.preprocessing.input_size
+            model = fuse_checked(model, header.model_name, size, engine.device.torch_device)
+            engine.prepare(model)
+            _return_freed_memory()
         return cls(checkpoint, model, header, engine)
 
     @classmethod
@@ -150,18 +153,6 @@ def _header_of(head: str, header: Header, checkpoint: Path) -> Header:
         fitted = calibration.heads.get(head)
         calibration = None if fitted is None else calibration.model_copy(update={"temperature": fitted})
     return header.model_copy(update={"classes": header.targets[head], "calibration": calibration})
-
-
-@torch.inference_mode()
-def _fused(model: nn.Module, header: Header) -> nn.Module:
-    """The inference form of a model. Raises FerError unless it gives the same logits for an image."""
-    size = header.preprocessing.input_size
-    image = torch.linspace(-1, 1, 3 * size * size).view(1, 3, size, size)
-    before = logits_of(model.eval(), image)
-    form = fuse(model, header.model_name)
-    output = form(image)
-    check_form(form, before, output.get("logits") if isinstance(output, dict) else output)
-    return form
 
 
 def _return_freed_memory() -> None:

@@ -38,6 +38,7 @@ from fer_core.weights.header import Selection
 
 if TYPE_CHECKING:
     from fer_core.config import Config
+    from fer_core.inference.predict import Predictions
     from fer_core.provenance import Extension
     from fer_core.training.trainer import Trainer
     from fer_core.types import Batch, Losses, Output, Role
@@ -55,6 +56,8 @@ class Loop:
         setup: Model, data and method of the training.
         position: Where training is.
         history: The rows of `metrics.jsonl`.
+        predicted: By the step of the last evaluation, and of the best one, its predictions of every part that is
+            evaluated while training; a resumed run has those since it was resumed.
         stop: Set to a reason, it ends the run at the current or else the next evaluation.
         extended: The run that this one was extended from.
         versions: Of the numerical packages, at the start of the run.
@@ -70,6 +73,7 @@ class Loop:
         self.signals, self.asked = Signals(folder), distributed.LateFlag()
         self.position = Position()
         self.history: list[MetricsRow] = []
+        self.predicted: dict[int, dict[Role, Predictions]] = {}
         self.best: Best | None = None
         self.stop: str | None = None
         self.extended: Extension | None = None
@@ -262,7 +266,8 @@ class Loop:
         train = self._train_means()
         with self._averaged():
             distributed.share_buffers(self.trainer.product_model())
-            measured = {role: self._measure(role) for role in self.setup.loaders}
+            found = self._predict()
+            measured = {role: self._measure(each) for role, each in found.items()}
             row = MetricsRow(
                 epoch=self._epochs_done(),
                 step=self.position.step,
@@ -276,6 +281,8 @@ class Loop:
             if score is not None and (self.best is None or score > self.best.score):
                 self.best = Best(score=score, epoch=row.epoch, step=row.step)
                 self._save_product(run_folder.BEST, row)
+        kept = {row.step, row.step if self.best is None else self.best.step}
+        self.predicted = {step: of for step, of in (self.predicted | {row.step: found}).items() if step in kept}
         if distributed.is_main():
             files.write_text(self.folder / run_folder.METRICS, "".join(entry.line() for entry in self.history))
         for callback in self.callbacks.values():
@@ -302,9 +309,15 @@ class Loop:
         means = {name: mean for name, mean in means.items() if abs(mean) <= LARGEST}
         return means | ({"skipped_steps": skipped / distributed.size()} if skipped else {})
 
-    def _measure(self, role: Role) -> dict[str, float]:
+    def _predict(self) -> dict[Role, Predictions]:
         setup = self.setup
-        found = predict(self.trainer.product_model(), setup.loaders[role], setup.engine)
+        if not setup.loaders:
+            return {}
+        form = setup.form.of(self.trainer.product_model())
+        return {role: predict(form, loader, setup.engine) for role, loader in setup.loaders.items()}
+
+    def _measure(self, found: Predictions) -> dict[str, float]:
+        setup = self.setup
         heads = heads_of(found, setup.data.targets, setup.info.targets)
         metrics = measure(found, setup.info.classes, heads, self.config.metrics)
         further = {figure_name(*key): value for key, value in metrics.further.items()}

@@ -17,6 +17,7 @@ from fer_core.data.targets import digest
 from fer_core.engine import Engine
 from fer_core.engine.recompute import recompute_blocks
 from fer_core.errors import FerError
+from fer_core.inference.fuse import LiveForm
 from fer_core.metrics.selection import check_selection
 from fer_core.nn.freeze import freeze
 from fer_core.returned import check_first_output
@@ -52,6 +53,7 @@ class Setup:
         info: What model and loss know of the task.
         engine: Where it runs.
         task: Model and loss, on the device.
+        form: Of the model, which is what validation measures.
         train_loader: Batches of the training part.
         loaders: Batches of the parts that are evaluated while training.
         callbacks: By number and name.
@@ -68,6 +70,7 @@ class Setup:
     info: TaskInfo
     engine: Engine
     task: Task
+    form: LiveForm
     train_loader: Loader
     loaders: dict[Role, Loader]
     callbacks: dict[str, Callback]
@@ -118,6 +121,8 @@ def build_setup(
     carried: tuple[str, ...] = ()
     if start is None:
         start, carried = _begin(model, config, info)
+    size, heads = config.data.input_size, bool(info.targets)
+    form = LiveForm(model, config.model.name, size, engine, heads=heads)
     _freeze(model, config)
     loss: Loss = build("losses", config.loss.name, config.loss.options, info)
     task = Task(model, loss)
@@ -137,6 +142,7 @@ def build_setup(
         info=info,
         engine=engine,
         task=task,
+        form=form,
         train_loader=train_loader,
         loaders={
             role: make_loader(data, data.rows(role), config, engine.device, training=False)

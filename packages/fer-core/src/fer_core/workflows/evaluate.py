@@ -68,7 +68,7 @@ def evaluate_weights(
     )
     if finder is not None:
         name, detector = finder
-        network = Network.load(weights_file, engine, head=head)
+        network = Network.load(weights_file, engine, fast=True, heads=True, head=head)
         match = match_classes(opened, network.classes, weights_file, rule, restrict=restrict)
         through = evaluate_through(network, opened, pack, rows, match, detector, name, batch_size=batch_size)
         found = replace(found, through_detector=through)

@@ -17,8 +17,10 @@ from fer_core.data.loader import killed_workers_told
 from fer_core.data.prepare import prepare_data
 from fer_core.engine import Engine
 from fer_core.errors import FerError, one_line
-from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
+from fer_core.evaluation.classes import match_classes
+from fer_core.evaluation.evaluate import Evaluation, evaluate_network, score
 from fer_core.files import write_text
+from fer_core.inference.network import Network
 from fer_core.losses import SampleBuffer
 from fer_core.makers import named_in_notes
 from fer_core.plotting.curves import draw_curves
@@ -204,7 +206,8 @@ def _evaluate_run(loop: Loop, engine: Engine) -> tuple[Result, float]:
         if name == run_folder.LAST and best.step == last.step:
             found[name] = found[run_folder.BEST]
             continue
-        found[name] = {role: _evaluate_role(loop, folder / name, role, engine) for role in roles}
+        step = best.step if name == run_folder.BEST else last.step
+        found[name] = _evaluate_weights(loop, folder / name, step, roles, engine)
     if distributed.is_main():
         for role, evaluation in found[run_folder.BEST].items():
             evaluation.save(folder, role, draw=loop.config.run.report)
@@ -244,12 +247,22 @@ def _weights(row: MetricsRow | Best, found: Mapping[Role, Evaluation]) -> Scored
     return ScoredWeights(epoch=row.epoch, step=row.step, metrics=metrics)
 
 
-def _evaluate_role(loop: Loop, weights: Path, role: Role, engine: Engine) -> Evaluation:
-    data, section = loop.setup.data, loop.config.data
-    size = section.eval_batch_size or section.batch_size
-    return evaluate_checkpoint(
-        weights, data.dataset, data.pack, data.rows(role), engine, batch_size=size, workers=section.workers
-    )
+def _evaluate_weights(
+    loop: Loop, weights: Path, step: int, roles: Sequence[Role], engine: Engine
+) -> dict[Role, Evaluation]:
+    """The weights of a step on some parts; what was predicted while training is not predicted again."""
+    data, section, header = loop.setup.data, loop.config.data, loop.setup.header
+    predicted = loop.predicted.get(step, {})
+    match = match_classes(data.dataset, header.classes, weights)
+    found = {role: score(each, header, weights, data.dataset, match) for role, each in predicted.items()}
+    if missing := [role for role in roles if role not in found]:
+        network = Network.load(weights, engine, fast=True, heads=True)
+        size = section.eval_batch_size or section.batch_size
+        for role in missing:
+            found[role] = evaluate_network(
+                network, data.dataset, data.pack, data.rows(role), match, batch_size=size, workers=section.workers
+            )
+    return {role: found[role] for role in roles}
 
 
 def _write_environment(folder: Path, config: Config, engine: Engine, components: Sequence[Component]) -> None:
