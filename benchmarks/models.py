@@ -55,7 +55,7 @@ def evaluating(network: torch.nn.Module, engine: Engine, batch: Batch) -> Callab
 
 def row(name: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """All figures of one network."""
-    engine = Engine.start(options.device, compile=options.compile)
+    engine = Engine.start(options.device, compile="default" if options.compile else False)
     ours = make_loop(name, engine, options.batch, folder)
     plain = plain_trainer(name, options.device, options.batch, folder)  # the last to set torch's switches
     batch = next(endless(plain.setup.train_loader))
@@ -122,7 +122,7 @@ def main() -> None:
     }
     print("\ngeometric mean: " + ", ".join(f"{phase} {mean:.2f}" for phase, mean in means.items()))
     if options.out is not None:
-        engine = Engine.start(options.device, compile=options.compile)
+        engine = Engine.start(options.device, compile="default" if options.compile else False)
         content = {"environment": hardware(engine), "geometric_mean": means, "rows": rows}
         options.out.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from fer_core.records import Count, Name, Record
 
+Compile = Literal[False, "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
+"""False, or a mode of `torch.compile`."""
 _AtLeastOne = Annotated[Count, Field(ge=1)]
 
 
@@ -17,7 +19,7 @@ class Machine(Record):
     Attributes:
         device: Such as `cpu` or `cuda:0`.
         precision: Arithmetic of the model.
-        compile: Whether the model was compiled.
+        compile: In which mode model and loss were compiled, False if they were not.
         deterministic: Whether only deterministic algorithms were allowed.
         threads: CPU threads of torch.
         processes: Processes of the training.
@@ -25,7 +27,7 @@ class Machine(Record):
 
     device: Name
     precision: Name
-    compile: bool
+    compile: Compile
     deterministic: bool
     threads: _AtLeastOne
     processes: _AtLeastOne

@@ -134,8 +134,8 @@ class TaskInfo:
 class Progress:
     """How far training is: 0-based `epoch` of `epochs`, and 0-based optimizer `step` of `steps` in the run.
 
-    The trainer gives whole numbers. A loss that is compiled takes 0-d tensors: torch.compile compiles anew for a
-    number that changes, and not for a tensor whose value does.
+    The trainer gives whole numbers, or 0-d tensors where model and loss are compiled: torch.compile compiles anew
+    for a number that changes, and not for a tensor whose value does.
     """
 
     epoch: int | Tensor

@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from fer_core.faces import MAX_SIDE, Alignment
+from fer_core.machine import Compile
 
 IMAGENET_MEAN = [0.485, 0.456, 0.406]
 IMAGENET_STD = [0.229, 0.224, 0.225]
@@ -302,7 +303,11 @@ class Train(Section):
         "Floating-point precision; auto: the fastest that the device supports natively; tf32: torch's default on "
         "NVIDIA from Ampere, fp32 elsewhere.",
     )
-    compile: bool = _key(False, "true or false", "Compile the model with torch.compile.")
+    compile: Compile = _key(
+        False,
+        "false, default, reduce-overhead, max-autotune or max-autotune-no-cudagraphs",
+        "Mode in which torch.compile compiles model and loss; false: not compiled.",
+    )
     accumulate: int = _key(
         1,
         "a whole number of at least 1",

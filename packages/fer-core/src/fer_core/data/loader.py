@@ -155,7 +155,7 @@ class Loader:
                 f"data.drop_last leaves no batch: an epoch has {self._per_epoch} training samples, fewer than "
                 f"data.batch_size ({batch_size}); lower data.batch_size or set data.drop_last=false"
             )
-        self._plan = _Plan()
+        self._plan: list[list[tuple[int, int, int]]] = []  # (row, stream, epoch) of each image of the next batches
         self._processes: DataLoader[Tensor | FerError] | None = None
 
     def __len__(self) -> int:
@@ -163,6 +163,11 @@ class Loader:
         count, rest = divmod(self._per_epoch, self._batch_size)
         joins = self._sampler is not None and rest < 2 * self._parts and count > 0
         return count + (rest > 0 and not joins and not self._drop_last)
+
+    def whole(self, batch: int) -> bool:
+        """Whether a batch of an epoch has as many images as most; the last may have more or fewer."""
+        rest = self._per_epoch % self._batch_size
+        return self._drop_last or rest == 0 or not 0 < batch == len(self) - 1
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Batches `start`, `start` + 1... of an epoch.
@@ -239,7 +244,7 @@ class Loader:
 
     def _per_image(self, epoch: int, batches: list[tuple[Positions, Streams]]) -> Iterator[Batch]:
         """Worker processes as the papers' code uses them; they persist between epochs."""
-        self._plan.items = [
+        self._plan[:] = [
             [(int(row), int(stream), epoch) for row, stream in zip(self._rows[positions], streams, strict=True)]
             for positions, streams in batches
         ]
@@ -296,19 +301,6 @@ def _split(batch: Batch, lengths: list[int]) -> list[Batch]:
     images = len(batch["image"]) // sum(lengths)
     columns = (torch.split(column, [images * length for length in lengths]) for column in batch.values())
     return [dict(zip(batch, parts, strict=True)) for parts in zip(*columns, strict=True)]
-
-
-class _Plan:
-    """The batches that the worker processes are to make next: (row, stream, epoch) of every image."""
-
-    def __init__(self) -> None:
-        self.items: list[list[tuple[int, int, int]]] = []
-
-    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
-        return iter(self.items)
-
-    def __len__(self) -> int:
-        return len(self.items)
 
 
 class _Images(Dataset["Tensor | FerError"]):

@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from fer_core import distributed
 from fer_core.engine.choose import choose_device
 from fer_core.errors import FerError
-from fer_core.machine import Machine
+from fer_core.machine import Compile, Machine
 
 if TYPE_CHECKING:
     from fer_core.engine.devices import Device
@@ -31,7 +31,7 @@ class Engine:
     Attributes:
         device: Where the model computes.
         precision: `fp32`, `tf32`, `bf16` or `fp16`.
-        compile: Whether `prepare` compiles the model.
+        compile: Mode in which `prepare` compiles, or False.
         deterministic: Whether only deterministic algorithms are used.
         channels_last: Whether images lie with their channels last.
         scaler: Scales the loss under fp16, so that small gradients do not vanish; idle otherwise.
@@ -39,7 +39,7 @@ class Engine:
 
     device: Device
     precision: str
-    compile: bool
+    compile: Compile
     deterministic: bool
     channels_last: bool
     scaler: torch.amp.GradScaler
@@ -50,7 +50,7 @@ class Engine:
         device: str = "auto",
         precision: str = "auto",
         *,
-        compile: bool = False,
+        compile: Compile = False,
         deterministic: bool | str = "auto",
     ) -> Engine:
         """Resolve `auto`, switch torch's global settings accordingly, and join the processes of torchrun.
@@ -60,7 +60,7 @@ class Engine:
                 has a higher one) or the name of a device, with an index as in `cuda:1`.
             precision: `auto` is the first of the device's `native_precisions`; `tf32` is `fp32` on a device
                 without it, which is logged.
-            compile: Whether `prepare` compiles the model.
+            compile: Mode of `torch.compile` in which `prepare` compiles; False: it does not.
             deterministic: `auto` is what the device's class says: True on CPU, False on cuda.
 
         Raises:
@@ -86,15 +86,25 @@ class Engine:
             torch.use_deterministic_algorithms(exact)  # the compiler's kernels, too
         return cls(where, precision, compile, exact, where.channels_last, where.scaler(precision))
 
-    def prepare(self, model: nn.Module) -> None:
-        """Move the model to the device, lay out its weights for it and compile it if asked, all in place."""
+    def prepare(self, module: nn.Module) -> None:
+        """Move a model or a loss to the device, lay out its weights for it, compile it if asked, all in place."""
         # Module.to without a layout keeps each weight's own, so the two calls differ.
         if self.channels_last:
-            model.to(self.device.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            module.to(self.device.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         else:
-            model.to(self.device.torch_device)
+            module.to(self.device.torch_device)
         if self.compile:
-            model.compile()
+            module.compile(mode=self.compile)
+
+    def compiled(self, whole: bool) -> AbstractContextManager[Any]:
+        """Context of a batch, in which what `prepare` compiled runs as it is unless the batch is `whole`.
+
+        A batch of another size would be compiled again, for which it comes too rarely.
+        """
+        if whole or not self.compile:
+            return nullcontext()
+        eager: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+        return eager
 
     def place(self, batch: Batch) -> Batch:
         """The batch on the device, its images in the layout of the model."""

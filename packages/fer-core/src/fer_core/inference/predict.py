@@ -97,9 +97,9 @@ def predict(model: nn.Module, loader: Loader, engine: Engine, temperature: float
     was_training = model.training
     model.eval()
     parts: dict[str, list[Tensor]] = {}
-    for cpu_batch in loader.epoch(0):
+    for number, cpu_batch in enumerate(loader.epoch(0)):
         batch = engine.place(cpu_batch)
-        with engine.autocast():
+        with engine.autocast(), engine.compiled(loader.whole(number)):
             outputs = outputs_of(model, batch["image"])
         outputs["logits"] = outputs["logits"] / temperature
         outputs = {name: each if each.dim() == 1 else each.softmax(dim=1) for name, each in outputs.items()}

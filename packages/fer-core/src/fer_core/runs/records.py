@@ -43,6 +43,7 @@ class Environment(Machine):
         finished: Time of the end; empty before it.
         training_seconds: Of each session of the training.
         evaluated_per_second: Images/s of the final evaluation, reading included.
+        recompilations: What was compiled again while training, and why, once for each time.
     """
 
     format: Literal[2]
@@ -56,6 +57,7 @@ class Environment(Machine):
     finished: Text = ""
     training_seconds: tuple[Annotated[float, Field(ge=0, le=1e12)], ...] = ()
     evaluated_per_second: Annotated[float, Field(gt=0, le=1e12)] | None = None
+    recompilations: tuple[Text, ...] = ()
 
 
 class NonFinite(Record):

@@ -31,7 +31,7 @@ from fer_core.training.ema import EMA
 from fer_core.training.guard import LossGuard
 from fer_core.training.memory import out_of_memory, smaller_batch
 from fer_core.training.signals import Signals
-from fer_core.training.state import Position
+from fer_core.training.state import DeviceProgress, Position
 from fer_core.types import Progress
 from fer_core.weights import checkpoint
 from fer_core.weights.header import Selection
@@ -80,6 +80,8 @@ class Loop:
         self.versions = setup.identity.versions
         self.sums: dict[str, Tensor] = {}
         self.learning_rate, self.unsettled = 0.0, True
+        engine = setup.engine
+        self.device_progress = DeviceProgress(engine.device.torch_device) if engine.compile else None
         self.ema = EMA(trainer.product_model()) if self.config.train.ema is not None else None
         ids = setup.data.dataset.table["id"].to_numpy()[setup.data.rows("train")].tolist()
         self.guard = LossGuard(self, ids, setup.engine.device)
@@ -168,6 +170,8 @@ class Loop:
         if not (setup.task.training and setup.task.model.training):  # visiting every module takes milliseconds
             setup.task.train()
         config, progress = self.config.train, self.progress()
+        given = progress if self.device_progress is None else self.device_progress(progress)
+        whole = setup.train_loader.whole(self.position.batch)
         micro_batches = [self._prepared(part, micro) for part, micro in enumerate(split(batch, config.accumulate))]
         passes = 0
 
@@ -178,8 +182,8 @@ class Loop:
             for part, micro in enumerate(micro_batches):
                 self._seed_layers(part, passes)
                 with setup.engine.accumulating(trainer.wrapped, last=micro is micro_batches[-1]):
-                    with setup.engine.autocast():
-                        losses: Losses = trainer.wrapped(micro, progress)
+                    with setup.engine.autocast(), setup.engine.compiled(whole):
+                        losses: Losses = trainer.wrapped(micro, given)
                     setup.engine.backward(losses["loss"] / len(micro_batches))
                 note(noted, losses, micro)
             passes += 1
@@ -255,10 +259,11 @@ class Loop:
         self.setup.task.eval()
         # Epochs beyond the last are never trained on, so this pass has an augmentation of its own.
         # Each process runs its share of every batch; what a loss sums up, it sums by `distributed.all_sum`.
-        for batch in self.setup.train_loader.epoch(self.epochs + self.position.epoch):
+        loader = self.setup.train_loader
+        for number, batch in enumerate(loader.epoch(self.epochs + self.position.epoch)):
             # In the parts of training: they fit into memory, and round as the shares of several processes do.
             for micro in split(self.setup.engine.place(batch), self.config.train.accumulate):
-                with self.setup.engine.autocast():
+                with self.setup.engine.autocast(), self.setup.engine.compiled(loader.whole(number)):
                     output: Output = self.setup.task.model(micro["image"])
                 yield micro, output
 

@@ -131,7 +131,7 @@ def build_setup(
     engine.prepare(model)
     if config.train.recompute:
         _recompute(model, config)
-    loss.to(engine.device.torch_device)
+    engine.prepare(loss)
     train_loader = make_loader(data, data.split.train, config, engine.device, training=True)
     per_epoch = len(train_loader)
     total_steps = config.train.steps or config.train.epochs * per_epoch

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+from fer_core.types import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +25,23 @@ class Position:
     epoch: int = 0
     batch: int = 0
     step: int = 0
+
+
+class DeviceProgress:
+    """`Progress` as tensors that keep their place in the device's memory.
+
+    What is compiled or captured serves all steps with them, and would one step only with numbers.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        names = [field.name for field in fields(Progress)]
+        self._tensors = Progress(**{name: torch.zeros((), dtype=torch.int64, device=device) for name in names})
+
+    def __call__(self, progress: Progress) -> Progress:
+        """These numbers in the tensors, which no copy from the host is needed for."""
+        for name, number in vars(progress).items():
+            getattr(self._tensors, name).fill_(number)
+        return self._tensors
 
 
 class Batches(Protocol):

@@ -108,7 +108,7 @@ def measure(
         registry.find("models", name)
     if out is not None:
         _make(out)
-    engine = Engine.start(device, precision, compile=compiled)
+    engine = Engine.start(device, precision, compile="default" if compiled else False)
     size = batch or (8 if engine.device.on_host else 64)
     ceiling = measure_ceiling(engine, seconds)
     benches: list[Bench] = []

@@ -257,9 +257,8 @@ def _why_missing(device: str, components: Sequence[Component]) -> str | None:
 def _warn_of_changes(stored: _Stored, state: State | None, engine: Engine) -> None:
     """Log what differs from the run so far, so that bit-identical results are not to be expected."""
     before, now = stored.environment, engine.describe()
-    changed = [
-        (key, getattr(before, key), getattr(now, key)) for key in ("device", "precision", "threads", "processes")
-    ]
+    keys = ("device", "precision", "compile", "threads", "processes")
+    changed = [(key, getattr(before, key), getattr(now, key)) for key in keys]
     if state is not None:
         versions = decisive_versions(list_components(stored.config, engine.device.name))
         changed += state.envelope.identity.changed_versions(versions)

@@ -6,6 +6,7 @@ import logging
 import platform
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from fer_core.config import config_hash, dump_config
 from fer_core.data.loader import killed_workers_told
 from fer_core.data.prepare import prepare_data
 from fer_core.engine import Engine
+from fer_core.engine.compiling import recompilations
 from fer_core.errors import FerError, one_line
 from fer_core.evaluation.classes import match_classes
 from fer_core.evaluation.evaluate import Evaluation, evaluate_network, score
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 SUMMARY = ("accuracy", "mean_class_accuracy", "macro_f1")
+RECOMPILATIONS = 8
+"""After so many a run is warned of: torch gives up on a function that it has compiled as often."""
 
 
 def start_run(config: Config) -> Path:
@@ -129,7 +133,8 @@ def introduce(loop: Loop) -> None:
         logger.info(f"target   {name}, {what}: {has}")
     processes = f"{distributed.size()} processes, " if distributed.size() > 1 else ""
     exact = str(engine.deterministic).lower()
-    logger.info(f"device   {engine.device}, {processes}{engine.precision}, deterministic {exact}")
+    compiled = f", compiled ({engine.compile})" if engine.compile else ""
+    logger.info(f"device   {engine.device}, {processes}{engine.precision}, deterministic {exact}{compiled}")
     logger.info(f"select   {config.train.select} by {config.train.metric}, seed {config.train.seed}")
     if config.train.select == "best:test":
         logger.warning("the epoch is chosen on the test split: the result is optimistic and marked as such")
@@ -139,14 +144,28 @@ def introduce(loop: Loop) -> None:
 def train_and_evaluate(loop: Loop, engine: Engine) -> None:
     """Train to the end, evaluate the chosen and the last weights, and write the result."""
     with named_in_notes(), loop.signals:
-        began = time.monotonic()
+        began, clock = time.monotonic(), time.time()
         with killed_workers_told(lambda: _way_on(loop.folder)):
             loop.fit()
         seconds = time.monotonic() - began
+        again = _recompilations(clock) if engine.compile else ()
         with loop.signals.all_saved():
             result, speed = _evaluate_run(loop, engine)
         if distributed.is_main():
-            _finish(loop, result, seconds, speed)
+            _finish(loop, result, seconds, speed, again)
+
+
+def _recompilations(since: float) -> tuple[str, ...]:
+    """Log what was compiled again since a time, and return it."""
+    again = recompilations(since)
+    for why, times in Counter(again).items():
+        logger.info(f"compile  {times} x again, {why}")
+    if len(again) > RECOMPILATIONS:
+        logger.warning(
+            f"torch compiled {len(again)} times again, which costs more than it gains, and runs a function as it "
+            "is after eight times: try -o train.compile=false"
+        )
+    return again
 
 
 def _way_on(folder: Path) -> str:
@@ -154,12 +173,12 @@ def _way_on(folder: Path) -> str:
     return f"; then resume with fer-run train --resume {folder}" if (folder / run_folder.STATE).exists() else ""
 
 
-def _finish(loop: Loop, result: Result, seconds: float, speed: float) -> None:
+def _finish(loop: Loop, result: Result, seconds: float, speed: float, recompiled: Sequence[str]) -> None:
     folder = loop.folder
     draw = loop.config.run.report
     if draw:
         draw_curves(loop.history, "Learning curves", result.best.epoch).save(folder / "curves.png")
-    _finish_environment(folder, seconds, speed)
+    _finish_environment(folder, seconds, speed, recompiled)
     _write_samples(loop)
     write_text(folder / run_folder.RESULT, result.text())
     if draw:
@@ -282,7 +301,7 @@ def _write_environment(folder: Path, config: Config, engine: Engine, components:
     write_text(folder / run_folder.ENVIRONMENT, environment.text())
 
 
-def _finish_environment(folder: Path, seconds: float, speed: float) -> None:
+def _finish_environment(folder: Path, seconds: float, speed: float, recompiled: Sequence[str]) -> None:
     path = folder / run_folder.ENVIRONMENT
     stored = Environment.read(path, ADVICE)
     measured = stored.model_copy(
@@ -290,6 +309,7 @@ def _finish_environment(folder: Path, seconds: float, speed: float) -> None:
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "training_seconds": (*stored.training_seconds, round(seconds, 1)),
             "evaluated_per_second": round(speed, 1),
+            "recompilations": (*stored.recompilations, *recompiled),
         }
     )
     write_text(path, measured.text())
