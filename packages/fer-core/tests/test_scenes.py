@@ -157,7 +157,7 @@ def metrics(right: int, count: int) -> Metrics:
 
 
 def test_faces_that_were_missed_count_as_wrong() -> None:
-    through = ThroughDetector("some", 10, 4, metrics(3, 4))
+    through = ThroughDetector("some", 10, 4, metrics(3, 4), metrics(2, 4))
     assert (through.recall, through.accuracy) == (0.4, pytest.approx(3 / 10))
     assert through.plain() == {
         "detector": "some",
@@ -165,9 +165,10 @@ def test_faces_that_were_missed_count_as_wrong() -> None:
         "found": 4,
         "recall": 0.4,
         "accuracy_of_found": 0.75,
+        "accuracy_of_their_crops": 0.5,
         "accuracy": pytest.approx(0.3),
     }
-    nothing = ThroughDetector("some", 10, 0, None)
+    nothing = ThroughDetector("some", 10, 0, None, None)
     assert (nothing.recall, nothing.accuracy, nothing.plain()["accuracy_of_found"]) == (0, 0, None)
 
 
@@ -224,6 +225,10 @@ def test_recall_and_accuracy_are_those_of_single_faces_that_are_found_cut_and_cl
     assert found.metrics.count == 45
     assert found.metrics.accuracy == pytest.approx(right / 45)
     assert found.accuracy == pytest.approx(right / 60)
+    labels = dataset.table["label"].iloc[seen]
+    crops = [predict(dataset.read(row))[0].label for row in seen]
+    expected = np.mean([crop == dataset.classes[label] for crop, label in zip(crops, labels, strict=True)])
+    assert found.given.accuracy == pytest.approx(expected)
 
 
 def test_faces_of_classes_that_are_left_out_are_not_looked_for(trained) -> None:

@@ -47,6 +47,7 @@ def test_faces_are_found_again_and_score_about_as_their_crops(run) -> None:
     assert found.metrics.accuracy > 0.8
     assert (through.detector, through.faces, through.found, through.recall) == ("sharp", 90, 90, 1.0)
     assert through.accuracy == through.metrics.accuracy
+    assert through.given == found.metrics  # all of them were found
     assert abs(through.accuracy - found.metrics.accuracy) < 0.15
     again = fer_core.evaluate(run.folder, split="all", device="cpu", through_detector="sharp")
     assert again.through_detector == through  # the same scenes

@@ -22,6 +22,12 @@ from PIL import Image
 
 pytest.importorskip("av", reason="videos need PyAV")
 WIDTH, HEIGHT, SIDE, RATE = 160, 120, 32, 10
+LONG = 3000
+"""Frames of a long video."""
+FRAME = WIDTH * HEIGHT * 3 / 1024
+"""Kilobytes of a frame."""
+WEIGHED: list[int] = []
+"""Kilobytes of the process, from time to time."""
 
 
 class Bright:
@@ -197,6 +203,34 @@ def test_no_camera_is_one_line(weights, monkeypatch, arguments, words) -> None:
     assert (result.exit_code, result.stdout) == (2, "")
     assert words in result.stderr.splitlines()[-1]
     assert result.stderr.count("\n") == 1
+
+
+class Weighing(Bright):
+    """Notes the memory of the process whenever it sees frames."""
+
+    def __init__(self) -> None:
+        WEIGHED.clear()
+
+    def detect(self, images):
+        status = Path("/proc/self/status").read_text()
+        WEIGHED.append(int(status.split("VmRSS:")[1].split()[0]))
+        return super().detect(images)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_does_not_grow_with_the_length_of_a_video(weights, monkeypatch) -> None:
+    entry = Entry("weighing", Weighing, Plugin("tests", "fer-tests", "0"))
+    monkeypatch.setitem(load_plugins().entries["detectors"], "weighing", [entry])
+    with video_writer(Path("long.mp4")) as add:
+        for number in range(LONG):
+            add(Image.fromarray(frame(number % 30)), number / RATE)
+    files = ("--csv", "frames.csv", "--tracks", "tracks.csv", "--draw", "marked.mp4")
+    result = fer_run("track", "long.mp4", "-m", weights, "--detect", "weighing", *files)
+    assert result.exit_code == 0, result.output
+    assert len({row["time"] for row in rows("frames.csv")}) == LONG
+    early, late = WEIGHED[len(WEIGHED) // 4], max(WEIGHED[len(WEIGHED) // 2 :])
+    assert late - early < FRAME * LONG / 4 / 10  # kilobytes; a frame that is kept in every ten would be more
 
 
 def face(left: float, happy: float) -> Face:

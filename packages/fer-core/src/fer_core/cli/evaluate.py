@@ -149,6 +149,7 @@ def _print(found: Evaluation) -> None:
 def _print_through(through: ThroughDetector) -> None:
     click.echo(f"  through {through.detector}, in {through.faces:,} scenes with one face each")
     click.echo(f"    {'faces found':<18} {through.recall:7.2%}")
-    if through.metrics is not None:
+    if through.metrics is not None and through.given is not None:
         click.echo(f"    {'accuracy of these':<18} {through.metrics.accuracy:7.2%}")
+        click.echo(f"    {'of their crops':<18} {through.given.accuracy:7.2%}")
     click.echo(f"    {'accuracy of all':<18} {through.accuracy:7.2%}")

@@ -54,9 +54,10 @@ def evaluate_through(
         raise FerError(f"{dataset.name} has no face of {', '.join(match.present)} here: use another --split")
     scenes = Scenes(pack, cut_of(network.header.preprocessing))
     found = scenes.look(rows, detector)
-    metrics = None
-    if len(found):
-        metrics = evaluate_network(
-            network, dataset, scenes, found, match, batch_size=batch_size, workers=0
-        ).metrics
-    return ThroughDetector(name, len(rows), len(found), metrics)
+    if not len(found):
+        return ThroughDetector(name, len(rows), 0, None, None)
+    metrics, given = (
+        evaluate_network(network, dataset, faces, found, match, batch_size=batch_size, workers=0).metrics
+        for faces in (scenes, pack)
+    )
+    return ThroughDetector(name, len(rows), len(found), metrics, given)
