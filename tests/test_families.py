@@ -37,9 +37,9 @@ def test_the_house_is_complete_and_known_by_the_names_that_people_type() -> None
     assert {name: registry.find("models", name).name for name in ALIASES} == ALIASES
 
 
-@pytest.mark.parametrize("kind", ["models", "datasets"])
+@pytest.mark.parametrize("kind", ["models", "weights", "datasets"])
 def test_every_name_of_the_house_tells_its_package_where_that_is_not_installed(kind) -> None:
-    known = {normalize(name): home for name, home in registry.known()[kind].items()}
+    known = {normalize(name): home for name, home in registry.known().get(kind, {}).items()}
     brought = {
         normalize(name): entry.plugin.distribution
         for entries in load_plugins().entries[kind].values()

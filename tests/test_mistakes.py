@@ -23,6 +23,7 @@ import torch
 from click.testing import CliRunner
 from fer_core import FerError
 from fer_core.cli import main
+from fer_core.plugins import load_plugins
 from PIL import Image
 from torch.utils.data import DataLoader
 
@@ -121,7 +122,10 @@ def here(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("mistake", TABLE.values(), ids=TABLE)
-def test_a_mistake_is_answered_with_what_to_type(here: Path, mistake: Mistake) -> None:
+def test_a_mistake_is_answered_with_what_to_type(
+    here: Path, mistake: Mistake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(load_plugins().entries, "weights", {})  # of a user who has installed none
     first = CliRunner().invoke(main, shlex.split(mistake.typed))
     assert first.exit_code == 2, first.output
     line = first.stderr.splitlines()[0] if "Layout" in first.stderr else first.stderr.splitlines()[-1]

@@ -6,6 +6,7 @@ import hashlib
 import shutil
 from collections import namedtuple
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,13 @@ def test_what_broke_off_is_resumed_where_it_did(server, tmp_path, lines) -> None
     assert download(server.address()).read_bytes() == server.content
     assert server.asked == [None, "bytes=300000-"]
     assert lines[-1] == f"address  {server.address()}, 1.0 MB, resumed at 0.3 MB"
+
+
+def test_two_that_want_the_same_file_download_it_once(server) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(download, [server.address()] * 2)
+    assert first == second
+    assert server.asked == [None]
 
 
 @pytest.mark.parametrize("change", ["another file", "no tag", "a weak tag", "another place", "a shorter file"])

@@ -107,7 +107,7 @@ def test_weights_of_a_package_that_lie_at_an_address_are_checked_against_its_sha
 
 
 def on_the_hub(server: Server, address: str, cache: Path) -> tuple[int, str]:
-    """Status and the last line of `fer-run fetch` with this server as the Hub."""
+    """Status of `fer-run fetch` with this server as the Hub, and what it printed, or else logged."""
     environment = {
         **os.environ,
         "HF_ENDPOINT": server.root,
@@ -117,7 +117,7 @@ def on_the_hub(server: Server, address: str, cache: Path) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-m", "fer_core", "fetch", address], env=environment, capture_output=True, text=True
     )
-    return done.returncode, (done.stdout or done.stderr).strip().splitlines()[-1]
+    return done.returncode, (done.stdout or done.stderr).strip()
 
 
 def test_files_of_the_hub_are_downloaded_once(server, tmp_path) -> None:

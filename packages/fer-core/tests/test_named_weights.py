@@ -241,12 +241,19 @@ def test_an_altered_file_or_card_is_one_line(shelf) -> None:
     content = shelf.file.read_bytes()
     shelf.file.write_bytes(content[:-1] + b"?")
     assert "has the sha256" in refused("predict", "face.png", "-m", "barred")
+    shelf.declare(sha256=None)
+    shelf.file.write_bytes(content[:-1])
+    assert "bars.safetensors is not a complete safetensors file" in refused("evaluate", str(shelf.file), "bars")
+    assert fer_run("predict", "face.png", "-m", "barred").exit_code == 2
     shelf.file.write_bytes(content)
+    assert "did you mean barred?" in refused("predict", "face.png", "-m", "bared")
     shelf.write_card(figures=[{**CARD["figures"][0], "value": 0.7}])
     line = refused("predict", "face.png", "-m", "barred")
     assert "figures[0].interval is a list of 2, expected an interval with 0.7 in it: reinstall" in line
     shelf.write_card(limits=[])
     assert "card of the weights barred (bars_files:card.json): limits is" in refused("info", "barred")
+    shelf.card.write_text("{")
+    assert "card.json): not valid JSON" in refused("info", "barred")
     shelf.card.unlink()
     assert "cannot be read" in refused("info", "barred")
 
@@ -256,6 +263,13 @@ def test_the_check_of_a_plugin_reads_file_and_card(shelf) -> None:
     assert check_plugin("bars-plugin")[0].names == {"weights": ("barred",)}
     shelf.write_card(head="age")
     with pytest.raises(FerError, match="the card names the head age: known: bar, label, mood, tension"):
+        check_plugin("bars-plugin")
+    shelf.write_card()
+    shelf.declare(model="tiny")
+    with pytest.raises(FerError, match="the file holds weights of two_heads, not of tiny: correct one"):
+        check_plugin("bars-plugin")
+    shelf.declare(file="attic://bars.safetensors", sha256=None)
+    with pytest.raises(FerError, match=r"no sha256 is declared for attic://bars.safetensors"):
         check_plugin("bars-plugin")
 
 

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from fer_core import FerError
 from fer_core.cli import main
+from fer_core.plugins import load_plugins
 from PIL import Image
 
 
@@ -126,7 +127,8 @@ def test_what_is_not_an_image_is_refused_before_anything_is_predicted(run, photo
     assert f"{run} is a run folder, not an image: name it with -m {run}" in refused("predict", run, whole)
 
 
-def test_without_weights_the_latest_run_is_offered(run, photos) -> None:
+def test_without_weights_the_latest_run_is_offered(run, photos, monkeypatch) -> None:
+    monkeypatch.setitem(load_plugins().entries, "weights", {})
     assert "-m runs/latest (runs/tiny)" in refused("predict", photos)
     run.rename("elsewhere")
     assert "name yours with -m; weights are a file" in refused("predict", photos)

@@ -8,8 +8,6 @@ from fer_core.cache import cache_root
 from fer_core.errors import FerError
 from fer_core.files import make_folder
 from fer_core.plugins import load_plugins
-from fer_core.weights.download import download
-from fer_core.weights.hub import download_from_hub
 
 SCHEME = "://"
 
@@ -38,7 +36,11 @@ def local_file(place: str | Path, sha256: str | None = None) -> Path:
         return path
     scheme = address.partition(SCHEME)[0]
     if scheme == "hf":
+        from fer_core.weights.hub import download_from_hub
+
         return download_from_hub(address)
     if scheme in ("http", "https"):
+        from fer_core.weights.download import download  # http and ssl take as long as predicting some faces
+
         return download(address, sha256)
     raise FerError(f"no plugin fetches {scheme}:// addresses, such as {place}: download it and give its path")

@@ -77,6 +77,8 @@ def check_weights(spec: WeightsSpec) -> None:
     """
     card = read_card(spec)
     if is_address(spec.file):
+        if spec.sha256 is None:
+            raise FerError(f"no sha256 is declared for {spec.file}: declare that of the file")
         return
     header = read_header(named_file(spec))
     if normalize(header.model.name) != normalize(bare(spec.model)):
