@@ -42,7 +42,7 @@ def import_(
     \b
     fer-run import MODEL trained.pth --dataset NAME --out trained.safetensors
     fer-run import MODEL resnet.pth --as backbone --out backbone.safetensors
-    fer-run import timm best.pth --classes a,b,c -o model.backbone=resnet34 --out trained.safetensors
+    fer-run import MODEL best.pth --classes a,b,c -o model.backbone=resnet34 --out trained.safetensors
 
     No code in FILE is executed. An existing --out is not overwritten.
     """  # noqa: D301  # click reads \b
