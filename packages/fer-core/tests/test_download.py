@@ -188,6 +188,9 @@ def test_a_file_that_was_downloaded_by_hand_is_copied_and_recorded(server, tmp_p
     other = own.rename(own.with_name("mobile.pth"))
     take(page, other)
     assert refused(page).startswith(f"{page} has several files: name one, {path} or ")
+    other.write_bytes(b"\n<!DOCTYPE html>")
+    with pytest.raises(FerError, match="is a web page, not the file that the page offers"):
+        take(page, other)
     with pytest.raises(FerError, match="is not a file: name the one that was downloaded from"):
         take(page, tmp_path / "gone.pth")
 

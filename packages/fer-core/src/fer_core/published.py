@@ -10,7 +10,15 @@ from fer_core.fields import grows
 @grows
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """A weight file of a model's authors: where it is, what it was trained on, what its licence allows."""
+    """A weight file of a model's authors, which `fer-run fetch` brings: what it is, and what its licence allows.
+
+    Attributes:
+        name: As `fer-run fetch` takes it.
+        url: Where it is; that of a page where only a browser gets it.
+        sha256: Of the file; None: that of a user's first download counts.
+        licence: Of the file, not of the code.
+        note: What it was trained on, and what it is for.
+    """
 
     name: str
     url: str

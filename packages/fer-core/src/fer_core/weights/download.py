@@ -26,7 +26,7 @@ from fer_core.files import make_folder, sha256, write_atomically, write_text
 from fer_core.records import Count, Record, Sha256, Text
 
 logger = logging.getLogger(__name__)
-BLOCK = 1 << 20
+BLOCK, SNIFFED = 1 << 20, 512
 TIMEOUT = 30
 """Seconds without an answer after which a server counts as unreachable."""
 NETWORK = (HTTPException, URLError, TimeoutError, ConnectionError, SSLError, ValueError)
@@ -89,6 +89,11 @@ def take(address: str, file: Path, expected: str | None = None) -> Path:
     """
     if not file.is_file():
         raise FerError(f"{file} is not a file: name the one that was downloaded from {address}")
+    with file.open("rb") as handle:
+        if handle.read(SNIFFED).lstrip()[:1] == b"<":
+            raise FerError(
+                f"{file} is a web page, not the file that the page offers: download that from {address}"
+            )
     path = _folder(address) / file.name
     make_folder(path.parent)
     found = sha256(file)
