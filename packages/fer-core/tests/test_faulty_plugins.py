@@ -205,7 +205,7 @@ def listing(everything):
 def test_list_goes_on_and_its_json_stays_whole(listing):
     assert listing.returncode == 0
     names = {row["name"]: row for row in json.loads(listing.stdout)["losses"]}
-    assert set(names) == {"cross_entropy", "multi_head", "healthy", "prints"}
+    assert set(names) == {"cross_entropy", "distillation", "multi_head", "healthy", "prints"}
     assert names["cross_entropy"]["distribution"] == "fer-core"
     models = [row["name"] for row in json.loads(listing.stdout)["models"]]
     assert models == ["newer", "net"]  # the first without what only a newer core knows

@@ -54,7 +54,7 @@ def test_a_broken_plugin_is_one_failure_and_the_others_work(site, kind, lines):
     assert (failure.plugin, failure.distribution, failure.version) == ("bad_plugin", "bad-plugin", "2.3")
     assert failure.stage == stage
     assert cause in failure.error
-    assert set(plugins.entries["losses"]) == {"cross_entropy", "multi_head", "good"}
+    assert set(plugins.entries["losses"]) == {"cross_entropy", "distillation", "multi_head", "good"}
     load_plugins()
     what = f"plugin bad_plugin of bad-plugin 2.3 failed at {stage}: {failure.error}"
     assert lines == [f"warning  {what}; run `fer-run doctor`"]
@@ -68,7 +68,8 @@ def test_fer_run_works_on_beside_a_broken_plugin(site, kind):
         assert done.returncode == 0
         (line,) = done.stderr.splitlines()
         assert all(word in line for word in ("bad_plugin", "bad-plugin", "2.3", stage, cause, "fer-run doctor"))
-    assert [row["name"] for row in json.loads(done.stdout)["losses"]] == ["cross_entropy", "multi_head", "good"]
+    names = [row["name"] for row in json.loads(done.stdout)["losses"]]
+    assert names == ["cross_entropy", "distillation", "multi_head", "good"]
 
 
 def test_the_other_hooks_of_a_plugin_work_when_one_fails(site):

@@ -272,7 +272,7 @@ def test_plugins_are_switched_off_by_a_qualified_name_too(site, monkeypatch):
     monkeypatch.setenv("FER_DISABLE_PLUGINS", "a_plugin@b-plugin, b_plugin@b-plugin")
     plugins.load_plugins.cache_clear()
     assert [plugin.distribution for plugin in load_plugins().disabled] == ["b-plugin"]
-    assert registry.names("losses") == ("cross_entropy", "multi_head", "own")
+    assert registry.names("losses") == ("cross_entropy", "distillation", "multi_head", "own")
 
 
 # --- two callbacks of one kind

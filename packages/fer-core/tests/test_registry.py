@@ -54,7 +54,7 @@ def test_an_unknown_name_offers_near_ones(site):
     assert error("models", "tinyent") == "there is no model 'tinyent': did you mean tinynet?"
     assert error("models", "smalnet") == "there is no model 'smalnet': did you mean smallnet?"
     assert error("models", "zzz") == "there is no model 'zzz': known: other, smallnet, tinynet"
-    assert error("losses", "zzz") == "there is no loss 'zzz': known: cross_entropy, multi_head"
+    assert error("losses", "zzz") == "there is no loss 'zzz': known: cross_entropy, distillation, multi_head"
 
 
 def test_an_unknown_name_also_suspects_what_failed(site):
@@ -125,7 +125,7 @@ def test_a_plugin_cannot_replace_a_name_of_the_core(site, monkeypatch, lines):
         "a-plugin", "@hookimpl\ndef fer_losses(): return {'Cross-Entropy': 'mine:Mine', 'focal': 'mine:F'}"
     )
     assert registry.find("losses", "cross_entropy").__module__ == "fer_core.losses.cross_entropy"
-    assert registry.names("losses") == ("cross_entropy", "multi_head", "focal")
+    assert registry.names("losses") == ("cross_entropy", "distillation", "multi_head", "focal")
     assert lines == [
         "warning  plugin a_plugin of a-plugin 1.0 failed at fer_losses, name 'Cross-Entropy': "
         "fer-core has that name, and keeps it: choose another name; run `fer-run doctor`"

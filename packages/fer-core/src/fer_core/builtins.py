@@ -9,7 +9,8 @@ from fer_core.types import CommandSpec, Measured, MetricSpec, Ref, SplitSpec
 @hookimpl
 def fer_losses() -> dict[str, Ref]:
     """Losses."""
-    return {"cross_entropy": "fer_core.losses:CrossEntropy", "multi_head": "fer_core.losses:MultiHead"}
+    names = {"cross_entropy": "CrossEntropy", "distillation": "Distillation", "multi_head": "MultiHead"}
+    return {name: f"fer_core.losses:{factory}" for name, factory in names.items()}
 
 
 @hookimpl

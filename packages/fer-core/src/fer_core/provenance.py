@@ -78,6 +78,7 @@ class Dataset(Record):
         label_space: What was done to the classes of each dataset.
         votes_unused: Datasets of a union whose votes are not used.
         counts: Faces of each class in each part.
+        soft_targets: sha256 of the tables of soft targets.
     """
 
     name: Name
@@ -89,6 +90,7 @@ class Dataset(Record):
     label_space: dict[Name, Relabelled] = {}
     votes_unused: tuple[Name, ...] = ()
     counts: dict[Role, dict[Name, Count]] = {}
+    soft_targets: tuple[Sha256, ...] = ()
 
     @property
     def class_table(self) -> ClassTable | None:

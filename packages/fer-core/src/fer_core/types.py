@@ -57,6 +57,7 @@ Batch: TypeAlias = "dict[str, Tensor]"
 - `label`: int64 [N], indices into the classes.
 - `index`: int64 [N], the samples' numbers in their part: in training 0 to `TaskInfo.samples` - 1.
 - `distribution`: float32 [N, K], shares of the annotators' votes; only where the dataset has votes.
+- `soft_target`: float32 [N, K], probabilities of trained models; only in a training with `data.soft_targets`.
 - `target_NAME`: the extra target NAME, where the dataset has it. Classes are int64 [N], indices, -1 where the
   target is missing; numbers are float32 [N], NaN where it is missing; a distribution is float32 [N, K], shares of
   the classes, NaN where it is missing. Transforms do not change it.

@@ -235,6 +235,12 @@ class Data(Section):
         "batched or per-image",
         "Transforms on whole batches on the device, or image by image in workers.",
     )
+    soft_targets: list[_Text] = _key(
+        [],
+        "a list of files",
+        "Tables of predictions of the training images (`fer-run evaluate --split train`), whose mean the loss "
+        "`distillation` learns from.",
+    )
     sampler: Component = _key(
         Component(name="shuffle"),
         "a name or a mapping with a name",

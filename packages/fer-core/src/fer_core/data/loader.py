@@ -96,6 +96,7 @@ class Loader:
         votes: Annotators' votes for every row of the table, [len(pack), K]; delivered as distributions that sum
             to 1.
         targets: Extra targets of every row of the table by name, [len(pack), ...]; delivered as `target_NAME`.
+        soft_targets: Probabilities for every row of the table, [len(pack), K]; delivered as `soft_target`.
         process: Number of this process and how many share the work. A training batch is cut into equal parts, an
             evaluation dealt out row by row; no image is taken twice or left out.
         parts: Parts in which a process computes its share of a training batch.
@@ -123,6 +124,7 @@ class Loader:
         device: Device,
         votes: NDArray[np.floating] | None = None,
         targets: Mapping[str, NDArray[Any]] | None = None,
+        soft_targets: NDArray[np.float32] | None = None,
         drop_last: bool = False,
         draw_labels: bool = False,
         process: tuple[int, int] = (0, 1),
@@ -144,6 +146,8 @@ class Loader:
             self._columns["distribution"] = normalise_votes(votes[self._rows], self._rows)
         for name, values in (targets or {}).items():
             self._columns[TARGET + name] = torch.from_numpy(values[self._rows])
+        if soft_targets is not None:
+            self._columns["soft_target"] = torch.from_numpy(soft_targets[self._rows])
         self._batch_size, self._seed, self._device = batch_size, seed, device
         self.together = 1 if device.on_host else pipeline.together
         self._workers = max((os.cpu_count() or 1) - 1, 1) if workers == "auto" else workers

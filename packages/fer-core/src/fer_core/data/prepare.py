@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from fer_core.config import Config
     from fer_core.data.splits import Split
-    from fer_core.data.targets import Target
+    from fer_core.data.targets import SoftTargets, Target
     from fer_core.engine import Device
     from fer_core.types import DatasetSpec, FERDataset, Pack, Role
 
@@ -42,13 +42,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PreparedData:
-    """An opened dataset, divided and ready to be read."""
+    """An opened dataset, divided and ready to be read; with soft targets, where a training has some."""
 
     spec: DatasetSpec
     dataset: FERDataset
     split: Split
     fingerprint: str
     pack: Pack
+    soft: SoftTargets | None = None
 
     @cached_property
     def targets(self) -> dict[str, Target]:
@@ -154,6 +155,7 @@ def make_loader(
         device=device,
         votes=votes_of(data.dataset),
         targets={name: target.values for name, target in data.targets.items()},
+        soft_targets=data.soft.values if training and data.soft else None,
         drop_last=section.drop_last,
         draw_labels=training and data.dataset.draw_labels,
         process=(distributed.rank(), distributed.size()),

@@ -65,6 +65,24 @@ class Target:
         return np.where(self.present, np.nan_to_num(self.values).argmax(axis=1), -1)
 
 
+@dataclass(frozen=True)
+class SoftTargets:
+    """What trained models predict for the training images.
+
+    Attributes:
+        values: Probabilities float32 [rows, K] for every row of a table, NaN where it is not trained on.
+        sha256: Of the files they come from.
+    """
+
+    values: NDArray[np.float32]
+    sha256: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """sha256 over the values."""
+        return hashlib.sha256(self.values.tobytes()).hexdigest()
+
+
 def targets_of(dataset: FERDataset) -> dict[str, Target]:
     """The extra targets of a dataset by name, sorted.
 

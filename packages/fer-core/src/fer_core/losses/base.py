@@ -29,9 +29,11 @@ class Loss(nn.Module):
     Attributes:
         parameters_vary: Whether it is computed from all parameters in some steps, and not in others. Then several
             processes look in every step for those that have no gradient, and not only if the first step had some.
+        soft_targets: Whether it learns from the `soft_target` of a batch.
     """
 
     parameters_vary: bool = False
+    soft_targets: bool = False
 
     def forward(self, model: nn.Module, batch: Batch, progress: Progress) -> Losses:
         """The losses of `model` on `batch`, as `from_output` returns them; by default those of one call."""
@@ -43,8 +45,8 @@ class Loss(nn.Module):
         Args:
             output: What the model returned for the batch's images.
             batch: The targets: `label` [N], `distribution` [N, K] where the dataset has votes, `target_NAME` where
-                it has extra targets, and `index` [N], the numbers of the samples among the `TaskInfo.samples`
-                training samples.
+                it has extra targets, `soft_target` [N, K] where the training has `data.soft_targets`, and `index`
+                [N], the numbers of the samples among the `TaskInfo.samples` training samples.
             progress: How far training is. Its fields are numbers or 0-d tensors; arithmetic that serves both
                 (`torch.where` and `clamp` in place of `if`) is compiled once for all epochs.
 

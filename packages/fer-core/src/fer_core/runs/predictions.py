@@ -79,6 +79,12 @@ def read_predictions(path: Path, classes: Sequence[str]) -> pd.DataFrame:
     return table
 
 
+def classes_of(path: Path) -> tuple[str, ...]:
+    """The classes that the columns of a table of predictions name. Raises FerError if it is unreadable."""
+    head = read_bytes(path, ADVICE).partition(b"\n")[0].decode("utf-8", "replace")
+    return tuple(name.removeprefix("p_") for name in next(csv.reader([head]), []) if name.startswith("p_"))
+
+
 def label_numbers(table: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
     """True classes as positions in `classes`, [N]."""
     numbers = {name: number for number, name in enumerate(classes)}

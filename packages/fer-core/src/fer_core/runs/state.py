@@ -38,11 +38,12 @@ MAX_ENTRIES = 1_000_000
 
 
 class DataIdentity(Record):
-    """The training dataset, digests of its split and of its extra targets, and the alignment of its faces."""
+    """The training dataset, digests of its split, extra and soft targets, and the alignment of its faces."""
 
     fingerprint: Sha256
     split: Sha256
     targets: Sha256 | None = None
+    soft_targets: Sha256 | None = None
     alignment: Alignment | None = None
 
 

@@ -74,6 +74,7 @@ def _fits(setup: Setup, progress: Progress, images: int, extra: Sequence[str], *
             "label": torch.zeros(images, dtype=torch.int64),
             "index": torch.zeros(images, dtype=torch.int64),
             "distribution": torch.full((images, classes), 1 / classes),
+            "soft_target": torch.full((images, classes), 1 / classes),
             **{TARGET + name: torch.from_numpy(of.take(rows).values) for name, of in setup.data.targets.items()},
             **{f"{name}_image": torch.zeros(images, 3, size, size) for name in extra},
             **{f"{name}_index": torch.zeros(images, dtype=torch.int64) for name in extra},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,6 +24,7 @@ from fer_core.returned import check_first_output
 from fer_core.runs.fine_tuning import starting_weights
 from fer_core.runs.state import DataIdentity, Identity
 from fer_core.runs.versions import decisive_versions
+from fer_core.training.soft_targets import read_soft_targets
 from fer_core.training.task import Task
 from fer_core.types import EVALUATED, TaskInfo
 from fer_core.weights.backbone import load_backbones
@@ -108,6 +109,7 @@ def build_setup(
     Raises:
         FerError: A part cannot be built.
     """
+    data = replace(data, soft=read_soft_targets(config.data.soft_targets, data.dataset, data.split.train))
     info = TaskInfo(
         classes=data.dataset.classes,
         class_counts=tuple(data.counts("train").values()),
@@ -125,6 +127,7 @@ def build_setup(
     form = LiveForm(model, config.model.name, size, engine, heads=heads)
     _freeze(model, config)
     loss: Loss = build("losses", config.loss.name, config.loss.options, info)
+    _check_soft_targets(loss, config)
     task = Task(model, loss)
     if not config.train.compile:  # a hook would be compiled
         check_first_output(model, info)
@@ -162,6 +165,7 @@ def build_setup(
                 fingerprint=data.fingerprint,
                 split=data.split.digest,
                 targets=digest(data.targets),
+                soft_targets=None if data.soft is None else data.soft.digest,
                 alignment=data.dataset.alignment,
             ),
             versions=decisive_versions(components),
@@ -185,6 +189,16 @@ def _freeze(model: torch.nn.Module, config: Config) -> None:
         still = sum(model.get_parameter(name).numel() for name in names)
         total = sum(parameter.numel() for parameter in model.parameters())
         logger.info(f"frozen   {still:,} of {total:,} parameters, in {len(names)} tensors")
+
+
+def _check_soft_targets(loss: Loss, config: Config) -> None:
+    name, given = config.loss.name, bool(config.data.soft_targets)
+    if given and not loss.soft_targets:
+        raise FerError(
+            f"the loss {name} does not learn from data.soft_targets: use loss=distillation, with loss.base={name}"
+        )
+    if loss.soft_targets and not given:
+        raise FerError(f"the loss {name} needs soft targets: name tables of predictions in data.soft_targets")
 
 
 def _recompute(model: torch.nn.Module, config: Config) -> None:

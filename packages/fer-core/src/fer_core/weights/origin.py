@@ -65,6 +65,7 @@ def make_header(config: Config, data: PreparedData, start: Start, components: Se
             label_space={name: relabelled(changes) for name, changes in dataset.label_space.items()},
             votes_unused=dataset.votes_unused,
             counts={role: data.counts(role) for role in ROLES if len(data.rows(role))},
+            soft_targets=data.soft.sha256 if data.soft else (),
         ),
         split=Split(
             protocol=one_line(data.split.protocol),
