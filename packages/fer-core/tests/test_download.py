@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import subprocess
+import sys
 from collections import namedtuple
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -96,6 +98,26 @@ def test_a_download_that_is_interrupted_leaves_nothing_that_looks_whole(server, 
     monkeypatch.undo()
     monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
     assert download(server.address()).read_bytes() == server.content
+
+
+def test_a_download_whose_process_is_killed_is_resumed(server, tmp_path, wait_for) -> None:
+    server.content, server.sent = server.content * 4, 2_500_000
+    server.released.clear()
+    script = "import sys; from fer_core.weights.address import local_file; local_file(sys.argv[1])"
+    command = [sys.executable, "-c", script, server.address()]
+
+    def begun() -> bool:
+        return any(path.stat().st_size for path in tmp_path.rglob("*.part"))
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        wait_for(begun, process)
+        process.kill()
+    server.released.set()
+    assert visible(tmp_path) == []
+    server.sent = None
+    assert download(server.address()).read_bytes() == server.content
+    whole, rest = server.asked
+    assert (whole, int(rest.removeprefix("bytes=").removesuffix("-")) > 0) == (None, True)
 
 
 def test_a_file_that_is_not_the_expected_one_is_not_kept(server, tmp_path) -> None:

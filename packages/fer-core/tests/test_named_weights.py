@@ -23,6 +23,7 @@ from fer_core.testing import check_plugin, make_preprocessing
 from fer_core.weights.checkpoint import save_weights
 from fer_core.weights.header import Header
 from PIL import Image
+from safetensors.torch import load_file
 
 CLASSES, TARGETS = (
     ("happiness", "sadness", "neutral"),
@@ -220,6 +221,14 @@ def test_a_head_is_evaluated_by_its_own_classes(shelf) -> None:
     )
 
 
+def test_a_training_starts_from_half_precision_and_ends_in_full(shelf, quick) -> None:
+    run = fer_core.train("two_heads", "bars", weights="barred", device="cpu", **quick | {"train": {"steps": 1}})
+    before, after = load_file(shelf.file), load_file(run.checkpoint)
+    assert {tensor.dtype for tensor in after.values()} == {torch.float32}
+    moved = (after["label.weight"] - before["label.weight"].float()).abs().max()
+    assert 0 < moved < 0.1
+
+
 @pytest.mark.parametrize(
     ("place", "says"),
     [
@@ -273,7 +282,11 @@ def test_the_check_of_a_plugin_reads_file_and_card(shelf) -> None:
         check_plugin("bars-plugin")
 
 
-def test_a_diagnosis_of_installed_weights_is_not_written_into_their_package(shelf) -> None:
+def test_nothing_is_written_into_the_package_of_weights(shelf) -> None:
+    content = shelf.file.read_bytes()
+    calibrated = fer_run("calibrate", "barred")
+    assert "the run or that file" in calibrated.stderr
+    assert (calibrated.exit_code, shelf.file.read_bytes()) == (2, content)
     done = fer_run("diagnose", "barred", "bars", "--only", "mistakes", "--device", "cpu")
     assert done.exit_code == 0, done.output
     assert Path("barred-diagnosis-bars-test").is_dir()

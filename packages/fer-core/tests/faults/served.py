@@ -18,6 +18,9 @@ class Server:
         self.status: int | None = None
         self.sent: int | None = None
         """After so many bytes of an answer the connection is closed."""
+        self.released = threading.Event()
+        """Set, unless the connection shall be kept open until it is."""
+        self.released.set()
         self.shift = 0
         """How far behind the asked byte an answer begins."""
         self.asked: list[str | None] = []
@@ -52,6 +55,8 @@ class Server:
         handler.end_headers()
         rest = self.content[begin:]
         handler.wfile.write(rest if self.sent is None else rest[: self.sent])
+        handler.wfile.flush()
+        self.released.wait()
 
     def _answer_as_the_hub(self, handler: BaseHTTPRequestHandler, files: dict[str, bytes]) -> None:
         content = files.get(handler.path)
