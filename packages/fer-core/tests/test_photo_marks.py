@@ -89,6 +89,12 @@ def test_points_are_dots_of_the_colour_of_their_face() -> None:
         assert not dots[y, x + 6]
 
 
+def test_points_that_would_hide_a_tiny_face_are_left_out() -> None:
+    points = np.add(np.array(ARCFACE.poses[0]) * 16 / 112, (200, 100))
+    bare = drawn(Mark((200, 100, 216, 116), (), ("joy",)))
+    assert np.array_equal(drawn(Mark((200, 100, 216, 116), points.tolist(), ("joy",))), bare)
+
+
 def test_marks_grow_with_the_photograph() -> None:
     def text_height(scale: int) -> int:
         box = tuple(scale * edge for edge in (100, 150, 160, 210))

@@ -332,3 +332,23 @@ def test_odd_files_are_one_row_each_and_the_rest_is_answered(weights) -> None:
     assert len(table) == 9
     assert all(row["face"] == "1" for row in table if not row["error"])
     assert "Error: 4 of 9 images could not be read" in result.stderr
+
+
+def test_thousands_of_files_are_a_row_each_in_order_and_leave_no_file_open(weights) -> None:
+    """More files than the process may open."""
+    resource = pytest.importorskip("resource", reason="limits of a process are those of POSIX")
+    Image.fromarray(photo(height=16, width=16)).save("one.png")
+    for number in range(3000):
+        place = Path(f"many/{number % 7}/{number:04d}.png")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.link("one.png", place)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        result = fer_run("predict", "many", "-m", weights, "--csv", "out.csv", "--jsonl", "out.jsonl")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert result.exit_code == 0, result.output
+    sources = [row["source"] for row in rows(Path("out.csv").read_text())]
+    assert sources == sorted(str(path) for path in Path("many").rglob("*.png"))
+    assert len(sources) == len(Path("out.jsonl").read_text().splitlines()) == 3000

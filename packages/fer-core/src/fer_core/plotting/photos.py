@@ -21,6 +21,9 @@ TEXT = 1 / 60
 LINE = 1 / 400
 """Width of a line, likewise."""
 
+DOTS = 10
+"""Line widths that a face must have for its points to be drawn, which would hide a smaller one."""
+
 
 @dataclass(frozen=True)
 class Mark:
@@ -56,7 +59,7 @@ def draw_marks(pixels: NDArray[np.uint8], marks: Sequence[Mark]) -> Image.Image:
         # A box has the edges of pixels, and drawing takes pixel numbers: the last one is left of the right edge.
         left, top, right, bottom = (round(box[0]), round(box[1]), round(box[2]) - 1, round(box[3]) - 1)
         draw.rectangle((left, top, max(left, right), max(top, bottom)), outline=colour, width=width)
-        for x, y in mark.points:
+        for x, y in mark.points if right - left >= DOTS * width else ():
             draw.ellipse((x - width, y - width, x + width, y + width), fill=colour, outline="white")
     for place, mark in enumerate(marks):  # text last, so that no box crosses it
         _write(draw, image.size, mark, series(place), width)
