@@ -56,7 +56,8 @@ def main() -> None:
 
 def fraction(options: argparse.Namespace) -> float:
     """The share of the training part that has the wanted number of faces."""
-    config = resolve_run(options.model, options.dataset, data=options.data, config=options.config).config
+    given = {"data": options.data, "config": options.config, "overrides": options.override}
+    config = resolve_run(options.model, options.dataset, **given).config
     return options.faces / len(divide(config, *open_configured(config)).train)
 
 

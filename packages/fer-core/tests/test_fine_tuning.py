@@ -17,6 +17,8 @@ from fer_core.config.schema import RateGroup
 from fer_core.nn.freeze import freeze
 from fer_core.optim.factories import adam, sam, sgd
 from fer_core.optim.groups import rate_factors, scale_rates
+from fer_core.plugin import Trainer
+from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.provenance import Model
 from fer_core.runs.state import read_state
 from fer_core.testing import check_resume, make_preprocessing
@@ -215,6 +217,38 @@ def test_a_step_of_a_group_is_its_factor_times_as_long(tiny, quick, tmp_path) ->
         moves.append({name: after[name] - value for name, value in load_weights(path)[0].items()})
     assert torch.allclose(moves[1]["head.weight"], 0.25 * moves[0]["head.weight"], rtol=1e-2, atol=1e-6)
     assert torch.equal(moves[1]["body.0.weight"], moves[0]["body.0.weight"])
+
+
+def test_a_second_network_starts_from_the_weights_too(tiny, quick, tmp_path, monkeypatch) -> None:
+    seen: list[dict[str, Tensor]] = []
+
+    class Pair(Trainer):
+        def __init__(self, *given) -> None:
+            super().__init__(*given)
+            self.other = self.add_model("other")
+            seen.extend(copy.deepcopy(model.state_dict()) for model in self.models)
+
+        def training_step(self, batch, progress):
+            losses = super().training_step(batch, progress)
+            return losses | {"loss": losses["loss"] + self.other(batch["image"])["logits"].square().mean()}
+
+    plugin = Plugin("tests", "fer-tests", "0")
+    monkeypatch.setitem(load_plugins().entries["trainers"], "pair", [Entry("pair", Pair, plugin)])
+    path = weights(tmp_path / "a.safetensors", classes=("fear", "disgust", "anger"))
+    groups = [{"match": "head.*", "lr_factor": 0.5}]
+    done = train(
+        quick,
+        model={"weights": str(path), "freeze": ["body.*"]},
+        optimizer={"name": "sgd", "lr": 0.1, "groups": groups},
+        train={"trainer": "pair", "epochs": 1},
+    )
+    first, other = seen
+    assert torch.equal(first["body.0.weight"], other["body.0.weight"])
+    assert not torch.equal(first["head.weight"], other["head.weight"])
+    state = read_state(done.folder / "last.state.pt")
+    assert torch.equal(state.task["extra.other.body.1.running_mean"], other["body.1.running_mean"])
+    assert not torch.equal(state.task["extra.other.head.weight"], other["head.weight"])
+    assert [group["lr"] for group in state.optimizers[0]["param_groups"]] == [0.05]
 
 
 def test_the_command_says_each_mistake_in_one_line_and_writes_nothing(tiny, quick, tmp_path) -> None:

@@ -34,7 +34,7 @@ def scale_rates(optimizer: Optimizer, factors: dict[Tensor, float]) -> None:
     It is done after the optimizer was made, and so for every optimizer. Parameters without a factor come first:
     the learning rate that is shown is theirs.
     """
-    for group in list(optimizer.param_groups):
+    for group in [group for group in optimizer.param_groups if group["params"]]:
         parts: dict[float, list[Tensor]] = {}
         for parameter in group["params"]:
             parts.setdefault(factors.get(parameter, 1.0), []).append(parameter)
