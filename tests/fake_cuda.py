@@ -8,10 +8,10 @@ result has a shape that depends on values, such as `nonzero`, raises an error of
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from unittest import mock
 
 import torch
@@ -23,6 +23,7 @@ from torch.utils import _foreach_utils
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+Result = TypeVar("Result")
 aten = torch.ops.aten
 TO, COPY = aten._to_copy.default, aten.copy_.default
 READS = (aten._local_scalar_dense.default, aten.is_nonzero.default, aten.equal.default)
@@ -110,6 +111,20 @@ class FakeCuda(Cuda):
 
     def wait(self, event: object, tensors: Iterable[Tensor]) -> None:
         pass
+
+    def record(self, work: Callable[[], Result]) -> tuple[Callable[[], None], Result]:
+        """What a CUDA graph cannot hold is an error; a replay is one call."""
+        outside = self.trace
+        with self.traced() as trace:
+            result = work()
+        self.trace = outside
+        assert (trace.waits, trace.uploads) == ([], 0)
+
+        def replay() -> None:
+            self.trace.calls["replay"] += 1
+            self.trace.operators.append(("replay", len(trace.operators)))
+
+        return replay, result
 
     def synchronize(self) -> None:
         self.trace.waits.append("synchronize")

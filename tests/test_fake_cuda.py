@@ -20,7 +20,7 @@ from fer_core.data.transforms import RandAugment
 from fer_core.data.transforms.rounds import Draw
 from fer_core.engine import Engine
 from fer_core.plugins import Entry, Plugin, load_plugins
-from fer_core.training import guard
+from fer_core.training import guard, passes
 from fer_core.training.loop import Loop
 from fer_core.training.setup import build_setup
 from fer_core.training.trainer import build_trainer
@@ -41,6 +41,8 @@ CALLS = {
     "timm/default": 200,
 }
 """Recipe -> calls of operators in a step, at most."""
+RECORDED = 60
+"""Calls of operators in a step that is recorded, at most, whatever the network."""
 BATCHES = {
     "adadf/affectnet": 110,
     "adadf/rafdb": 110,
@@ -178,6 +180,20 @@ def test_a_step_of_every_network_waits_for_nothing_and_could_be_captured(gpu, co
     assert third.calls.total() <= CALLS[recipe], third.calls.most_common(20)
 
 
+@pytest.mark.parametrize(
+    "recipe", [pytest.param(each, marks=() if each in FAST else pytest.mark.slow) for each in CALLS]
+)
+def test_a_recorded_step_of_every_network_is_few_calls(gpu, configure, monkeypatch, tmp_path, recipe):
+    """A replay, beside it the batch's copy, the sums of terms, the optimizer's work and the average of weights."""
+    monkeypatch.setattr(passes, "WARM_UP", 0)
+    config = configure(recipe)
+    config = config.model_copy(update={"train": config.train.model_copy(update={"graph": True})})
+    second, third = three_steps(gpu, config, tmp_path)
+    assert_captured(second, third)
+    assert third.calls["replay"] == (2 if config.optimizer.name == "sam" else 1)
+    assert third.calls.total() <= RECORDED, third.calls.most_common(20)
+
+
 class Small(nn.Module):
     """Few layers, so that what is counted is the work of the loop and of the optimizer."""
 
@@ -203,13 +219,18 @@ OPTIMIZERS = [
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda given: "-".join(map(str, given.values())))
 @pytest.mark.parametrize(
     "train",
-    [pytest.param({}, marks=pytest.mark.slow), {"clip_norm": 1.0, "ema": 0.99, "accumulate": 2}],
-    ids=["plain", "all"],
+    [
+        pytest.param({}, marks=pytest.mark.slow),
+        {"clip_norm": 1.0, "ema": 0.99, "accumulate": 2},
+        {"graph": True, "clip_norm": 1.0, "ema": 0.99, "accumulate": 2},
+    ],
+    ids=["plain", "all", "recorded"],
 )
 def test_a_step_of_every_optimizer_waits_for_nothing_and_could_be_captured(
     gpu, configure, tmp_path, monkeypatch, optimizer, train
 ):
     monkeypatch.setitem(load_plugins().entries["models"], "small", [Entry("small", SMALL, PLUGIN)])
+    monkeypatch.setattr(passes, "WARM_UP", 0)
     config = configure("small/rafdb", 4)
     sections = {"optimizer": Optimizer(**optimizer), "train": config.train.model_copy(update=train)}
     sections["scheduler"] = Scheduler(name="cosine", per="step")

@@ -314,6 +314,11 @@ class Train(Section):
         "false, default, reduce-overhead, max-autotune or max-autotune-no-cudagraphs",
         "Mode in which torch.compile compiles model and loss; false: not compiled.",
     )
+    graph: bool = _key(
+        False,
+        "true or false",
+        "Record forward and backward pass once and replay them, as a CUDA graph; not yet measured on a GPU.",
+    )
     accumulate: int = _key(
         1,
         "a whole number of at least 1",

@@ -9,10 +9,12 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+
+Result = TypeVar("Result")
 
 DTYPES: Mapping[str, torch.dtype] = {
     "fp32": torch.float32,
@@ -42,6 +44,7 @@ class Device:
         precisions: What `train.precision` may be. `tf32` is taken as `fp32` where it is not among them.
         channels_last: Whether convolutions are quicker in that memory layout.
         deterministic: What `train.deterministic=auto` stands for.
+        records: Whether it can record work and replay it.
         sync_batch_norm: Whether torch can take the statistics of BatchNorm over all processes.
         backend: How processes exchange tensors, as `torch.distributed.init_process_group` takes it. Plain values
             travel as tensors of the host, so a backend of an accelerator is written `cpu:gloo,TYPE:BACKEND`.
@@ -53,6 +56,7 @@ class Device:
     precisions: Sequence[str] = ("fp32", "bf16", "fp16")
     channels_last: bool = True
     deterministic: bool = False
+    records: bool = False
     sync_batch_norm: bool = False
     backend: str = "gloo"
     priority: int | None = None
@@ -166,6 +170,18 @@ class Device:
         """
         return tensor.cpu
 
+    def record(self, work: Callable[[], Result]) -> tuple[Callable[[], None], Result]:
+        """Record what `work` would queue, without doing it.
+
+        Returns:
+            What queues it again, reading and writing the same memory; and what `work` returned, whose tensors are
+            written each time.
+
+        Raises:
+            NotImplementedError: `records` is False.
+        """
+        raise NotImplementedError(f"{self} cannot record work")
+
     def synchronize(self) -> None:
         """Wait until all queued work is done."""
         torch.get_device_module(self.torch_name).synchronize()
@@ -233,6 +249,7 @@ class Cuda(Device):
 
     torch_name = "cuda"
     precisions = ("fp32", "tf32", "bf16", "fp16")
+    records = True
     sync_batch_norm = True
     backend = "cpu:gloo,cuda:nccl"
     priority = 20
@@ -305,6 +322,14 @@ class Cuda(Device):
             return copy
 
         return arrived
+
+    def record(self, work: Callable[[], Result]) -> tuple[Callable[[], None], Result]:
+        """A CUDA graph."""
+        graph = torch.cuda.CUDAGraph()
+        # Other threads may allocate meanwhile: one of them prepares batches.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            result = work()
+        return graph.replay, result
 
     def room(self) -> int:
         """What the driver says."""

@@ -30,6 +30,7 @@ from fer_core.training.batches import count, note, rest_of_epoch, split
 from fer_core.training.ema import EMA
 from fer_core.training.guard import LossGuard
 from fer_core.training.memory import out_of_memory, smaller_batch
+from fer_core.training.passes import Passes
 from fer_core.training.signals import Signals
 from fer_core.training.state import DeviceProgress, Position
 from fer_core.types import Progress
@@ -80,8 +81,9 @@ class Loop:
         self.versions = setup.identity.versions
         self.sums: dict[str, Tensor] = {}
         self.learning_rate, self.unsettled = 0.0, True
-        engine = setup.engine
-        self.device_progress = DeviceProgress(engine.device.torch_device) if engine.compile else None
+        self.passes, self.device_progress = Passes(trainer), None
+        if self.config.train.compile or self.config.train.graph:
+            self.device_progress = DeviceProgress(setup.engine.device.torch_device)
         self.ema = EMA(trainer.product_model()) if self.config.train.ema is not None else None
         ids = setup.data.dataset.table["id"].to_numpy()[setup.data.rows("train")].tolist()
         self.guard = LossGuard(self, ids, setup.engine.device)
@@ -181,10 +183,7 @@ class Loop:
             noted: Losses = {}
             for part, micro in enumerate(micro_batches):
                 self._seed_layers(part, passes)
-                with setup.engine.accumulating(trainer.wrapped, last=micro is micro_batches[-1]):
-                    with setup.engine.autocast(), setup.engine.compiled(whole):
-                        losses: Losses = trainer.wrapped(micro, given)
-                    setup.engine.backward(losses["loss"] / len(micro_batches))
+                losses = self.passes(part, len(micro_batches), micro, given, whole=whole)
                 note(noted, losses, micro)
             passes += 1
             # A non-finite loss is not caused by loss scaling, so the guard looks at it in either case.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from fer_core import distributed
 from fer_core.components import build
 from fer_core.config import config_hash, dump_config
 from fer_core.data.prepare import make_loader
@@ -131,6 +132,8 @@ def build_setup(
     task = Task(model, loss)
     if not config.train.compile:  # a hook would be compiled
         check_first_output(model, info)
+    if config.train.graph:
+        _check_graph(config, engine)
     engine.prepare(model)
     if config.train.recompute:
         _recompute(model, config)
@@ -199,6 +202,19 @@ def _check_soft_targets(loss: Loss, config: Config) -> None:
         )
     if loss.soft_targets and not given:
         raise FerError(f"the loss {name} needs soft targets: name tables of predictions in data.soft_targets")
+
+
+def _check_graph(config: Config, engine: Engine) -> None:
+    """Raise FerError where passes cannot be recorded."""
+    if not engine.device.records:
+        raise FerError(f"train.graph is asked for on {engine.device}, which cannot record work: leave it out")
+    if distributed.size() > 1:
+        raise FerError("train.graph cannot record how several processes exchange gradients: leave it out")
+    if config.train.compile in ("reduce-overhead", "max-autotune"):
+        raise FerError(
+            f"train.graph and train.compile={config.train.compile} both record CUDA graphs: leave out "
+            "train.graph, or compile with default or max-autotune-no-cudagraphs"
+        )
 
 
 def _recompute(model: torch.nn.Module, config: Config) -> None:
