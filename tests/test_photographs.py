@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import subprocess
 import sys
@@ -86,6 +87,31 @@ def test_a_crop_gets_the_label_of_its_photograph_and_is_a_dataset(
     in_photos, crops = predict("photos"), predict("faces")
     for face, crop in zip(in_photos, crops, strict=True):
         assert face.probabilities == pytest.approx(crop.probabilities, abs=1e-6)
+
+
+def test_a_face_that_moves_through_a_video_is_one_track(photograph, weights, tmp_path, monkeypatch) -> None:
+    pytest.importorskip("av", reason="videos need PyAV")
+    from fer_core.inference.video import Video, video_writer
+
+    monkeypatch.chdir(tmp_path)
+    part, tones = photograph[30:210, 150:300], np.array([[90, 140, 180], [200, 120, 70]], np.uint8)
+    ground = np.array(Image.fromarray(tones[None]).resize((480, 320), Image.Resampling.BICUBIC))
+    places = [(10 + 9 * number, 20 + 3 * number) for number in range(30)]
+    with video_writer(Path("clip.mp4")) as add:
+        for number, (left, top) in enumerate(places):
+            image = ground.copy()
+            image[top : top + 180, left : left + 150] = part
+            add(Image.fromarray(image), number / 10)
+    files = ("--csv", "frames.csv", "--draw", "marked.mp4")
+    result = CliRunner().invoke(main, ["track", "clip.mp4", "-m", str(weights), *files, "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    with Path("frames.csv").open(newline="") as handle:
+        table = list(csv.DictReader(handle))
+    assert [row["track"] for row in table] == ["1"] * 30
+    for row, (left, top) in zip(table, places, strict=True):
+        expected = np.array(BOX) + np.array([left - 150, top - 30] * 2)
+        assert [float(row[edge]) for edge in ("left", "top", "right", "bottom")] == pytest.approx(expected, abs=8)
+    assert len(list(Video(Path("marked.mp4")).frames(None))) == 30
 
 
 @pytest.mark.slow
