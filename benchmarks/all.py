@@ -1,8 +1,8 @@
-"""All speed measurements, one after another, into one Markdown file with the hardware.
+"""All speed measurements on a CPU, one after another, into one Markdown file with the hardware.
 
-python benchmarks/all.py [--device cpu] [--threads 1] [--quick] [--out bench.md]
+python benchmarks/all.py [--threads 1] [--quick] [--out bench.md]
 
-`make bench` runs it. On a GPU: `python benchmarks/all.py --device cuda --out bench-gpu.md`.
+`make bench` runs it. For a GPU there is `gpu.py`.
 """
 
 from __future__ import annotations
@@ -19,39 +19,53 @@ from fer_core.engine import Engine
 from pairs import hardware
 
 HERE = Path(__file__).parent
+BATCH = "4"
 
 
 def plan(options: argparse.Namespace) -> dict[str, list[str]]:
     """Title and command of every part."""
-    where = ["--device", options.device, "--threads", str(options.threads)]
-    on_cpu = options.device == "cpu"
-    batch = "4" if on_cpu else "64"
+    where = ["--device", "cpu", "--threads", str(options.threads)]
     rounds = "3" if options.quick else "9"
-    overhead = [str(HERE / "trainer_overhead.py"), *where, "--batch", batch, "--rounds", "12"]
-    models = [str(HERE / "models.py"), *where, "--batch", batch, "--rounds", rounds]
     names = ["dan"] if options.quick else list(registry.names("models"))
-    bench = ["-m", "fer_core", "benchmark", *names, "--device", options.device, "--batch", batch]
-    parts = {
-        "The trainer against bare loops": overhead,
-        "Every network, plain against our settings": models,
-        "Every phase, and its share of what the device reaches": bench,
+    return {
+        "The trainer against bare loops": [
+            str(HERE / "trainer_overhead.py"),
+            *where,
+            "--batch",
+            BATCH,
+            "--rounds",
+            "12",
+        ],
+        "Every network, plain against our settings": [
+            str(HERE / "models.py"),
+            *where,
+            "--batch",
+            BATCH,
+            "--rounds",
+            rounds,
+        ],
+        "Every phase, and its share of what the device reaches": [
+            "-m",
+            "fer_core",
+            "benchmark",
+            *names,
+            "--device",
+            "cpu",
+            "--batch",
+            BATCH,
+        ],
         "Start-up": [str(HERE / "startup.py"), "--runs", "5"],
     }
-    if not on_cpu:
-        parts["Every network, plain against our settings compiled"] = [*models, "--compile"]
-        parts["Every phase, compiled"] = [*bench, "--compile"]
-    return parts
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="Fewer rounds, and one network for the phases.")
     parser.add_argument("--out", type=Path, default=Path("bench.md"))
     options = parser.parse_args()
     environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads), "COLUMNS": "100"}
-    facts = hardware(Engine.start(options.device))
+    facts = hardware(Engine.start("cpu"))
     lines = ["# Speed", "", f"{datetime.now(UTC):%Y-%m-%d}", ""]
     lines += [f"- {key}: {value}" for key, value in facts.items() if key != "threads"]
     lines.append(f"- threads: {options.threads}")

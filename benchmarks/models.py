@@ -5,8 +5,8 @@ python benchmarks/models.py [MODEL...] [--batch 4] [--rounds 5] [--threads 1] [-
 Plain: contiguous memory, torch's default precision (TF32 in convolutions where there is TF32, else fp32), its
 default form of the optimizer, the full network. Ours: what `fer-run train` and `fer-run predict` do on this
 device (channels last, precision `auto`, fused optimizer; the inference form in evaluation), and with --compile
-the compiled network. Loss and optimizer are the recipe's. Both take turns call by call over the same noise;
-times are of the processor on a CPU, else of the clock.
+the compiled network. Loss and optimizer are those of the default recipe, on both sides. Both take turns call by
+call over the same noise; times are of the processor on a CPU, else of the clock.
 """
 
 from __future__ import annotations
@@ -27,19 +27,26 @@ from fer_core.engine import Engine
 from pairs import compare, hardware
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from fer_core.training.loop import Loop
     from fer_core.types import Batch
 
 
-def plain_trainer(name: str, device: str, batch: int, folder: Path) -> Loop:
+def plain_trainer(name: str, device: str, batch: int, folder: Path, changes: Sequence[str] = ()) -> Loop:
     """A trainer with none of our settings: layout, precision and optimizer as torch has them by default."""
     engine = replace(Engine.start(device, "tf32"), channels_last=False)
-    loop = make_loop(name, engine, batch, folder)
+    loop = make_loop(name, engine, batch, folder, changes)
     for group in loop.trainer.optimizers[0].param_groups:
         group["fused"] = None
     return loop
+
+
+def optimizer_of(loop: Loop) -> str:
+    """The name of the optimizer, and of the one that it wraps."""
+    chosen = loop.config.optimizer
+    base = chosen.options.get("base")
+    return chosen.name if base is None else f"{chosen.name} over {base}"
 
 
 def evaluating(network: torch.nn.Module, engine: Engine, batch: Batch) -> Callable[[], None]:
@@ -76,6 +83,8 @@ def row(name: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "input": ours.config.data.input_size,
         "batch": images,
         "macs": flops // 2 // images,
+        "loss": ours.config.loss.name,
+        "optimizer": optimizer_of(ours),
         "training": training.plain(),
         "evaluation": evaluation.plain(),
     }
@@ -83,7 +92,7 @@ def row(name: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 def line(found: dict[str, Any]) -> str:
     """A row of the Markdown table."""
-    cells = [found["model"], str(found["input"]), f"{found['macs'] / 1e9:.2f}"]
+    cells = [found["model"], str(found["input"]), f"{found['macs'] / 1e9:.2f}", found["loss"], found["optimizer"]]
     for phase in ("training", "evaluation"):
         times = found[phase]
         cells += [f"{1000 * times[key] / found['batch']:.0f}" for key in ("first_seconds", "second_seconds")]
@@ -91,8 +100,9 @@ def line(found: dict[str, Any]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-HEADING = """| network | input | GMAC | training, plain | ours | ratio | evaluation, plain | ours | ratio |
-|---|---|---|---|---|---|---|---|---|"""
+COLUMNS = ("network", "input", "GMAC", "loss", "optimizer")
+COLUMNS += ("training, plain", "ours", "ratio", "evaluation, plain", "ours", "ratio")
+HEADING = f"| {' | '.join(COLUMNS)} |\n|{len(COLUMNS) * '---|'}"
 
 
 def main() -> None:

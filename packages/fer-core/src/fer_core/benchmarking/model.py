@@ -110,14 +110,19 @@ def measure_model(model: str, engine: Engine, *, batch: int, seconds: float) -> 
         FerError: Unknown model.
     """
     with TemporaryDirectory() as folder:
-        return _Bench(model, make_loop(model, engine, batch, Path(folder)), batch, seconds).measure()
+        return measure_loop(make_loop(model, engine, batch, Path(folder)), batch, seconds)
+
+
+def measure_loop(loop: Loop, batch: int, seconds: float) -> Bench:
+    """As `measure_model`, of what `make_loop` gave for this batch size."""
+    return _Bench(loop, batch, seconds).measure()
 
 
 class _Bench:
     """The phases of one model, in turn."""
 
-    def __init__(self, model: str, loop: Loop, batch: int, seconds: float) -> None:
-        self.model, self.loop, self.batch, self.seconds = model, loop, batch, seconds
+    def __init__(self, loop: Loop, batch: int, seconds: float) -> None:
+        self.loop, self.batch, self.seconds = loop, batch, seconds
         self.engine, self.network = loop.setup.engine, loop.setup.task.model
 
     def measure(self) -> Bench:
