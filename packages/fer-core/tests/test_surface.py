@@ -74,8 +74,11 @@ def test_every_public_name_is_covered() -> None:
 
 @pytest.mark.parametrize(("name", "parameter"), cases())
 def test_silly_values_are_answered_in_one_line(tiny, name: str, parameter: str) -> None:
+    call, parameters = getattr(api, name), inspect.signature(getattr(api, name)).parameters
     for value in SILLY:
-        answer(getattr(api, name), **{**GOOD[name], parameter: value})
+        given = {**GOOD[name], parameter: value}
+        first = [given.pop(key) for key, of in parameters.items() if of.kind is of.POSITIONAL_ONLY]
+        answer(call, *first, **given)
 
 
 @pytest.mark.parametrize("value", SILLY)

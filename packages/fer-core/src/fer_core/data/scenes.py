@@ -12,10 +12,8 @@ from fer_core.data.images import as_rgb
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fer_core.data.images import Pixels
+    from numpy.typing import NDArray
 
-Place = tuple[int, int, int, int]
-"""Left, top, right and bottom edge of a face that was pasted."""
 WIDTH, HEIGHT = 640, 480
 """Pixels of a scene."""
 SMALLEST, LARGEST = 64, 160
@@ -24,7 +22,9 @@ MOST = WIDTH // LARGEST
 """Faces that have room side by side."""
 
 
-def make_scene(rng: np.random.Generator, faces: Sequence[Pixels]) -> tuple[Pixels, list[Place]]:
+def make_scene(
+    rng: np.random.Generator, faces: Sequence[NDArray[np.uint8]]
+) -> tuple[NDArray[np.uint8], list[tuple[int, int, int, int]]]:
     """Paste faces side by side into a background of soft tones, each at a random size and place.
 
     Args:
@@ -32,7 +32,8 @@ def make_scene(rng: np.random.Generator, faces: Sequence[Pixels]) -> tuple[Pixel
         faces: uint8 RGB [H, W, 3] or grey [H, W, 1], of any sizes; four at most. Their shapes are kept.
 
     Returns:
-        The scene, uint8 RGB [480, 640, 3], and where each face is; the longer side is 64 to 160 pixels.
+        The scene, uint8 RGB [480, 640, 3], and left, top, right and bottom edge of each face, whose longer side is
+        64 to 160 pixels.
     """
     tones = Image.fromarray(rng.integers(40, 216, (6, 8, 3), dtype=np.uint8))
     scene = tones.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fer_core.data.scenes import Place
     from fer_core.faces import Alignment, Detection, Detector
     from fer_core.metrics import Metrics
     from fer_core.types import Json
 
     Pixels = NDArray[np.uint8]
+    Place = tuple[int, int, int, int]
 
 BATCH = 64
 """Scenes that are looked at together."""
