@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 DTYPES: Mapping[str, torch.dtype] = {
     "fp32": torch.float32,
@@ -170,7 +170,7 @@ class Device:
         """
         return tensor.cpu
 
-    def record(self, work: Callable[[], Result]) -> tuple[Callable[[], None], Result]:
+    def record(self, work: Callable[[], T]) -> tuple[Callable[[], None], T]:
         """Record what `work` would queue, without doing it.
 
         Returns:
@@ -323,7 +323,7 @@ class Cuda(Device):
 
         return arrived
 
-    def record(self, work: Callable[[], Result]) -> tuple[Callable[[], None], Result]:
+    def record(self, work: Callable[[], T]) -> tuple[Callable[[], None], T]:
         """A CUDA graph."""
         graph = torch.cuda.CUDAGraph()
         # Other threads may allocate meanwhile: one of them prepares batches.
