@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -85,6 +87,31 @@ def test_names_come_and_go_with_their_packages(wheels, tmp_path):
     assert refused.returncode == 2
     assert "fer-models-dan" in refused.stderr
     assert "fer-datasets" in refused.stderr
+
+
+@pytest.mark.slow
+def test_a_face_is_found_and_labelled_without_a_network(wheels, tmp_path):
+    skimage = find_spec("skimage")
+    if skimage is None or skimage.origin is None:
+        pytest.skip("needs the photograph of an installed scikit-image")
+    python = isolated_environment(tmp_path / "env")
+    install(python, *map(wheels, ("fer-core", "fer-faces", "fer-datasets", "fer-models-dan")))
+    small = ("model.num_heads=1", "data.input_size=32", "data.options={samples: 42, size: 32}", "train.steps=2")
+    options = [part for option in (*small, "run.dir=run") for part in ("-o", option)]
+    trained = fer_run(python, "train", "dan", "synthetic", "--device", "cpu", *options, cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    photograph = Path(skimage.origin).parent / "data" / "astronaut.png"
+    code = (
+        "import socket, sys; socket.socket.connect = socket.socket.connect_ex = None;"
+        "from fer_core.cli import main; main(sys.argv[1:])"
+    )
+    command = [python, "-c", code, "predict", photograph, "-m", "run", "--device", "cpu", "--csv", "faces.csv"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "faces.csv").open(newline="") as handle:
+        (face,) = csv.DictReader(handle)
+    edges = [float(face[edge]) for edge in ("left", "top", "right", "bottom")]
+    assert edges == pytest.approx((179, 56, 272, 180), abs=3)
 
 
 @pytest.mark.slow
