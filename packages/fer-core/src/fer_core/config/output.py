@@ -1,8 +1,9 @@
-"""A configuration as text: the file beside a run, and the answer of `--dry-run`."""
+"""A configuration as text: the file beside a run, the answer of `--dry-run`, and the schema for editors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from fer_core.config.layers import Resolved
 from fer_core.config.schema import Config, plain
@@ -24,6 +25,15 @@ def describe(resolved: Resolved) -> str:
         f"{line:<{column}}  # {resolved.origin[key]}\n" if key in resolved.origin else f"{line}\n"
         for line, key in lines
     )
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON schema of a configuration file, for editors. No key is required: a file may hold any part."""
+    schema = Config.model_json_schema()
+    for part in (schema, *schema["$defs"].values()):
+        for variant in (part, *part.get("anyOf", ())):
+            variant.pop("required", None)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "fer-run configuration"}
 
 
 def _lines(values: Tree, above: str = "", indent: int = 0) -> Iterator[tuple[str, str]]:

@@ -469,12 +469,3 @@ def schema_keys(model: type[Section] = Config, prefix: str = "") -> Iterator[str
             yield prefix + key
         else:
             yield from schema_keys(section, f"{prefix}{key}.")
-
-
-def json_schema() -> dict[str, Any]:
-    """JSON schema of a configuration file, for editors. No key is required: a file may hold any part."""
-    schema = Config.model_json_schema()
-    for part in (schema, *schema["$defs"].values()):
-        for variant in (part, *part.get("anyOf", ())):
-            variant.pop("required", None)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "fer-run configuration"}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from torch import nn
 
@@ -59,7 +59,7 @@ def import_file(
     classes: Sequence[str],
     part: Part,
     overrides: Sequence[str] = (),
-    arguments: Mapping[str, Any] | None = None,
+    arguments: Options | None = None,
 ) -> Path:
     """As `fer_core.import_weights`; `overrides` are `a.b=value`."""
     spec = registry.find("models", model)
