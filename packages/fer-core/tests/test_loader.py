@@ -397,3 +397,14 @@ def test_a_pack_lives_on_a_device_that_has_room_for_it(colour, monkeypatch, shar
     if held:
         monkeypatch.setattr(type(colour), "images", None)  # no longer asked for
         assert len(list(loaders[0].epoch(1))) == len(here)
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("batch_size", [4, 8, 11, 16, 33, 40])
+@pytest.mark.parametrize("sampler", [None, shuffle])
+def test_a_loader_knows_which_batches_have_as_many_images_as_most(colour, sampler, batch_size, drop_last):
+    if drop_last and batch_size > COUNT:
+        batch_size = COUNT
+    loader = load(colour, sampler=sampler, batch_size=batch_size, drop_last=drop_last)
+    sizes = [len(batch["label"]) for batch in loader.epoch(0)]
+    assert [loader.whole(number) for number in range(len(loader))] == [size == sizes[0] for size in sizes]

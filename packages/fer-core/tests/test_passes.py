@@ -142,6 +142,18 @@ def test_a_loss_that_replaces_a_buffer_in_every_step_is_refused(quick):
         run(quick, graph=True)
 
 
+def test_a_pass_that_cannot_be_recorded_is_one_line(quick, monkeypatch):
+    def fails(device, work):
+        raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nand more")
+
+    monkeypatch.setattr(Recorder, "record", fails)
+    with pytest.raises(
+        fer_core.FerError, match=r"^train.graph: the pass cannot be recorded .*not permitted"
+    ) as told:
+        run(quick, graph=True)
+    assert "\n" not in str(told.value)
+
+
 def test_passes_are_recorded_by_devices_that_can(quick, monkeypatch):
     with pytest.raises(fer_core.FerError, match=r"^train.graph and train.compile=reduce-overhead both record"):
         run(quick, graph=True, compile="reduce-overhead")

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from fer_core.boundary import describe
 from fer_core.errors import FerError
+from fer_core.training.memory import out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +80,7 @@ class Recorded:
         batch: One for its shapes.
 
     Raises:
-        FerError: The pass puts new tensors in the place of buffers.
+        FerError: The pass asks for values, which are not there while it is recorded, or replaces buffers.
     """
 
     def __init__(self, device: Device, task: nn.Module, work: Callable[[Batch], Losses], batch: Batch) -> None:
@@ -92,7 +94,15 @@ class Recorded:
         def values() -> Losses:
             return {name: value.detach() for name, value in work(self._batch).items()}
 
-        self._replay, self._losses = device.record(values)
+        try:
+            self._replay, self._losses = device.record(values)
+        except RuntimeError as error:
+            if out_of_memory(error):
+                raise
+            raise FerError(
+                f"train.graph: the pass cannot be recorded ({describe(error)}), for example since model or loss "
+                "choose by a value (if, min, float): use torch.where, or leave train.graph out"
+            ) from error
         self._gradients: list[tuple[nn.Parameter, Tensor | None]] = [
             (parameter, parameter.grad) for parameter in task.parameters() if parameter.requires_grad
         ]
