@@ -210,11 +210,7 @@ class Data(Section):
         le=1,
     )
     split_seed: int = _key(
-        0,
-        "a whole number from 0 to 4294967295",
-        "Seed of random splits and of `fraction`.",
-        ge=0,
-        lt=1 << 32,
+        0, "a whole number from 0 to 4294967295", "Seed of random splits and of `fraction`.", ge=0, lt=1 << 32
     )
     input_size: int = _key(
         224, "a whole number from 1 to 4096", "Height and width of the input in pixels.", ge=1, le=MAX_SIDE
@@ -246,11 +242,7 @@ class Data(Section):
         "a name or a mapping with a name",
         "Order of the training samples, see `fer-run list samplers`.",
     )
-    drop_last: bool = _key(
-        False,
-        "true or false",
-        "Drop the last batch of a training epoch if it is not full.",
-    )
+    drop_last: bool = _key(False, "true or false", "Drop the last batch of a training epoch if it is not full.")
     train_transforms: list[TransformItem] = _key(
         ["resize", {"horizontal_flip": {"p": 0.5}}, "normalize"],
         "a list of names or {name: {options}}",
@@ -291,9 +283,7 @@ class Train(Section):
     )
     epochs: int = _key(40, "a whole number of at least 1", "Passes over the training samples.", ge=1)
     steps: _Count | None = _key(
-        None,
-        "a whole number of at least 1, or null",
-        "Total optimizer steps, instead of `epochs`.",
+        None, "a whole number of at least 1, or null", "Total optimizer steps, instead of `epochs`."
     )
     eval_every: Literal["epoch"] | _Count = _key(
         "epoch", "epoch or a whole number of at least 1", "When to evaluate: every epoch, or every so many steps."
@@ -348,11 +338,7 @@ class Train(Section):
         min_length=1,
     )
     seed: int = _key(
-        0,
-        "a whole number from 0 to 9223372036854775807",
-        "Seed of all randomness (`--seed`).",
-        ge=0,
-        lt=1 << 63,
+        0, "a whole number from 0 to 9223372036854775807", "Seed of all randomness (`--seed`).", ge=0, lt=1 << 63
     )
     on_nonfinite: Literal["stop", "skip"] = _key(
         "stop", "stop or skip", "On a non-finite loss, stop the run or skip the step."
