@@ -74,6 +74,15 @@ def test_an_image_of_one_colour_has_finite_logits_and_gradients():
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
 
 
+def test_both_paths_of_a_block_count_from_the_start():
+    """Its shortcut sees a quarter of the positions: a network of shortcuts alone learns nothing for long."""
+    model, faces = build(), torch.rand(4, 3, 48, 48)
+    plain = model(faces)["logits"]
+    for block in list(model.body)[3:]:
+        torch.nn.init.zeros_(block.bn2.weight)
+    assert (model(faces)["logits"] - plain).abs().max() > 0.1 * plain.abs().max()
+
+
 def test_features_are_dropped_in_training_alone():
     model, faces = build(), torch.rand(4, 3, 48, 48)
     assert torch.equal(model(faces)["logits"], model(faces)["logits"])

@@ -87,5 +87,3 @@ def _init(module: nn.Module) -> None:
     elif isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=0.01)
         nn.init.zeros_(module.bias)
-    elif isinstance(module, ResidualBlock):  # each block starts as its shortcut
-        nn.init.zeros_(module.bn2.weight)
