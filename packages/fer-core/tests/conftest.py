@@ -27,8 +27,12 @@ from fer_core.plugin import DatasetSpec, ModelSpec, TaskInfo
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.runs.state import read_state, save_state
 from fer_core.types import FERDataset
+from hypothesis import HealthCheck, settings
 from pydantic import Field
 from torch import nn
+
+settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")  # a busy machine fails no test
 
 HEADER = "from fer_core.plugin import CommandSpec, DatasetSpec, ExperimentSpec, FerError\n"
 HEADER += "from fer_core.plugin import MetricSpec, ModelSpec, SplitSpec, WeightsSpec\n"
