@@ -1,12 +1,13 @@
-"""The authors' networks beside ours: one training step and one pass in eval mode, in equal precision.
+"""The authors' networks beside ours: one training step and one pass in eval mode.
 
-python benchmarks/upstream.py FOLDER [MODEL...] [--batch 8] [--rounds 5] [--threads 1]
+python benchmarks/upstream.py FOLDER [MODEL...] [--batch 8] [--rounds 5] [--threads 1] [--precision fp32]
 
 FOLDER holds clones of the authors' repositories under the names below, at these commits; nothing is fetched. Their
 network in torch's defaults (eager, contiguous memory, torch's default form of the optimizer, their `sam.py`) takes
-turns call by call with what `fer-run train` and `fer-run evaluate` do in fp32 (channels last, fused optimizer,
-inference form). Both train by the recipe for RAF-DB on the same batch; the terms of the loss are computed by the
-same code. Times are of the processor. The ceiling is a 3 x 3 convolution of ResNet-50, timed before and after.
+turns call by call with what `fer-run train` and `fer-run evaluate` do in --precision (channels last, fused
+optimizer, inference form); theirs is fp32, as their scripts are. Both train by the recipe for RAF-DB on the same
+batch; the terms of the loss are computed by the same code. Times are of the processor. The ceiling is a 3 x 3
+convolution of ResNet-50, timed before and after.
 
 Not among them: MFER's script uses variables that it never defines, and GSDNet's network reads a file that is not
 published. POSTER needs `einops`.
@@ -22,7 +23,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,6 +36,7 @@ from fer_core.benchmarking.model import BATCHES, SIDE, STEPS, count_flops, endle
 from fer_core.benchmarking.noise import make_data
 from fer_core.config import resolve_config
 from fer_core.engine import Engine
+from fer_core.engine.devices import DTYPES
 from fer_core.provenance import Start
 from fer_core.training.loop import Loop
 from fer_core.training.setup import build_setup
@@ -226,27 +228,31 @@ def our_loop(name: str, engine: Engine, batch: int, folder: Path) -> Loop:
     """The training by the recipe for RAF-DB, over noise."""
     overrides = [f"data.batch_size={batch}", f"train.steps={STEPS}", "callbacks=[]", "data.drop_last=true"]
     model, dataset = (registry.find(kind, each) for kind, each in (("models", name), ("datasets", "rafdb")))
-    config = resolve_config(model, dataset, overrides=[*overrides, "train.precision=fp32"]).config
+    config = resolve_config(model, dataset, overrides=[*overrides, f"train.precision={engine.precision}"]).config
     start = Start(description="random weights")
     return Loop(
         build_trainer(build_setup(config, make_data(4 * BATCHES * batch, SIDE), engine, start=start)), folder
     )
 
 
-def evaluating(network: nn.Module, images: Tensor, mode: Callable[[], Any]) -> Callable[[], None]:
+def evaluating(network: nn.Module, images: Tensor, *modes: Callable[[], Any]) -> Callable[[], None]:
     """A pass in eval mode."""
 
     def call() -> None:
-        with mode():
+        with ExitStack() as stack:
+            for mode in modes:
+                stack.enter_context(mode())
             network(images)
 
     return call
 
 
-def convolution_rate() -> float:
+def convolution_rate(engine: Engine) -> float:
     """FLOP/s of the processor in a convolution of 256 channels at 14 x 14 places, the best of ten."""
-    maps = torch.randn(16, 256, 14, 14).contiguous(memory_format=torch.channels_last)
-    weight = torch.randn(256, 256, 3, 3).contiguous(memory_format=torch.channels_last)
+    shapes, dtype = ((16, 256, 14, 14), (256, 256, 3, 3)), DTYPES[engine.precision]
+    maps, weight = (
+        torch.randn(each, dtype=dtype).contiguous(memory_format=torch.channels_last) for each in shapes
+    )
     seconds = []
     with torch.inference_mode():
         for _ in range(11):
@@ -258,7 +264,7 @@ def convolution_rate() -> float:
 
 def row(name: str, options: argparse.Namespace, folder: Path) -> tuple[Pair, Pair, float]:
     """Training and evaluation, theirs first; the inference form's share of the ceiling of convolutions."""
-    engine = Engine.start("cpu", "fp32")
+    engine = Engine.start("cpu", options.precision)
     loop = our_loop(name, engine, options.batch, folder)
     given = next(endless(loop.setup.train_loader))
     network, step = their_step(name, options.folder, loop, {key: value.clone() for key, value in given.items()})
@@ -266,11 +272,11 @@ def row(name: str, options: argparse.Namespace, folder: Path) -> tuple[Pair, Pai
     training = compare(step, lambda: loop.step(ours), engine.device, options.rounds)
     form = inference_form(loop.setup.task.model, name)
     engine.prepare(form)
-    ceiling = convolution_rate()
+    ceiling = convolution_rate(engine)
     theirs_now = evaluating(network.eval(), given["image"].contiguous(), torch.no_grad)
-    ours_now = evaluating(form.eval(), ours["image"], torch.inference_mode)
+    ours_now = evaluating(form.eval(), ours["image"], torch.inference_mode, engine.autocast)
     evaluation = compare(theirs_now, ours_now, engine.device, 3 * options.rounds)
-    share = count_flops(ours_now) / min(evaluation.second) / max(ceiling, convolution_rate())
+    share = count_flops(ours_now) / min(evaluation.second) / max(ceiling, convolution_rate(engine))
     return training, evaluation, share
 
 
@@ -282,9 +288,10 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--precision", default="fp32", help="Of ours: fp32, bf16 or auto.")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    print(f"milliseconds an image, batch {options.batch}, fp32\n")
+    print(f"milliseconds an image, batch {options.batch}, ours in {options.precision}\n")
     print("| network | training, theirs | ours | speedup | evaluation, theirs | ours | speedup | of the ceiling |")
     print("|---|---|---|---|---|---|---|---|")
     speedups: dict[str, list[float]] = {"training": [], "evaluation": []}
