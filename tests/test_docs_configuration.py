@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 from fer_core.config import Config, json_schema, resolve_config
-from fer_core.config.schema import expectation, plain, schema_keys, section_of
+from fer_core.config.keys import expectation, schema_keys, section_of
+from fer_core.config.schema import plain
 from fer_core.config.yaml_text import flow
 from fer_core.types import DatasetSpec, ModelSpec
 

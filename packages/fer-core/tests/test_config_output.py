@@ -14,7 +14,7 @@ from fer_core.config import (
     load_config,
     resolve_config,
 )
-from fer_core.config.schema import schema_keys
+from fer_core.config.keys import schema_keys
 from fer_core.types import DatasetSpec, ModelSpec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

@@ -13,7 +13,8 @@ import yaml
 from fer_core import FerError, api
 from fer_core.config import json_schema, load_config, settings
 from fer_core.config.identity import WITHOUT_EFFECT
-from fer_core.config.schema import Config, schema_keys
+from fer_core.config.keys import schema_keys
+from fer_core.config.schema import Config
 from fer_core.runs.reading import read_history
 from fer_core.runs.state import read_state, save_state
 from fer_core.training import loop

@@ -11,8 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from fer_core.config.keys import expectation, schema_keys, section_of
 from fer_core.config.names import shorten_names
-from fer_core.config.schema import Component, Config, Section, expectation, plain, schema_keys, section_of
+from fer_core.config.schema import Component, Config, Section, plain
 from fer_core.config.yaml_text import MAX_DEPTH, MAX_KEY, Tree, Yaml, flow, parse_yaml, read_yaml
 from fer_core.errors import FerError, nearest, one_line
 from fer_core.plugins import load_plugins
