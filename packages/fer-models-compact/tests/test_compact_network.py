@@ -10,6 +10,7 @@ import torch
 from fer_core.errors import FerError
 from fer_core.testing import check_plugin
 from fer_core.types import TaskInfo, class_names
+from fer_models_compact.inference import build_inference
 from fer_models_compact.network import Compact, standardize
 from torch.testing import assert_close
 
@@ -81,6 +82,23 @@ def test_both_paths_of_a_block_count_from_the_start():
     for block in list(model.body)[3:]:
         torch.nn.init.zeros_(block.bn2.weight)
     assert (model(faces)["logits"] - plain).abs().max() > 0.1 * plain.abs().max()
+
+
+def test_the_inference_form_gives_the_same_logits_alone_with_fewer_operations():
+    model = build(8, widths=(8, 8, 16), fer2013=tuple("abcdefg"))
+    for each in model.modules():
+        if isinstance(each, torch.nn.BatchNorm2d):  # as after a training
+            each.running_mean.normal_()
+            each.running_var.uniform_(0.5, 2)
+            torch.nn.init.uniform_(each.weight, 0.5, 1.5)
+            torch.nn.init.normal_(each.bias)
+    faces = torch.rand(4, 3, 48, 48)
+    form = build_inference(model)
+    output = form(faces)
+    assert list(output) == ["logits"]
+    assert_close(output["logits"], model(faces)["logits"], atol=1e-5, rtol=1e-4)
+    assert not [each for each in form.modules() if isinstance(each, torch.nn.BatchNorm2d)]
+    assert "head_fer2013" in model(faces)
 
 
 def test_features_are_dropped_in_training_alone():

@@ -17,6 +17,7 @@ COMPACT = ModelSpec(
     paper="none; residual networks: He et al. 2016, https://arxiv.org/abs/1512.03385",
     licence="Apache-2.0",
     upstream="none: it is written for fer",
+    inference="fer_models_compact.inference:build_inference",
 )
 
 
