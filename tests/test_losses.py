@@ -26,7 +26,18 @@ SHAPES = {
 }
 """What the models return for an image, all together."""
 OWN_SHAPES = {"ddamfn": {"heads": (2, 4, 2, 2)}, "mfer": {"features": (1024,)}}
-LOSSES = ("cross_entropy", "multi_head", "poster", "dan", "ddamfn", "adadf", "gsdnet", "lnsu", "mfer")
+LOSSES = (
+    "cross_entropy",
+    "distillation",
+    "multi_head",
+    "poster",
+    "dan",
+    "ddamfn",
+    "adadf",
+    "gsdnet",
+    "lnsu",
+    "mfer",
+)
 CALLS_THE_MODEL = ("lnsu",)
 OPTIONS = {"mfer": {"center": 0.001}, "multi_head": {"targets": {"mood": ("calm", "tense"), "age": ()}}}
 
@@ -52,7 +63,13 @@ def make_loss(name):
 
 def make_batch():
     targets = {"target_mood": torch.arange(IMAGES) % 3 - 1, "target_age": torch.tensor([1.0, 2.0, torch.nan] * 2)}
-    return {"image": torch.zeros(IMAGES, 3, 2, 2), "label": torch.arange(IMAGES) % 3, **targets}
+    soft = torch.tensor([[0.2, 0.2, 0.6]]).expand(IMAGES, 3)
+    return {
+        "image": torch.zeros(IMAGES, 3, 2, 2),
+        "label": torch.arange(IMAGES) % 3,
+        "soft_target": soft,
+        **targets,
+    }
 
 
 def test_the_house_is_complete():
