@@ -87,5 +87,6 @@ def test_images_that_are_looked_at_together_are_bounded() -> None:
         return iter([Photo("a", Path("a"), pixels)] * count)
 
     assert [len(group) for group in groups(photos(150, 8))] == [64, 64, 22]
-    assert [len(group) for group in groups(photos(5, 4000))] == [2, 2, 1]  # 16 million pixels each
+    assert [len(group) for group in groups(photos(5, 2000))] == [2, 2, 1]  # 4 million pixels each
+    assert [len(group) for group in groups(photos(3, 4000))] == [1, 1, 1]
     assert list(groups(photos(0, 8))) == []

@@ -1,7 +1,9 @@
-"""The machine and the precision of a computation."""
+"""The machine and the precision of a computation, and its memory."""
 
 from __future__ import annotations
 
+import ctypes
+from contextlib import suppress
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -31,3 +33,12 @@ class Machine(Record):
     deterministic: bool
     threads: _AtLeastOne
     processes: _AtLeastOne
+
+
+def return_freed_memory() -> None:
+    """Give freed memory back to the system.
+
+    glibc keeps much of it: 90 MB of a ResNet-18 that was read and fused, 200 MB of an image of 49 million pixels.
+    """
+    with suppress(AttributeError, OSError, TypeError):  # other systems have no `malloc_trim`
+        ctypes.CDLL(None).malloc_trim(0)

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageChops, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin, _imaging
 
 from fer_core.errors import FerError
+from fer_core.machine import return_freed_memory
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", WebPImagePlugin.WebPImageFile.format, TiffImagePlugin.TiffImageFile.format)
 """Pillow's names of the formats. Importing the last two registers them; else Pillow would import every plugin."""
@@ -42,6 +43,8 @@ MAX_SCANNED = 20 * MAX_PIXELS
 """Pixels times scans of a JPEG; progressive ones have about ten."""
 MAX_BYTES = 256 << 20
 """Largest file."""
+LARGE = 32_000_000
+"""Pixels of an image from which on it is worth the time to give back the memory that decoding took."""
 STRIP = 1 << 20
 """Pixels that are converted at a time."""
 
@@ -241,7 +244,13 @@ def _words(error: Exception) -> str:
 
 def _upright_and_closed(image: Image.Image) -> Pixels:
     """As `_upright`; the image's own copy of its pixels is freed before they are turned."""
-    return _upright(image, image.close)
+
+    def free() -> None:
+        image.close()
+        if image.width * image.height > LARGE:
+            return_freed_memory()
+
+    return _upright(image, free)
 
 
 def _upright(image: Image.Image, done: Callable[[], None] = lambda: None) -> Pixels:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +19,7 @@ from fer_core.data.transforms import Pipeline, build_pipeline
 from fer_core.engine import Engine
 from fer_core.errors import FerError, nearest, within
 from fer_core.inference.fuse import fuse_checked, has_form
+from fer_core.machine import return_freed_memory
 from fer_core.runs.resolve import choose_weights
 from fer_core.types import HEAD, Output
 from fer_core.weights.checkpoint import build_from_checkpoint
@@ -74,7 +73,7 @@ class Network:
             size = header.preprocessing.input_size
             model = fuse_checked(model, header.model_name, size, engine.device.torch_device)
             engine.prepare(model)
-            _return_freed_memory()
+            return_freed_memory()
         return cls(checkpoint, model, header, engine)
 
     @classmethod
@@ -153,9 +152,3 @@ def _header_of(head: str, header: Header, checkpoint: Path) -> Header:
         fitted = calibration.heads.get(head)
         calibration = None if fitted is None else calibration.model_copy(update={"temperature": fitted})
     return header.model_copy(update={"classes": header.targets[head], "calibration": calibration})
-
-
-def _return_freed_memory() -> None:
-    """Give back what reading and fusing weights took: glibc may keep it, some 90 MB for a ResNet-18."""
-    with suppress(AttributeError, OSError, TypeError):  # other systems have no `malloc_trim`
-        ctypes.CDLL(None).malloc_trim(0)
