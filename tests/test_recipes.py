@@ -134,7 +134,7 @@ def three_steps(monkeypatch, tmp_path):
         nonlocal loss
         loss = registry.find("losses", model)
         entries, plugin = load_plugins().entries, Plugin("tests", "fer-tests", "0")
-        spec = replace(registry.find("models", model), factory=Small)
+        spec = replace(registry.find("models", model), factory=Small, inference=None)
         data = replace(
             registry.find("datasets", "rafdb"),
             factory=Noise,
