@@ -66,7 +66,8 @@ SAVED = {
 
 
 def test_every_family_that_reads_files_of_others_is_here():
-    assert set(ORDERS) == {name for name in registry.names("models") if registry.find("models", name).converter}
+    reading = {name for name in registry.names("models") if registry.find("models", name).converter}
+    assert set(ORDERS) == reading - {"timm"}  # whose files are anyone's
 
 
 @pytest.mark.parametrize("name", ORDERS)
