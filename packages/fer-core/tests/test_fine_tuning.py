@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import fer_core
@@ -92,6 +93,24 @@ def test_the_same_number_of_other_classes_is_another_head(tiny, tmp_path, lines)
     assert lines == [f"start    7 of 9 tensors from {path}; anew: head.weight, head.bias"]
     assert found.start.description == "trained weights for 7 of 9 tensors; anew: head.weight, head.bias"
     assert "head.weight" not in found.carried
+
+
+def test_a_head_with_several_rows_for_a_class_begins_anew_for_another_order(tiny, tmp_path, monkeypatch) -> None:
+    class Doubled(nn.Module):
+        def __init__(self, info: TaskInfo) -> None:
+            super().__init__()
+            self.body, self.head = nn.Linear(3, 4), nn.Linear(4, 2 * len(info.classes))
+
+        def forward(self, images: Tensor) -> dict[str, Tensor]:
+            return {"logits": self.head(self.body(images.mean((2, 3)))).unflatten(1, (2, -1)).sum(1)}
+
+    (entry,) = load_plugins().entries["models"]["tiny"]
+    spec = replace(entry.value, name="doubled", factory=Doubled)
+    monkeypatch.setitem(load_plugins().entries["models"], "doubled", [Entry("doubled", spec, entry.plugin)])
+    path = weights(tmp_path / "a.safetensors", "doubled")
+    before, after, _ = begun(path, CLASSES[::-1], "doubled")
+    assert torch.equal(after["head.weight"], before["head.weight"])
+    assert torch.equal(begun(path, CLASSES, "doubled")[1]["head.weight"], load_weights(path)[0]["head.weight"])
 
 
 def test_heads_of_extra_targets_come_over_by_their_own_classes(two_heads, tmp_path, lines) -> None:

@@ -133,7 +133,7 @@ def _shape(state: Mapping[str, Tensor], key: str) -> torch.Size | None:
 
 
 def _rows(theirs: Tensor, own: Tensor, grown: torch.Size | None, order: list[int]) -> Tensor | None:
-    """The values of the model's classes; None where the tensor has no dimension that counts the classes.
+    """The values of the model's classes; None where what depends on them is not one row for each.
 
     Args:
         theirs: Of the weights.
@@ -144,8 +144,11 @@ def _rows(theirs: Tensor, own: Tensor, grown: torch.Size | None, order: list[int
     if grown is None or not len(grown) == own.dim() == theirs.dim():
         return None
     for dimension, size in enumerate(grown):
-        if size == own.shape[dimension] + 1 == len(order) + 1:
-            theirs = theirs.index_select(dimension, torch.tensor(order))
+        if size == own.shape[dimension]:
+            continue
+        if not size == own.shape[dimension] + 1 == len(order) + 1 or max(order) >= theirs.shape[dimension]:
+            return None
+        theirs = theirs.index_select(dimension, torch.tensor(order))
     return theirs if theirs.shape == own.shape else None
 
 
