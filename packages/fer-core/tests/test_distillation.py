@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 import torch
 from fer_core import FerError
-from fer_core.losses import CrossEntropy, Distillation
+from fer_core.losses import CrossEntropy, Distillation, MultiHead
 from fer_core.losses.distillation import soft_term
+from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.runs.predictions import probabilities_of, read_predictions, write_predictions
 from fer_core.runs.state import read_state
 from fer_core.testing import check_resume
@@ -59,6 +60,18 @@ def test_the_weight_divides_between_labels_and_soft_targets() -> None:
     term = soft_term(output["logits"], batch["soft_target"], 2.0)
     torch.testing.assert_close(found["loss"], 0.75 * label + 0.25 * term)
     assert found["soft_targets"] == term
+
+
+def test_parameters_vary_where_they_do_in_the_loss_of_the_label(tiny, monkeypatch) -> None:
+    class Sometimes(CrossEntropy):
+        parameters_vary = True
+
+    plugin = Plugin("tests", "fer-tests", "0")
+    monkeypatch.setitem(load_plugins().entries["losses"], "sometimes", [Entry("sometimes", Sometimes, plugin)])
+    info = TaskInfo(CLASSES, targets={"age": ("young", "old")})
+    for kind in (Distillation, MultiHead):
+        assert kind(info, base="sometimes").parameters_vary
+        assert not kind(info).parameters_vary
 
 
 def test_tables_are_averaged_by_id_and_by_the_names_of_classes(tiny, tmp_path) -> None:

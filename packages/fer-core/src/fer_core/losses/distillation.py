@@ -46,6 +46,7 @@ class Distillation(Loss):
     ) -> None:
         super().__init__()
         self.base: Loss = build("losses", base, options, info)
+        self.parameters_vary = self.base.parameters_vary
         self.weight, self.temperature = weight, temperature
 
     def from_output(self, output: Output, batch: Batch, progress: Progress) -> Losses:

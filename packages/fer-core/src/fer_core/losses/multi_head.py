@@ -50,7 +50,7 @@ class MultiHead(Loss):
                 hint = nearest(name, info.targets)
                 raise FerError(f"loss.weights names the target {name!r}, which the dataset does not have: {hint}")
         self.base: Loss = build("losses", base, options, info)
-        self.soft_targets = self.base.soft_targets
+        self.parameters_vary, self.soft_targets = self.base.parameters_vary, self.base.soft_targets
         self.weights = {name: given.get(name, 1.0) for name in info.targets}
 
     def from_output(self, output: Output, batch: Batch, progress: Progress) -> Losses:
