@@ -33,7 +33,8 @@ class Mixing(Trainer):
 
     s is drawn from Beta(alpha, alpha) once for a batch, or for each part of it under `train.accumulate` and on
     several processes, whose images are mixed with each other. The larger share is the image's own, so `label` is
-    what it mostly shows; since partners are a random permutation, nothing else depends on that.
+    what it mostly shows. Since partners are a random permutation, mixup gives the same images either way; a
+    rectangle of CutMix covers half of an image at most.
 
     Mixup (Zhang et al. 2018, arXiv:1710.09412) adds the pixels, s x + (1 - s) x'. CutMix (Yun et al. 2019,
     arXiv:1905.04899) puts a rectangle of x' into x, and s is the share that is left.
