@@ -86,6 +86,19 @@ def test_names_that_mean_nothing_or_several_things_are_one_line(authors, server)
     assert fetch("small/same").stdout.strip().endswith("two.pth")
 
 
+def test_files_of_other_schemes_are_checked_against_their_sha256_too(authors, monkeypatch) -> None:
+    path = Path("hub.pth")
+    path.write_bytes(b"weights")
+    monkeypatch.setattr("fer_core.weights.hub.download_from_hub", lambda address: path)
+    (entry,) = load_plugins().entries["models"]["tiny"]
+    far = Weights(name="far", url="hf://own/far", sha256=hashlib.sha256(b"weights").hexdigest())
+    tiny = replace(entry.value, weights=(far,))
+    monkeypatch.setitem(load_plugins().entries["models"], "tiny", [replace(entry, value=tiny)])
+    assert fetch("far").stdout.strip() == "hub.pth"
+    path.write_bytes(b"replaced")
+    assert "delete it, so that hf://own/far is downloaded again" in refused("far")
+
+
 def test_weights_of_a_package_that_lie_at_an_address_are_checked_against_its_sha256(authors, server) -> None:
     digest, own = hashlib.sha256(server.content).hexdigest(), Plugin("own", "own", "1")
     spec = WeightsSpec(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fer_core import files
 from fer_core.cache import cache_root
 from fer_core.errors import FerError
-from fer_core.files import make_folder
 from fer_core.plugins import load_plugins
 
 SCHEME = "://"
@@ -22,25 +22,29 @@ def local_file(place: str | Path, sha256: str | None = None) -> Path:
 
     Args:
         place: The path, or the address: of a scheme that a plugin knows, `http(s)://`, or `hf://` for the Hub.
-        sha256: Of the file at an `http(s)` address, where it is known.
+        sha256: Of the file at an address, where it is known.
 
     Raises:
-        FerError: No plugin knows the scheme of the address, or the file cannot be fetched.
+        FerError: No plugin knows the scheme of the address, or the file cannot be fetched, or has another sha256.
     """
     if not is_address(place):
         return Path(place).expanduser()
     cache, address = cache_root() / "files", str(place)
-    make_folder(cache)
-    path = load_plugins().fetch(address, cache)
-    if path is not None:
-        return path
-    scheme = address.partition(SCHEME)[0]
-    if scheme == "hf":
-        from fer_core.weights.hub import download_from_hub
-
-        return download_from_hub(address)
-    if scheme in ("http", "https"):
+    files.make_folder(cache)
+    path, scheme = load_plugins().fetch(address, cache), address.partition(SCHEME)[0]
+    if path is None and scheme in ("http", "https"):
         from fer_core.weights.download import download  # http and ssl take as long as predicting some faces
 
         return download(address, sha256)
-    raise FerError(f"no plugin fetches {scheme}:// addresses, such as {place}: download it and give its path")
+    if path is None and scheme == "hf":
+        from fer_core.weights.hub import download_from_hub
+
+        path = download_from_hub(address)
+    if path is None:
+        raise FerError(f"no plugin fetches {scheme}:// addresses, such as {place}: download it and give its path")
+    if sha256 is not None and path.is_file() and (found := files.sha256(path)) != sha256:
+        raise FerError(
+            f"{path} has the sha256 {found[:12]}..., not {sha256[:12]}...: delete it, so that {place} is "
+            "downloaded again, or ask its authors"
+        )
+    return path
