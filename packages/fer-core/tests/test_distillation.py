@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from fer_core import FerError
-from fer_core.losses import CrossEntropy, Distillation, MultiHead
+from fer_core.losses import CrossEntropy, Distillation, Loss, MultiHead
 from fer_core.losses.distillation import soft_term
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.runs.predictions import probabilities_of, read_predictions, write_predictions
@@ -72,6 +72,22 @@ def test_parameters_vary_where_they_do_in_the_loss_of_the_label(tiny, monkeypatc
     for kind in (Distillation, MultiHead):
         assert kind(info, base="sometimes").parameters_vary
         assert not kind(info).parameters_vary
+
+
+def test_a_loss_that_calls_the_model_itself_cannot_be_that_of_the_label(tiny, monkeypatch) -> None:
+    class Twice(Loss):
+        def __init__(self, info: TaskInfo) -> None:
+            super().__init__()
+
+        def forward(self, model, batch, progress):
+            return {"loss": sum(model(batch["image"])["logits"].sum() for _ in range(2))}
+
+    plugin = Plugin("tests", "fer-tests", "0")
+    monkeypatch.setitem(load_plugins().entries["losses"], "twice", [Entry("twice", Twice, plugin)])
+    info = TaskInfo(CLASSES, targets={"age": ("young", "old")})
+    for kind, name in ((Distillation, "distillation"), (MultiHead, "multi_head")):
+        with pytest.raises(FerError, match=f"loss twice calls the model itself, so {name} cannot take it"):
+            kind(info, base="twice")
 
 
 def test_tables_are_averaged_by_id_and_by_the_names_of_classes(tiny, tmp_path) -> None:

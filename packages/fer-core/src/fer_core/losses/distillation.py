@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from torch import Tensor
 from torch.nn import functional as F
 
-from fer_core.components import Names, build
+from fer_core.components import Names
 from fer_core.errors import FerError
 from fer_core.losses.base import Loss
+from fer_core.losses.label import build_base
 from fer_core.nn import at_least_float32
 from fer_core.records import Fraction, Positive
 
@@ -31,6 +32,9 @@ class Distillation(Loss):
         weight: Of the soft targets, 0 to 1.
         temperature: T, above 0; more than 1 shows more of the unlikely classes.
         options: Of `base`.
+
+    Raises:
+        FerError: `base` calls the model itself.
     """
 
     soft_targets = True
@@ -45,7 +49,7 @@ class Distillation(Loss):
         **options: Any,
     ) -> None:
         super().__init__()
-        self.base: Loss = build("losses", base, options, info)
+        self.base = build_base("distillation", base, options, info)
         self.parameters_vary = self.base.parameters_vary
         self.weight, self.temperature = weight, temperature
 

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fer_core.components import Names, build
+from fer_core.components import Names
 from fer_core.errors import FerError, nearest
 from fer_core.losses.base import Loss
+from fer_core.losses.label import build_base
 from fer_core.nn import at_least_float32
 from fer_core.records import NotNegative
 from fer_core.types import HEAD, TARGET
@@ -30,7 +31,8 @@ class MultiHead(Loss):
         options: Of `base`.
 
     Raises:
-        FerError: The dataset has no extra targets, or not one that `weights` names.
+        FerError: The dataset has no extra targets, or not one that `weights` names, or `base` calls the model
+            itself.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class MultiHead(Loss):
             if name not in info.targets:
                 hint = nearest(name, info.targets)
                 raise FerError(f"loss.weights names the target {name!r}, which the dataset does not have: {hint}")
-        self.base: Loss = build("losses", base, options, info)
+        self.base = build_base("multi_head", base, options, info)
         self.parameters_vary, self.soft_targets = self.base.parameters_vary, self.base.soft_targets
         self.weights = {name: given.get(name, 1.0) for name in info.targets}
 
