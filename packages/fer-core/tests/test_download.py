@@ -12,9 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 from fer_core import FerError
 from fer_core.weights.address import local_file
 from fer_core.weights.download import download, in_bytes, needs_browser, take
+from safetensors.torch import save_file
 from served import Server, serving
 
 SHA = "0" * 64
@@ -200,11 +202,11 @@ def test_a_disk_that_fills_up_is_one_line_and_gets_its_space_back(server, tmp_pa
 
 def test_a_file_that_was_downloaded_by_hand_is_copied_and_recorded(server, tmp_path) -> None:
     page, own = "https://drive.google.com/drive/folders/1", tmp_path / "ir50.pth"
-    own.write_bytes(b"weights")
+    save_file({"weight": torch.ones(2)}, own)
     path = take(page, own)
-    assert path.read_bytes() == b"weights"
+    assert path.read_bytes() == own.read_bytes()
     assert download(page) == path
-    own.write_bytes(b"others")
+    save_file({"weight": torch.zeros(2)}, own)
     with pytest.raises(FerError, match=r"ir50.pth has the sha256 .* download it again from https://drive"):
         take(page, own)
     other = own.rename(own.with_name("mobile.pth"))

@@ -11,11 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from fer_core.cli import main
 from fer_core.plugin import Weights, WeightsSpec
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.weights.address import local_file
+from PIL import Image
 from served import Server, serving
 
 PAGE = "https://drive.google.com/file/d/1/view"
@@ -71,12 +73,23 @@ def test_what_a_browser_has_to_download_is_taken_by_hand(authors) -> None:
         f"Error: {PAGE} gives files to a browser only: download it there, then take the file with fer-run fetch "
         "tiny-face --file FILE"
     )
-    Path("face.pth").write_bytes(b"weights")
+    torch.save({"weight": torch.ones(2)}, "face.pth")
+    content = Path("face.pth").read_bytes()
     taken = fetch("tiny-face", "--file", "face.pth").stdout
     Path("face.pth").unlink()
-    assert Path(taken.strip()).read_bytes() == b"weights"
+    assert Path(taken.strip()).read_bytes() == content
     assert fetch("tiny-face").stdout == taken
     assert "is not a file: name the one that was downloaded" in refused("tiny-face", "--file", "face.pth")
+
+
+def test_a_file_without_weights_is_not_taken_for_them(authors, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "empty"))
+    Image.new("RGB", (9, 9)).save("face.png")
+    Path("face.pth").write_bytes(Path("face.png").read_bytes())
+    torch.save({"epoch": 7}, "figures.pth")
+    for name in ("face.png", "face.pth", "figures.pth"):
+        assert refused("tiny-face", "--file", name).startswith(f"Error: {name} cannot be used as weights (")
+    assert not (tmp_path / "empty").exists()
 
 
 def test_names_that_mean_nothing_or_several_things_are_one_line(authors, server) -> None:

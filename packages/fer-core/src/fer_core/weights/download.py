@@ -24,6 +24,7 @@ from fer_core.data.progress import show_progress
 from fer_core.errors import FerError, one_line
 from fer_core.files import make_folder, sha256, write_atomically, write_text
 from fer_core.records import Count, Record, Sha256, Text
+from fer_core.weights.upstream.read import read_upstream
 
 logger = logging.getLogger(__name__)
 BLOCK, SNIFFED = 1 << 20, 512
@@ -85,7 +86,8 @@ def take(address: str, file: Path, expected: str | None = None) -> Path:
     """Copy a file that somebody downloaded from an address into the cache.
 
     Raises:
-        FerError: There is no such file, it cannot be stored, or is not the file that is expected.
+        FerError: There is no such file, it cannot be read or stored, is not the file that is expected, or holds no
+            weights where none is known.
     """
     if not file.is_file():
         raise FerError(f"{file} is not a file: name the one that was downloaded from {address}")
@@ -94,13 +96,15 @@ def take(address: str, file: Path, expected: str | None = None) -> Path:
             raise FerError(
                 f"{file} is a web page, not the file that the page offers: download that from {address}"
             )
-    path = _folder(address) / file.name
-    make_folder(path.parent)
-    found = sha256(file)
-    if (wanted := expected or _recorded(path)) not in (None, found):
+    path, found = _folder(address) / file.name, sha256(file)
+    wanted = expected or _recorded(path)
+    if wanted is None:
+        read_upstream(file)  # what comes first is trusted ever after
+    elif wanted != found:
         raise FerError(
-            f"{file} has the sha256 {found[:12]}..., not {str(wanted)[:12]}...: download it again from {address}"
+            f"{file} has the sha256 {found[:12]}..., not {wanted[:12]}...: download it again from {address}"
         )
+    make_folder(path.parent)
     write_atomically(path, lambda partial: _copy_file(file, partial))
     _record(path, address, found)
     return path
