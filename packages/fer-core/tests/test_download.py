@@ -217,6 +217,18 @@ def test_a_file_that_was_downloaded_by_hand_is_copied_and_recorded(server, tmp_p
         take(page, other)
     with pytest.raises(FerError, match="is not a file: name the one that was downloaded from"):
         take(page, tmp_path / "gone.pth")
+    with pytest.raises(FerError, match="is not a file: name the one that was downloaded from"):
+        take(page, tmp_path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="/proc/self/mem is Linux's")
+def test_a_file_by_hand_that_cannot_be_read_is_one_line(server) -> None:
+    with pytest.raises(FerError) as caught:
+        take(server.address(), Path("/proc/self/mem"))  # it opens, but has no first byte
+    assert str(caught.value) == (
+        "/proc/self/mem cannot be read (Input/output error): correct its permissions, or download it again from "
+        f"{server.address()}"
+    )
 
 
 def test_sizes_are_written_as_people_read_them() -> None:

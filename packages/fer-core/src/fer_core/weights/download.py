@@ -89,14 +89,21 @@ def take(address: str, file: Path, expected: str | None = None) -> Path:
         FerError: There is no such file, it cannot be read or stored, is not the file that is expected, or holds no
             weights where none is known.
     """
-    if not file.is_file():
-        raise FerError(f"{file} is not a file: name the one that was downloaded from {address}")
-    with file.open("rb") as handle:
-        if handle.read(SNIFFED).lstrip()[:1] == b"<":
-            raise FerError(
-                f"{file} is a web page, not the file that the page offers: download that from {address}"
-            )
-    path, found = _folder(address) / file.name, sha256(file)
+    try:
+        if not file.is_file():
+            raise FerError(f"{file} is not a file: name the one that was downloaded from {address}")
+        with file.open("rb") as handle:
+            if handle.read(SNIFFED).lstrip()[:1] == b"<":
+                raise FerError(
+                    f"{file} is a web page, not the file that the page offers: download that from {address}"
+                )
+        found = sha256(file)
+    except OSError as error:
+        raise FerError(
+            f"{file} cannot be read ({error.strerror}): correct its permissions, or download it again from "
+            f"{address}"
+        ) from error
+    path = _folder(address) / file.name
     wanted = expected or _recorded(path)
     if wanted is None:
         read_upstream(file)  # what comes first is trusted ever after
