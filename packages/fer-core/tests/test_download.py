@@ -89,6 +89,22 @@ def test_what_cannot_be_resumed_begins_anew(server, change: str) -> None:
     assert download(server.address()).read_bytes() == server.content
 
 
+def test_bytes_of_an_earlier_file_are_not_resumed_where_the_new_one_did_not_begin(server, monkeypatch) -> None:
+    server.sent = 300_000
+    refused(server.address())
+    server.sent, server.tag, server.content = None, '"second"', server.content[::-1]
+
+    def write_and_stop(path: Path, text: str, **options: str) -> None:
+        path.write_bytes(text.encode())
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", write_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            download(server.address())
+    assert download(server.address()).read_bytes() == server.content
+
+
 def test_a_download_that_is_interrupted_leaves_nothing_that_looks_whole(server, tmp_path, monkeypatch) -> None:
     def stop(*given: object) -> None:
         raise KeyboardInterrupt

@@ -198,9 +198,11 @@ def _receive(address: str, partial: Path) -> None:
             logger.info(f"address  {address}, {in_bytes(size)}{resumed}")
             if size is not None and size - begun > (free := shutil.disk_usage(partial.parent).free):
                 raise OSError(errno.ENOSPC, f"{in_bytes(size - begun)} do not fit in {in_bytes(free)}")
-            if not begun:
-                tag.write_text(_tag(response.headers), encoding="utf-8")
             with partial.open("ab" if begun else "wb") as out:
+                if (
+                    not begun
+                ):  # when what was there is gone, so that a tag never stands beside bytes of another file
+                    tag.write_text(_tag(response.headers), encoding="utf-8")
                 received = begun + _copy(address, response, out, size, begun)
     except NETWORK as error:
         raise _unreachable(address, error, partial) from error
