@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import logging
@@ -65,18 +66,20 @@ def download(address: str, expected: str | None = None) -> Path:
     if needs_browser(address):
         raise FerError(f"{address} gives the file to a browser only: download it there, and name the file")
     path = _folder(address) / _name(address)
-    make_folder(path.parent)
-    partial = path.with_name(f".{path.name}.part")
+    folder = path.parent
+    make_folder(folder.parent)
+    lock = folder.with_name(f".{folder.name}.lock")  # beside the folder, which a failed download takes away
     try:
-        with FileLock(path.with_name(f".{path.name}.lock")):
-            if not path.is_file():  # by another process meanwhile
-                _receive(address, partial)
-                _keep(path, partial, address, expected)
+        with FileLock(lock):
+            try:
+                if not path.is_file():  # by another process meanwhile
+                    _bring(address, path, expected)
+            finally:
+                with contextlib.suppress(OSError):  # Windows deletes no open file
+                    lock.unlink()
     except OSError as error:  # of the disk: `_receive` says what the network does
-        if error.errno in FULL:  # what is there could be resumed, but others need the disk
-            partial.unlink(missing_ok=True)
         raise FerError(
-            f"cannot store {address} in {path.parent} ({error.strerror or error}): free some space, correct the "
+            f"cannot store {address} in {folder} ({error.strerror or error}): free some space, correct the "
             "permissions, or set FER_CACHE to another folder"
         ) from error
     return path
@@ -181,6 +184,28 @@ def _keep(path: Path, partial: Path, address: str, expected: str | None) -> None
     _record(path, address, found)
 
 
+def _bring(address: str, path: Path, expected: str | None) -> None:
+    """Download a file to its place. A try that fails leaves what can be resumed, or else nothing."""
+    partial = path.with_name(f".{path.name}.part")
+    make_folder(path.parent)
+    try:
+        _receive(address, partial)
+        _keep(path, partial, address, expected)
+    except OSError as error:
+        if error.errno in FULL:  # what is there could be resumed, but others need the disk
+            partial.unlink(missing_ok=True)
+            _tag_of(partial).unlink(missing_ok=True)
+        raise
+    finally:
+        with contextlib.suppress(OSError):  # unless something is in it
+            path.parent.rmdir()
+
+
+def _tag_of(partial: Path) -> Path:
+    """Where the tag is by which the server knows the file that was begun."""
+    return partial.with_name(f"{partial.name}.tag")
+
+
 def _receive(address: str, partial: Path) -> None:
     """Download into a file, after what is there of an earlier try, where the server can resume.
 
@@ -188,7 +213,7 @@ def _receive(address: str, partial: Path) -> None:
         FerError: The server cannot be reached, has no such file, breaks off or sends a page.
         OSError: The file cannot be written.
     """
-    tag = partial.with_name(f"{partial.name}.tag")  # by which the server knows the file that was begun
+    tag = _tag_of(partial)
     try:
         response, begun = _open(address, partial, tag)
         with response:
