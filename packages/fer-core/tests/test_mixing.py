@@ -109,6 +109,19 @@ def test_cutmix_replaces_a_rectangle_and_counts_its_pixels() -> None:
     assert not own.any()
 
 
+def test_rectangles_of_cutmix_are_as_large_as_the_share_that_is_drawn() -> None:
+    mixing = trainer(CrossEntropy(INFO), mixup=0.0, cutmix=1.0)
+    given = batch() | {"image": torch.randn(6, 3, 32, 32)}
+    shares = []
+    for seed in range(400):
+        mixed = mixing.prepare(given, seed)
+        pasted = (mixed["image"] != given["image"]).any(dim=1).float().mean(dim=(1, 2))
+        assert pasted.max() == pytest.approx(1 - mixed["mix_share"].item(), abs=1e-6)
+        shares.append(mixed["mix_share"].item())
+    # alpha 1: areas are uniform; with what the border cuts off, 0.179 of them cover more than half of an image.
+    assert 0.12 < np.mean(np.less(shares, 0.5)) < 0.24
+
+
 def test_a_seed_decides_and_a_share_of_batches_stays() -> None:
     mixing, given = trainer(CrossEntropy(INFO), mixup=0.2, cutmix=1.0, probability=0.5), batch()
     first, again = (mixing.prepare(given, seed=3) for _ in range(2))

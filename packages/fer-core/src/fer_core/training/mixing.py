@@ -32,12 +32,12 @@ class Mixing(Trainer):
     linear in its target, as cross-entropy is, this is the loss of the mixed targets.
 
     s is drawn from Beta(alpha, alpha) once for a batch, or for each part of it under `train.accumulate` and on
-    several processes, whose images are mixed with each other. The larger share is the image's own, so `label` is
-    what it mostly shows. Since partners are a random permutation, mixup gives the same images either way; a
-    rectangle of CutMix covers half of an image at most.
+    several processes, whose images are mixed with each other.
 
-    Mixup (Zhang et al. 2018, arXiv:1710.09412) adds the pixels, s x + (1 - s) x'. CutMix (Yun et al. 2019,
-    arXiv:1905.04899) puts a rectangle of x' into x, and s is the share that is left.
+    Mixup (Zhang et al. 2018, arXiv:1710.09412) adds the pixels, s x + (1 - s) x'. The larger share is the image's
+    own, so `label` is what it mostly shows; since partners are a random permutation, this gives the same images.
+    CutMix (Yun et al. 2019, arXiv:1905.04899) puts a rectangle of x' into x, and s is the share that is left,
+    large or small, so `label` may be what an image shows little of.
 
     Args:
         setup: What a trainer is built from.
@@ -77,10 +77,10 @@ class Mixing(Trainer):
             return batch
         images, targets = batch["image"], self._targets(batch)
         name = list(self.alphas)[int(random.integers(len(self.alphas)))]
-        drawn = float(random.beta(self.alphas[name], self.alphas[name]))
-        share = max(drawn, 1 - drawn)
+        share = float(random.beta(self.alphas[name], self.alphas[name]))
         partners = torch.from_numpy(random.permutation(len(images))).to(images.device)
         if name == "mixup":
+            share = max(share, 1 - share)
             images = images.lerp(images[partners], 1 - share)
         else:
             images, share = cut_and_paste(images, images[partners], share, random)
