@@ -141,14 +141,20 @@ def test_what_does_not_go_together_is_one_line(tiny, quick, tmp_path) -> None:
     whole, part = (table(tmp_path / f"{n}.csv", ids[:n], np.full((n, 3), [0.2, 0.2, 0.6])) for n in (90, 50))
     other = table(tmp_path / "c.csv", ids, np.full((90, 3), [0.2, 0.2, 0.6]), ("anger", "fear", "neutral"))
     (tmp_path / "d.csv").write_text("id,label\n")
+    (tmp_path / "e.csv").write_bytes(b"\x89PNG\r\x1a" * 9)
+    (tmp_path / "f.csv").write_text(Path(whole).read_text().replace("0.2", "2"))
+    advice = "name a table that fer-run evaluate WEIGHTS DATASET --split train --out FOLDER writes$"
+    none = rf"is not a table of predictions \(it has no column p_CLASS\): {advice}"
     distil = {"loss": "distillation"}
     for message, soft, sections in (
         ("the loss cross_entropy does not learn from data.soft_targets: use loss=distillation", [whole], {}),
         ("the loss distillation needs soft targets: name tables", [], distil),
         (r"50.csv lacks 4 of 54 training images, such as bar-0050", [whole, part], distil),
         ("has predictions of the classes anger, fear, neutral, but bars has", [other], distil),
-        ("has predictions of the classes none", [str(tmp_path / "d.csv")], distil),
-        ("absent.csv", [str(tmp_path / "absent.csv")], distil),
+        (f"d.csv {none}", [str(tmp_path / "d.csv")], distil),
+        (f"e.csv {none}", [str(tmp_path / "e.csv")], distil),
+        (f"row 1: probabilities is .*: {advice}", [str(tmp_path / "f.csv")], distil),
+        (rf"absent.csv cannot be read \(No such file or directory\): {advice}", ["absent.csv"], distil),
     ):
         given = {**quick, "data": quick["data"] | {"soft_targets": soft}, **sections}
         with pytest.raises(FerError, match=message) as caught:

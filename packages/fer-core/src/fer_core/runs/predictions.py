@@ -53,36 +53,48 @@ def write_predictions(
     return text.getvalue()
 
 
-def read_predictions(path: Path, classes: Sequence[str]) -> pd.DataFrame:
+def read_predictions(path: Path, classes: Sequence[str], advice: str = ADVICE) -> pd.DataFrame:
     """A table of predictions; `label` and `predicted` are class names.
 
     Args:
         path: The file.
         classes: The classes that its columns must have, in this order.
+        advice: What to do where it is not such a table.
 
     Raises:
         FerError: The file is unreadable, or it is not a table of predictions of these classes.
     """
     import pandas as pd
 
-    content = read_bytes(path, ADVICE)
+    content = read_bytes(path, advice)
     scores = [f"p_{name}" for name in classes]
     kinds = dict.fromkeys(("id", "label", "predicted", GROUP), str) | dict.fromkeys(scores, np.float64)
     try:
         head = next(csv.reader(io.StringIO(content.partition(b"\n")[0].decode("utf-8"))), [])
-        _check_columns(path, head, _columns(classes, grouped=GROUP in head[-1:]))
+        _check_columns(path, head, _columns(classes, grouped=GROUP in head[-1:]), advice)
         table = pd.read_csv(io.BytesIO(content), dtype=kinds, keep_default_na=False, index_col=False)
     except (ValueError, csv.Error) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise FerError(f"{path} is not a table of predictions ({reason}): {ADVICE}") from error
-    _check(path, table, tuple(classes), table[scores].to_numpy())
+        raise FerError(f"{path} is not a table of predictions ({reason}): {advice}") from error
+    _check(path, table, tuple(classes), table[scores].to_numpy(), advice)
     return table
 
 
-def classes_of(path: Path) -> tuple[str, ...]:
-    """The classes that the columns of a table of predictions name. Raises FerError if it is unreadable."""
-    head = read_bytes(path, ADVICE).partition(b"\n")[0].decode("utf-8", "replace")
-    return tuple(name.removeprefix("p_") for name in next(csv.reader([head]), []) if name.startswith("p_"))
+def classes_of(path: Path, advice: str) -> tuple[str, ...]:
+    """The classes that the columns of a table of predictions name.
+
+    Raises:
+        FerError: The file is unreadable, or its columns name none; `advice` says what to do.
+    """
+    head = read_bytes(path, advice).partition(b"\n")[0].decode("utf-8", "replace")
+    try:
+        columns = next(csv.reader([head]), [])
+    except csv.Error:  # of a file that is no text
+        columns = []
+    classes = tuple(name.removeprefix("p_") for name in columns if name.startswith("p_"))
+    if not classes:
+        raise FerError(f"{path} is not a table of predictions (it has no column p_CLASS): {advice}")
+    return classes
 
 
 def label_numbers(table: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
@@ -100,19 +112,21 @@ def _columns(classes: Sequence[str], *, grouped: bool) -> list[str]:
     return ["id", "label", "predicted", *(f"p_{name}" for name in classes), *([GROUP] if grouped else [])]
 
 
-def _check_columns(path: Path, head: list[str], expected: list[str]) -> None:
+def _check_columns(path: Path, head: list[str], expected: list[str], advice: str) -> None:
     for number, (name, wanted) in enumerate(zip_longest(head, expected), 1):
         if name != wanted:
             what = "no column" if wanted is None else found(wanted)
-            raise FerError(f"{path}: column {number} is {found(name)}, expected {what}: {ADVICE}")
+            raise FerError(f"{path}: column {number} is {found(name)}, expected {what}: {advice}")
 
 
-def _check(path: Path, table: pd.DataFrame, classes: tuple[str, ...], scores: NDArray[np.float64]) -> None:
+def _check(
+    path: Path, table: pd.DataFrame, classes: tuple[str, ...], scores: NDArray[np.float64], advice: str
+) -> None:
     if not len(table):
-        raise FerError(f"{path} has no row: {ADVICE}")
+        raise FerError(f"{path} has no row: {advice}")
     if not table["id"].is_unique:
         twice = table["id"][table["id"].duplicated()].iloc[0]
-        raise FerError(f"{path} has the id {found(twice)} twice: {ADVICE}")
+        raise FerError(f"{path} has the id {found(twice)} twice: {advice}")
     names = np.array(classes, dtype=object)
     known = table["label"].isin(classes).to_numpy()
     wrong = {
@@ -130,4 +144,4 @@ def _check(path: Path, table: pd.DataFrame, classes: tuple[str, ...], scores: ND
         if faulty.any():
             row = int(faulty.argmax())
             value = scores[row].tolist() if field == "probabilities" else table[field].iloc[row]
-            raise FerError(f"{path}, row {row + 1}: {field} is {found(value)}, expected {expected}: {ADVICE}")
+            raise FerError(f"{path}, row {row + 1}: {field} is {found(value)}, expected {expected}: {advice}")

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from fer_core.types import FERDataset
 
+WAY = "fer-run evaluate WEIGHTS DATASET --split train --out FOLDER"
+ADVICE = f"name a table that {WAY} writes"
+
 
 def read_soft_targets(places: Sequence[str], dataset: FERDataset, rows: NDArray[np.int64]) -> SoftTargets | None:
     """The mean of several tables of predictions, matched by `id` and by the names of the classes.
@@ -37,19 +40,19 @@ def read_soft_targets(places: Sequence[str], dataset: FERDataset, rows: NDArray[
     ids = dataset.table["id"].iloc[rows].astype(str)
     mean = np.zeros((len(rows), len(dataset.classes)))
     for path in (Path(place).expanduser() for place in places):
-        classes = classes_of(path)
+        classes = classes_of(path, ADVICE)
         if set(classes) != set(dataset.classes):
             raise FerError(
-                f"{path} has predictions of the classes {', '.join(classes) or 'none'}, but {dataset.name} has "
+                f"{path} has predictions of the classes {', '.join(classes)}, but {dataset.name} has "
                 f"{', '.join(dataset.classes)}: give predictions of a model for these"
             )
-        table = read_predictions(path, classes)
+        table = read_predictions(path, classes, ADVICE)
         at = pd.Index(table["id"]).get_indexer(pd.Index(ids))
         if (lacking := at < 0).any():
             first = ids.iloc[int(lacking.argmax())]
             raise FerError(
                 f"{path} lacks {lacking.sum():,} of {len(ids):,} training images, such as {first}: write it with "
-                "fer-run evaluate WEIGHTS DATASET --split train --out FOLDER"
+                f"{WAY}"
             )
         mean += probabilities_of(table, dataset.classes)[at]
     values = np.full((len(dataset.table), len(dataset.classes)), np.nan, np.float32)
