@@ -102,7 +102,7 @@ def serve(place: socket.socket) -> list[str] | None:
     for name in IMPORTED:
         with suppress(Exception):  # the run that needs it says what is wrong with it
             import_module(name)
-    gc.freeze()
+    gc.freeze()  # in children, too: collections that visit the modules would copy their memory, a second of CPU
     child = 0
     while True:
         if select.select([place], [], [], PAUSE if child else None)[0]:
@@ -137,7 +137,6 @@ def main() -> None:
     """Serve the other end of the socket whose number is the argument; in a child, run its command."""
     command = serve(socket.socket(fileno=int(sys.argv[1])))
     if command is not None:
-        gc.unfreeze()
         sys.argv[1:] = command
         sys.orig_argv[1:] = ["-m", "fer_core", *command]
         runpy.run_module("fer_core", run_name="__main__", alter_sys=True)
