@@ -7,6 +7,7 @@ touches no device. Where forking is not safe (macOS) or impossible (Windows), ea
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import os
@@ -15,6 +16,7 @@ import select
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -102,7 +104,7 @@ def serve(place: socket.socket) -> list[str] | None:
     for name in IMPORTED:
         with suppress(Exception):  # the run that needs it says what is wrong with it
             import_module(name)
-    gc.freeze()  # in children, too: collections that visit the modules would copy their memory, a second of CPU
+    gc.freeze()  # collections in children do not visit the modules, whose memory they would copy
     child = 0
     while True:
         if select.select([place], [], [], PAUSE if child else None)[0]:
@@ -137,9 +139,26 @@ def main() -> None:
     """Serve the other end of the socket whose number is the argument; in a child, run its command."""
     command = serve(socket.socket(fileno=int(sys.argv[1])))
     if command is not None:
-        sys.argv[1:] = command
-        sys.orig_argv[1:] = ["-m", "fer_core", *command]
+        _run(command)
+
+
+def _run(command: Sequence[str]) -> None:
+    """`python -m fer_core COMMAND`, without the interpreter's last collection.
+
+    It would visit the modules and so copy their memory, which takes as long as all else in a small run.
+    """
+    sys.argv[1:] = command
+    sys.orig_argv[1:] = ["-m", "fer_core", *command]
+    try:
         runpy.run_module("fer_core", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        for thread in threading.enumerate():
+            if thread is not threading.main_thread() and not thread.daemon:
+                thread.join()
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code if isinstance(end.code, int) else bool(end.code))
 
 
 if __name__ == "__main__":
