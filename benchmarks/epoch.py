@@ -1,8 +1,8 @@
 """An epoch over small JPEGs: `fer-run train` beside a plain torchvision loop and timm's `train.py`.
 
-python benchmarks/epoch.py [--timm TRAIN_PY] [--images 2000] [--size 64] [--rounds 2] [--epochs 3]
+python benchmarks/epoch.py [--timm TRAIN_PY] [--images 2000] [--size 64] [--rounds 2] [--epochs 3] [--precision P]
 
-All three train a ResNet-18 in fp32 on one core with AdamW on the same files of 100 x 100 pixels: resize, flip,
+All three train a ResNet-18 on one core with AdamW on the same files of 100 x 100 pixels: resize, flip,
 normalize. The plain loop is `ImageFolder`, torchvision's v2 transforms and a `DataLoader`; TRAIN_PY is the
 script of a checkout of pytorch-image-models, which is run beside the installed timm. An epoch is what a process
 with --epochs epochs takes beyond one with a single epoch, divided by those: imports, the first decoding into
@@ -64,7 +64,9 @@ def draw(folder: Path, images: int) -> None:
             rough.resize((100, 100), Image.Resampling.BICUBIC).save(path, quality=90)
 
 
-def commands(data: Path, out: Path, size: int, timm: Path | None) -> dict[str, Callable[[int], list[str]]]:
+def commands(
+    data: Path, out: Path, size: int, timm: Path | None, precision: str
+) -> dict[str, Callable[[int], list[str]]]:
     """The command of each side for a number of epochs."""
 
     def ours(epochs: int) -> list[str]:
@@ -72,7 +74,7 @@ def commands(data: Path, out: Path, size: int, timm: Path | None) -> dict[str, C
             "data.input_size": size,
             "data.batch_size": BATCH,
             "data.train_transforms": "[resize, horizontal_flip, normalize]",
-            "train.precision": "fp32",
+            "train.precision": precision,
             "train.epochs": epochs,
         }
         options = [part for key, value in changes.items() for part in ("-o", f"{key}={value}")]
@@ -111,11 +113,12 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--precision", default="fp32", help="Of ours; the others are in fp32.")
     options = parser.parse_args()
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         draw(folder / "faces", options.images)
-        sides = commands(folder / "faces", folder / "out", options.size, options.timm)
+        sides = commands(folder / "faces", folder / "out", options.size, options.timm, options.precision)
         found: dict[str, list[float]] = {name: [] for name in sides}
         for _ in range(options.rounds):
             for name, command in sides.items():
