@@ -91,6 +91,8 @@ def test_several_faces_are_side_by_side_and_whole() -> None:
         assert edges == sorted(edges)
         assert 0 <= edges[0] < edges[-1] <= WIDTH
     assert make_scene(np.random.default_rng(0), [])[1] == []
+    with pytest.raises(FerError, match="a scene has room for 4 faces, not for 5: make several scenes"):
+        make_scene(np.random.default_rng(0), [*faces, faces[0]])
 
 
 def test_around_the_face_nothing_is_as_sharp_as_its_edges() -> None:

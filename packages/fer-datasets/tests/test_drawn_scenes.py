@@ -38,10 +38,14 @@ def test_scenes_have_one_to_so_many_faces_of_all_expressions_from_left_to_right(
     assert min(heights) < 70 < 120 < max(heights)
 
 
-@pytest.mark.parametrize(("options", "words"), [({"faces": 0}, "faces is 0"), ({"faces": 5}, "faces is 5")])
-def test_faces_that_have_no_room_are_refused(options, words):
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"faces": 0}, "faces is 0"), ({"faces": 5}, "faces is 5"), ({"count": -1}, "count is -1, but must be 0 or")],
+)
+def test_options_that_no_scenes_have_are_refused(options, words):
     with pytest.raises(FerError, match=words):
-        DrawnScenes(2, **options)
+        DrawnScenes(**{"count": 2, **options})
+    assert len(DrawnScenes(0)) == 0
 
 
 def test_eyes_and_mouth_are_where_the_points_say():

@@ -44,7 +44,7 @@ class DrawnScenes(Sequence[Scene]):
     """Scenes of the faces that the dataset `synthetic` draws. A scene depends on the seed and its number alone.
 
     Args:
-        count: How many.
+        count: How many, 0 or more.
         faces: How many faces a scene has at most, 1 to 4; it has at least one.
         classes: 7 expressions, or 8 with contempt.
         seed: Another seed gives other scenes.
@@ -54,6 +54,8 @@ class DrawnScenes(Sequence[Scene]):
     """
 
     def __init__(self, count: int = 100, *, faces: int = 3, classes: int = 7, seed: int = 0) -> None:
+        if count < 0:
+            raise FerError(f"drawn scenes: count is {count}, but must be 0 or more")
         if not 1 <= faces <= MOST:
             raise FerError(f"drawn scenes: faces is {faces}, but must be from 1 to {MOST}")
         self._count, self._most, self._seed = count, faces, seed

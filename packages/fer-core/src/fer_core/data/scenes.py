@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from fer_core.data.images import as_rgb
+from fer_core.errors import FerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,12 @@ def make_scene(
     Returns:
         The scene, uint8 RGB [480, 640, 3], and left, top, right and bottom edge of each face, whose longer side is
         64 to 160 pixels.
+
+    Raises:
+        FerError: There are more than four faces.
     """
+    if len(faces) > MOST:
+        raise FerError(f"a scene has room for {MOST} faces, not for {len(faces)}: make several scenes")
     tones = Image.fromarray(rng.integers(40, 216, (6, 8, 3), dtype=np.uint8))
     scene = tones.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
     strip = WIDTH // max(len(faces), 1)
