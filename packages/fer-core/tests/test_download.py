@@ -166,7 +166,10 @@ def test_what_the_server_answers_is_said(server, tmp_path, status: int) -> None:
     server.status = status
     line = refused(server.address())
     assert f"(the server answers {status} " in line
-    assert line.endswith("correct the address, or download the file by hand, and name it")
+    assert line.endswith(
+        "correct the address, or download it in a browser, then take it with fer-run fetch "
+        f"{server.address()} --file FILE"
+    )
     assert list((tmp_path / "cache" / "files").iterdir()) == []
 
 
@@ -188,10 +191,15 @@ def test_an_address_that_cannot_be_one_is_one_line(server) -> None:
 def test_a_page_is_not_taken_for_a_file(server, tmp_path) -> None:
     server.kind = "text/html; charset=utf-8"
     assert refused(server.address()) == (
-        f"{server.address()} is a web page, not a file: download the file in a browser, and name it"
+        f"{server.address()} is a web page, not a file: download it in a browser, then take it with fer-run "
+        f"fetch {server.address()} --file FILE"
     )
     assert visible(tmp_path) == []
-    assert "gives the file to a browser only" in refused("https://drive.google.com/file/d/1/view")
+    page = "https://drive.google.com/uc?id=1&export=download"
+    assert refused(page) == (
+        f"{page} gives the file to a browser only: download it in a browser, then take it with fer-run fetch "
+        f"'{page}' --file FILE"
+    )
     assert needs_browser("https://github.com/owner/name")
     assert not needs_browser("https://github.com/owner/name/raw/HEAD/a.pth")
 

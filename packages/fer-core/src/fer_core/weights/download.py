@@ -7,6 +7,7 @@ import errno
 import hashlib
 import logging
 import re
+import shlex
 import shutil
 from email.message import Message
 from http import HTTPStatus
@@ -64,7 +65,7 @@ def download(address: str, expected: str | None = None) -> Path:
             raise FerError(f"{address} has several files: name one, {' or '.join(map(str, known))}")
         return known[0]
     if needs_browser(address):
-        raise FerError(f"{address} gives the file to a browser only: download it there, and name the file")
+        raise FerError(f"{address} gives the file to a browser only: {_by_hand(address)}")
     path = _folder(address) / _name(address)
     folder = path.parent
     make_folder(folder.parent)
@@ -285,14 +286,18 @@ def _tag(headers: Message) -> str:
 
 def _check_kind(address: str, headers: Message) -> None:
     if headers.get_content_type() == "text/html":
-        raise FerError(f"{address} is a web page, not a file: download the file in a browser, and name it")
+        raise FerError(f"{address} is a web page, not a file: {_by_hand(address)}")
+
+
+def _by_hand(address: str) -> str:
+    return f"download it in a browser, then take it with fer-run fetch {shlex.quote(address)} --file FILE"
 
 
 def _unreachable(address: str, error: Exception, partial: Path) -> FerError:
     if isinstance(error, HTTPError):
         return FerError(
             f"cannot download {address} (the server answers {error.code} {error.reason}): correct the address, or "
-            "download the file by hand, and name it"
+            f"{_by_hand(address)}"
         )
     reason = one_line(str(getattr(error, "reason", error)) or type(error).__name__)
     kept = partial.stat().st_size if partial.is_file() else 0
