@@ -89,7 +89,7 @@ def classes_of(path: Path, advice: str) -> tuple[str, ...]:
     head = read_bytes(path, advice).partition(b"\n")[0].decode("utf-8", "replace")
     try:
         columns = next(csv.reader([head]), [])
-    except csv.Error:  # of a file that is no text
+    except csv.Error:  # of a file that is not text
         columns = []
     classes = tuple(name.removeprefix("p_") for name in columns if name.startswith("p_"))
     if not classes:
