@@ -101,4 +101,4 @@ def test_what_cannot_be_done_is_told_before_training(tiny, blocky) -> None:
     with pytest.raises(FerError, match=r"no block for activation checkpointing in \w+, since"):
         fer_core.train("tiny", "bars", **options | {"train": {"recompute": True}})
     with pytest.raises(FerError, match="exclude each other"):
-        fer_core.train("blocky", "bars", **options | {"train": {"recompute": True, "compile": True}})
+        fer_core.train("blocky", "bars", **options | {"train": {"recompute": True, "compile": "default"}})

@@ -23,7 +23,7 @@ def fetch(name: str, file: Path | None) -> None:
 
     \b
     fer-run fetch convnext_base_22k_224
-    fer-run fetch dan/resnet18_msceleb --file ~/Downloads/resnet18_msceleb.pth
+    fer-run fetch MODEL/BACKBONE --file ~/Downloads/backbone.pth
     """  # noqa: D301  # click reads \b
     from fer_core.workflows.fetch import fetch_weights
 
