@@ -162,4 +162,4 @@ def test_the_form_follows_the_weights_and_leaves_the_model_alone(folded) -> None
         assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
         with torch.inference_mode():
             torch.testing.assert_close(form(images)["logits"], model.eval()(images)["logits"])
-    assert LiveForm(model, "tiny", 16, replace(engine, compile=True), heads=False).of(model) is model
+    assert LiveForm(model, "tiny", 16, replace(engine, compile="default"), heads=False).of(model) is model
