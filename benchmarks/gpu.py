@@ -142,11 +142,12 @@ def measure_captured(name: str, device: str, batch: int, seconds: float, changes
     return {"images_per_second": batch / timing.seconds}
 
 
-def train(arguments: Sequence[str], run: Path, seconds: float) -> dict[str, Any]:
+def train(arguments: Sequence[str], where: Sequence[str], run: Path, seconds: float) -> dict[str, Any]:
     """Train until the time is up.
 
     Args:
         arguments: Of `fer-run train`.
+        where: `--data` and `--device`, of `fer-run evaluate`, too.
         run: Its folder.
         seconds: After which it is told to save and end.
 
@@ -157,7 +158,7 @@ def train(arguments: Sequence[str], run: Path, seconds: float) -> dict[str, Any]
     rows = run / "metrics.jsonl"
     epochs: list[dict[str, Any]] = []
     began = time.monotonic()
-    with subprocess.Popen([*command, "train", *arguments, "-o", f"run.dir={run}"]) as process:
+    with subprocess.Popen([*command, "train", *arguments, *where, "-o", f"run.dir={run}"]) as process:
         told = False
         while process.poll() is None:
             time.sleep(0.1)
@@ -168,10 +169,10 @@ def train(arguments: Sequence[str], run: Path, seconds: float) -> dict[str, Any]
                 told = True
     test: dict[str, Any] = {}
     if (run / "best.safetensors").exists():
-        asked = [*command, "evaluate", str(run / "best.safetensors"), "--json"]
+        asked = [*command, "evaluate", str(run / "best.safetensors"), *where, "--json"]
         evaluated = subprocess.run(asked, stdout=subprocess.PIPE, text=True, check=False)
         test = json.loads(evaluated.stdout) if evaluated.returncode == 0 else {}
-    return {"command": ["fer-run", "train", *arguments], "epochs": epochs, "test": test}
+    return {"command": ["fer-run", "train", *arguments, *where], "epochs": epochs, "test": test}
 
 
 def peak(report: Report, side: str) -> float:
@@ -286,8 +287,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         report.left_out.append("DAN on FERPlus: no time was left")
     else:
         with TemporaryDirectory() as folder:
-            words = ["dan", "ferplus", "--data", str(options.ferplus), "--device", options.device]
-            report.training = train(words, Path(folder) / "run", report.left - RESERVE)
+            where = ["--data", str(options.ferplus), "--device", options.device]
+            report.training = train(["dan", "ferplus"], where, Path(folder) / "run", report.left - RESERVE)
     write()
     print(f"written  {options.out.with_suffix('.json')}, {options.out.with_suffix('.md')}")
 

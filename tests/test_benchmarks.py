@@ -52,8 +52,8 @@ def test_the_epochs_of_a_training_and_what_its_best_weights_score(tmp_path, monk
     monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
     gpu = importlib.import_module("gpu")
     small = ("data.options={samples: 70, size: 32}", "data.input_size=32", "train.epochs=2", "callbacks=[]")
-    words = ["timm", "synthetic", "--device", "cpu", *(word for each in small for word in ("-o", each))]
-    found = gpu.train(words, tmp_path / "run", 3600)
+    words = ["timm", "synthetic", *(word for each in small for word in ("-o", each))]
+    found = gpu.train(words, ["--device", "cpu"], tmp_path / "run", 3600)
     assert [row["epoch"] for row in found["epochs"]] == [1, 2]
     result = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert found["test"]["accuracy"] == result["metrics"]["test"]["accuracy"]
+    assert found["test"]["accuracy"] == result["best"]["metrics"]["test"]["accuracy"]
