@@ -92,6 +92,14 @@ def test_a_file_without_weights_is_not_taken_for_them(authors, tmp_path, monkeyp
     assert not (tmp_path / "empty").exists()
 
 
+def test_a_file_is_not_stored_for_an_address_whose_files_are_stored_elsewhere(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "empty"))
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "own.pth")
+    line = refused("hf://own/far@main/own.pth", "--file", str(tmp_path / "own.pth"))
+    assert "--file is for http(s) addresses, not hf://own/far@main/own.pth: leave it out, or use" in line
+    assert not (tmp_path / "empty").exists()
+
+
 def test_names_that_mean_nothing_or_several_things_are_one_line(authors, server) -> None:
     assert refused("tiny-brs") == "Error: no model's authors published weights tiny-brs: did you mean tiny-bars?"
     assert refused("tiny") == "Error: tiny is a model: its files are tiny-bars, tiny-face, same"

@@ -35,7 +35,7 @@ def fetch_weights(name: str, file: Path | None) -> list[Path]:
         FerError: There is no such name, or the file cannot be fetched.
     """
     if is_address(name):
-        return [local_file(name)] if file is None else [take(name, file)]
+        return [local_file(name) if file is None else _by_hand(name, file)]
     if load_plugins().claims("weights", name):
         if file is not None:
             raise FerError(f"{name} comes with a package: leave --file out")
@@ -44,7 +44,7 @@ def fetch_weights(name: str, file: Path | None) -> list[Path]:
     logger.info(f"weights  {weights.name}: {weights.note}")
     logger.info(f"licence  {weights.licence}")
     if file is not None:
-        return [take(weights.url, file, weights.sha256)]
+        return [_by_hand(weights.url, file, weights.sha256)]
     if known := fetched(weights.url, weights.sha256):
         return known
     if needs_browser(weights.url):
@@ -53,6 +53,12 @@ def fetch_weights(name: str, file: Path | None) -> list[Path]:
             f"fetch {name} --file FILE"
         )
     return [local_file(weights.url, weights.sha256)]
+
+
+def _by_hand(address: str, file: Path, expected: str | None = None) -> Path:
+    if not address.startswith(("http://", "https://")):  # whoever reads other addresses stores their files itself
+        raise FerError(f"--file is for http(s) addresses, not {address}: leave it out, or use {file} as it is")
+    return take(address, file, expected)
 
 
 def _find(name: str) -> Weights:
