@@ -12,6 +12,7 @@ from fer_core.data.scenes import HEIGHT, LARGEST, MOST, SMALLEST, WIDTH, make_sc
 from fer_core.engine import Engine
 from fer_core.errors import FerError
 from fer_core.evaluation.classes import match_classes
+from fer_core.evaluation.evaluate import evaluate_network, measured_rows
 from fer_core.evaluation.scenes import BATCH, Scenes, ThroughDetector
 from fer_core.evaluation.through_detector import evaluate_through
 from fer_core.faces import Alignment, Detection
@@ -208,7 +209,9 @@ def through(checkpoint, rows, detector, rule=None):
     network = Network.load(checkpoint, Engine.start("cpu", "fp32"))
     dataset = fer_core.open_dataset("bars").dataset
     match = match_classes(dataset, network.classes, checkpoint, rule)
-    return evaluate_through(network, dataset, Bars(dataset), rows, match, detector, "listed", batch_size=8)
+    pack, rows = Bars(dataset), measured_rows(dataset, rows, match)
+    crops = evaluate_network(network, dataset, pack, rows, match, batch_size=8, workers=0)
+    return evaluate_through(network, dataset, pack, rows, match, crops, detector, "listed", batch_size=8)
 
 
 def test_recall_and_accuracy_are_those_of_single_faces_that_are_found_cut_and_classified(trained) -> None:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fer_core.card import LABEL
 from fer_core.data.loader import killed_workers_told
 from fer_core.data.targets import targets_of
 from fer_core.errors import FerError
-from fer_core.evaluation.classes import Match, Rule, match_classes
+from fer_core.evaluation.classes import Match
 from fer_core.files import write_text
 from fer_core.inference.heads import Head, heads_of, measure
 from fer_core.inference.network import Network
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from fer_core.engine import Engine
     from fer_core.evaluation.scenes import ThroughDetector
     from fer_core.inference.predict import Predictions
     from fer_core.types import FERDataset, Pack
@@ -145,45 +143,12 @@ class Evaluation:
         return [*written, record]
 
 
-def evaluate_checkpoint(
-    checkpoint: Path,
-    dataset: FERDataset,
-    pack: Pack,
-    rows: NDArray[np.int64],
-    engine: Engine,
-    *,
-    batch_size: int,
-    workers: int | Literal["auto"] = "auto",
-    head: str = LABEL,
-    rule: Rule = None,
-    restrict: bool = False,
-) -> Evaluation:
-    """Predict `rows` of `dataset` with the weights in `checkpoint`, prepared as its header says.
-
-    Args:
-        checkpoint: A weight file.
-        dataset: Opened.
-        pack: Its images.
-        rows: Rows of its table.
-        engine: Where it runs.
-        batch_size: Batch size.
-        workers: Processes that read images, where the checkpoint was trained with the per-image pipeline.
-        head: The head that predicts.
-        rule: What to do where the classes differ (`fer_core.evaluation.classes`).
-        restrict: Restrict predictions to classes that the dataset has.
-
-    Raises:
-        FerError: The checkpoint is unusable, the classes differ and no rule is given, or no face is left.
-    """
-    network = Network.load(checkpoint, engine, fast=True, heads=True, head=head)
-    warn_of_cut(network, dataset)
-    match = match_classes(dataset, network.classes, checkpoint, rule, restrict=restrict)
-    for line in match.describe(rows):
-        logger.info(line)
-    rows = rows[match.labels[rows] >= 0]
-    if not len(rows):
+def measured_rows(dataset: FERDataset, rows: NDArray[np.int64], match: Match) -> NDArray[np.int64]:
+    """Those of `rows` whose class is measured. Raises FerError if none is."""
+    found = rows[match.labels[rows] >= 0]
+    if not len(found):
         raise FerError(f"{dataset.name} has no face of {', '.join(match.present)} here: use another --split")
-    return evaluate_network(network, dataset, pack, rows, match, batch_size=batch_size, workers=workers)
+    return found
 
 
 def warn_of_cut(network: Network, dataset: FERDataset) -> None:
@@ -210,7 +175,17 @@ def evaluate_network(
     batch_size: int,
     workers: int | Literal["auto"] = "auto",
 ) -> Evaluation:
-    """Predict `rows` of `dataset`, each of a class that `match` measures; see `evaluate_checkpoint`."""
+    """Predict faces of a dataset with a network, and measure how well.
+
+    Args:
+        network: The network.
+        dataset: Opened.
+        pack: Its images.
+        rows: Rows of its table, each of a class that is measured (`measured_rows`).
+        match: How its classes are those of the network.
+        batch_size: Batch size.
+        workers: Processes that read images, where the weights were trained with the per-image pipeline.
+    """
     loader = network.loader(pack, rows, match.labels, batch_size=batch_size, workers=workers)
     with killed_workers_told():
         found = predict(network.model, loader, network.engine, network.temperature)

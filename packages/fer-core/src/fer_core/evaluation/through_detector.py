@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fer_core.errors import FerError
-from fer_core.evaluation.evaluate import evaluate_network
+import numpy as np
+
+from fer_core.evaluation.evaluate import Evaluation, evaluate_network
 from fer_core.evaluation.scenes import Scenes, ThroughDetector
 from fer_core.inference.answer import cut_of
+from fer_core.metrics import compute_metrics
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from fer_core.evaluation.classes import Match
@@ -29,6 +30,7 @@ def evaluate_through(
     pack: Pack,
     rows: NDArray[np.int64],
     match: Match,
+    crops: Evaluation,
     detector: Detector,
     name: str,
     *,
@@ -40,24 +42,21 @@ def evaluate_through(
         network: The network.
         dataset: Whose faces they are.
         pack: Its images.
-        rows: Rows of its table.
+        rows: Rows of its table, each of a class that is measured.
         match: How its classes are those of the network.
+        crops: What the network says of these rows without a detector.
         detector: Finds faces.
         name: What to call it.
         batch_size: Of the network.
 
     Raises:
-        FerError: No face is left, or the detector gives no points though the network needs them.
+        FerError: The detector gives no points though the network needs them.
     """
-    rows = rows[match.labels[rows] >= 0]
-    if not len(rows):
-        raise FerError(f"{dataset.name} has no face of {', '.join(match.present)} here: use another --split")
     scenes = Scenes(pack, cut_of(network.header.preprocessing))
     found = scenes.look(rows, detector)
     if not len(found):
         return ThroughDetector(name, len(rows), 0, None, None)
-    metrics, given = (
-        evaluate_network(network, dataset, faces, found, match, batch_size=batch_size, workers=0).metrics
-        for faces in (scenes, pack)
-    )
-    return ThroughDetector(name, len(rows), len(found), metrics, given)
+    behind = evaluate_network(network, dataset, scenes, found, match, batch_size=batch_size, workers=0)
+    again = np.isin(np.sort(rows), found)
+    given = compute_metrics(crops.labels[again], crops.probabilities[again], crops.classes)
+    return ThroughDetector(name, len(rows), len(found), behind.metrics, given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from fer_core.cache import cache_root
 from fer_core.data.packs.open import open_pack
 from fer_core.engine import Engine
 from fer_core.evaluation.classes import match_classes, read_rule
-from fer_core.evaluation.evaluate import Evaluation, evaluate_checkpoint
+from fer_core.evaluation.evaluate import Evaluation, evaluate_network, measured_rows, warn_of_cut
 from fer_core.evaluation.scenes import ThroughDetector
 from fer_core.evaluation.through_detector import evaluate_through
 from fer_core.inference.find import named_detector
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from fer_core.components import Options
 
 __all__ = ["Evaluation", "ThroughDetector", "evaluate_weights"]
+logger = logging.getLogger(__name__)
 
 
 def evaluate_weights(
@@ -55,22 +57,18 @@ def evaluate_weights(
     if through_detector is not None:  # before the faces are predicted
         finder = named_detector(through_detector, detector_options or {}, engine.device.torch_device)
     pack = open_pack(opened, cache_root(), progress=True)
-    found = evaluate_checkpoint(
-        weights_file,
-        opened,
-        pack,
-        rows,
-        engine,
-        batch_size=batch_size,
-        head=head,
-        rule=rule,
-        restrict=restrict,
-    )
+    network = Network.load(weights_file, engine, fast=True, heads=True, head=head)
+    warn_of_cut(network, opened)
+    match = match_classes(opened, network.classes, weights_file, rule, restrict=restrict)
+    for line in match.describe(rows):
+        logger.info(line)
+    rows = measured_rows(opened, rows, match)
+    found = evaluate_network(network, opened, pack, rows, match, batch_size=batch_size)
     if finder is not None:
         name, detector = finder
-        network = Network.load(weights_file, engine, fast=True, heads=True, head=head)
-        match = match_classes(opened, network.classes, weights_file, rule, restrict=restrict)
-        through = evaluate_through(network, opened, pack, rows, match, detector, name, batch_size=batch_size)
+        through = evaluate_through(
+            network, opened, pack, rows, match, found, detector, name, batch_size=batch_size
+        )
         found = replace(found, through_detector=through)
     weights = EvaluatedWeights(
         model=header.model.name,
