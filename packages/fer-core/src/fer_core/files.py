@@ -82,6 +82,14 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def check_sha256(path: Path, expected: str | None, advice: str) -> str:
+    """The sha256 of a file. Raises FerError, with `advice`, if it is not the one that is expected; None: any."""
+    found = sha256(path)
+    if expected is not None and found != expected:
+        raise FerError(f"{path} has the sha256 {found[:12]}..., not {expected[:12]}...: {advice}")
+    return found
+
+
 def _write_utf8(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", errors="backslashreplace")  # ids may be file names of any bytes
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from fer_core.diagnosis.sample import sample_faces
 from fer_core.errors import FerError, nearest
 from fer_core.evaluation.classes import match_classes
 from fer_core.evaluation.evaluate import evaluate_network, warn_of_cut
+from fer_core.files import sha256
 from fer_core.inference.network import Network
 from fer_core.metrics import compute_metrics
 from fer_core.reports.compare import METRICS
@@ -103,7 +103,7 @@ def diagnose_checkpoint(
     found = evaluate_network(network, dataset, pack, rows, match, batch_size=BATCH)
     faces = Faces(dataset, pack, predictions_of(found), found.classes, spec.group_key)
     identity = _identity(faces, dataset.fingerprint(), split).model_copy(
-        update={"weights": checkpoint.name, "sha256": _digest(checkpoint)}
+        update={"weights": checkpoint.name, "sha256": sha256(checkpoint)}
     )
     folder = Folder(out or checkpoint.parent / f"diagnosis-{dataset.name}-{split}", identity)
     if trained_on:
@@ -221,11 +221,6 @@ def _identity(faces: Faces, fingerprint: str, split: str) -> DiagnosisRecord:
         classes=classes,
         metrics=Accuracies(**{name: measured.value(name) for name in METRICS}),
     )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _tell(name: str, folder: Folder) -> None:

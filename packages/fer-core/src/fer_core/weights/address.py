@@ -42,9 +42,7 @@ def local_file(place: str | Path, sha256: str | None = None) -> Path:
         path = download_from_hub(address)
     if path is None:
         raise FerError(f"no plugin fetches {scheme}:// addresses, such as {place}: download it and give its path")
-    if sha256 is not None and path.is_file() and (found := files.sha256(path)) != sha256:
-        raise FerError(
-            f"{path} has the sha256 {found[:12]}..., not {sha256[:12]}...: delete it, so that {place} is "
-            "downloaded again, or ask its authors"
-        )
+    if sha256 is not None and path.is_file():
+        advice = f"delete it, so that {place} is downloaded again, or ask its authors"
+        files.check_sha256(path, sha256, advice)
     return path

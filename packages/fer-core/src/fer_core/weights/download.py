@@ -24,7 +24,7 @@ from filelock import FileLock
 from fer_core.cache import cache_root
 from fer_core.data.progress import show_progress
 from fer_core.errors import FerError, one_line
-from fer_core.files import make_folder, sha256, write_atomically, write_text
+from fer_core.files import check_sha256, make_folder, sha256, write_text, written_atomically
 from fer_core.records import Count, Record, Sha256, Text
 from fer_core.weights.upstream.read import read_upstream
 
@@ -93,6 +93,8 @@ def take(address: str, file: Path, expected: str | None = None) -> Path:
         FerError: There is no such file, it cannot be read or stored, is not the file that is expected, or holds no
             weights where none is known.
     """
+    path, again = _folder(address) / file.name, f"download it again from {address}"
+    wanted = expected or _recorded(path)
     try:
         if not file.is_file():
             raise FerError(f"{file} is not a file: name the one that was downloaded from {address}")
@@ -101,22 +103,14 @@ def take(address: str, file: Path, expected: str | None = None) -> Path:
                 raise FerError(
                     f"{file} is a web page, not the file that the page offers: download that from {address}"
                 )
-        found = sha256(file)
+        found = check_sha256(file, wanted, again)
     except OSError as error:
-        raise FerError(
-            f"{file} cannot be read ({error.strerror}): correct its permissions, or download it again from "
-            f"{address}"
-        ) from error
-    path = _folder(address) / file.name
-    wanted = expected or _recorded(path)
+        raise FerError(f"{file} cannot be read ({error.strerror}): correct its permissions, or {again}") from error
     if wanted is None:
         read_upstream(file)  # what comes first is trusted ever after
-    elif wanted != found:
-        raise FerError(
-            f"{file} has the sha256 {found[:12]}..., not {wanted[:12]}...: download it again from {address}"
-        )
     make_folder(path.parent)
-    write_atomically(path, lambda partial: _copy_file(file, partial))
+    with written_atomically(path) as partial:
+        shutil.copyfile(file, partial)
     _record(path, address, found)
     return path
 
@@ -225,9 +219,7 @@ def _receive(address: str, partial: Path) -> None:
             if size is not None and size - begun > (free := shutil.disk_usage(partial.parent).free):
                 raise OSError(errno.ENOSPC, f"{in_bytes(size - begun)} do not fit in {in_bytes(free)}")
             with partial.open("ab" if begun else "wb") as out:
-                if (
-                    not begun
-                ):  # when what was there is gone, so that a tag never stands beside bytes of another file
+                if not begun:  # what was there is gone: a tag never stands beside bytes of another file
                     tag.write_text(_tag(response.headers), encoding="utf-8")
                 received = begun + _copy(address, response, out, size, begun)
     except NETWORK as error:
@@ -235,10 +227,6 @@ def _receive(address: str, partial: Path) -> None:
     if size is not None and received != size:
         raise _unreachable(address, ConnectionError("the connection was closed"), partial)
     tag.unlink()
-
-
-def _copy_file(source: Path, target: Path) -> None:
-    shutil.copyfile(source, target)
 
 
 def _open(address: str, partial: Path, tag: Path) -> tuple[HTTPResponse, int]:
