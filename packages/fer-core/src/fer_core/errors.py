@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from enum import IntEnum
@@ -93,5 +93,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name, names, n=3, cutoff=0.6)
     if near:
         return f"did you mean {' or '.join(near)}?"
-    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"known: {', '.join(names[:SHOWN])}{rest}"
+    return f"known: {listed(names, SHOWN)}"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Names in a row; of more than `most` the first, and how many others there are."""
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest

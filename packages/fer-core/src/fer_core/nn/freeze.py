@@ -9,7 +9,7 @@ from types import MethodType
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
-from fer_core.errors import FerError
+from fer_core.errors import FerError, listed
 
 
 def matching(model: nn.Module, pattern: str, key: str) -> list[str]:
@@ -26,8 +26,9 @@ def matching(model: nn.Module, pattern: str, key: str) -> list[str]:
     names = [name for name, _ in model.named_parameters()]
     if found := [name for name in names if fnmatchcase(name, pattern)]:
         return found
-    some = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    raise FerError(f"{key}: {pattern!r} matches no parameter of the model, which has {some}: correct the pattern")
+    raise FerError(
+        f"{key}: {pattern!r} matches no parameter of the model, which has {listed(names, 3)}: correct the pattern"
+    )
 
 
 def freeze(model: nn.Module, patterns: Sequence[str]) -> list[str]:

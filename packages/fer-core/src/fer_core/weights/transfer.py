@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from fer_core.components import Options, build
-from fer_core.errors import FerError
+from fer_core.errors import FerError, listed
 from fer_core.files import sha256
 from fer_core.nn.meta import without_content
 from fer_core.provenance import Start
@@ -18,7 +18,7 @@ from fer_core.weights.checkpoint import load_weights
 from fer_core.weights.state import check_state
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -114,7 +114,7 @@ def carry_over(model: nn.Module, name: str, options: Options, info: TaskInfo, pa
             own[key].copy_(tensor)
     anew = [key for key in own if key not in found]
     parts = (("by the names of the classes", by_name), ("anew", anew), ("not used", unused))
-    details = "".join(f"; {words}: {_listed(keys)}" for words, keys in parts if keys)
+    details = "".join(f"; {words}: {listed(keys, SHOWN)}" for words, keys in parts if keys)
     logger.info(f"start    {len(found)} of {len(own)} tensors from {path}{details}")
     origin = f" of {header.dataset.name}" if header.dataset else ""
     description = f"trained weights{origin} for {len(found)} of {len(own)} tensors{details}"
@@ -150,8 +150,3 @@ def _rows(theirs: Tensor, own: Tensor, grown: torch.Size | None, order: list[int
             return None
         theirs = theirs.index_select(dimension, torch.tensor(order))
     return theirs if theirs.shape == own.shape else None
-
-
-def _listed(keys: Sequence[str]) -> str:
-    more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
-    return ", ".join(keys[:SHOWN]) + more
