@@ -149,7 +149,7 @@ def train(arguments: Sequence[str], where: Sequence[str], run: Path, seconds: fl
         arguments: Of `fer-run train`.
         where: `--data` and `--device`, of `fer-run evaluate`, too.
         run: Its folder.
-        seconds: After which it is told to save and end.
+        seconds: After which it is asked to save and end.
 
     Returns:
         `epochs`: rows of `metrics.jsonl`, each with `seconds` from the start; `test`: what the best weights score.

@@ -13,7 +13,7 @@ Faces = Sequence[Detection]
 
 
 class KnownFaces:
-    """Returns the faces that it was told of; an image is told by its pixels.
+    """Returns the faces that it was given; an image is recognised by its pixels.
 
     Args:
         faces: Bytes of the pixels -> faces.

@@ -1,4 +1,4 @@
-"""A server of files on the loopback interface that resumes, breaks off or refuses as it is told."""
+"""A server of files on the loopback interface that resumes, breaks off or refuses as a test asks."""
 
 from __future__ import annotations
 

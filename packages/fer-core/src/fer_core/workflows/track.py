@@ -58,7 +58,7 @@ def track_video(
 ) -> Tracked:
     """Find, follow and classify the faces of a video; memory does not grow with its length.
 
-    Those of a camera are told while it is watched, until Ctrl-C.
+    What a camera sees is logged while it is watched, until Ctrl-C.
 
     Args:
         source: A file, or the number of a camera.

@@ -17,9 +17,7 @@ _LUMA = (19595, 38470, 7471)  # of 65536: how PIL weighs red, green and blue
 def stretch_values(kinds: Sequence[str]) -> list[Tensor]:
     """What `stretch_tables` needs of the host for images of these kinds, `equalize` or `auto_contrast`."""
     equalizes = torch.tensor([kind == "equalize" for kind in kinds])[:, None, None]
-    bins = torch.where(equalizes, 0, 255).repeat(
-        1, 1, 257
-    )  # with one before the first, for sums of the bins below
+    bins = torch.where(equalizes, 0, 255).repeat(1, 1, 257)  # one before the first, for sums of the bins below
     return [bins, equalizes.long(), torch.where(equalizes, 2, 1 << 31), torch.arange(256)]
 
 
