@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from fer_core.data.attributes import attributes_of
 from fer_core.data.classes import describe_classes, select_classes
 from fer_core.data.open import open_dataset
 from fer_core.data.packs.open import open_pack
@@ -192,6 +193,17 @@ def test_groups_of_two_datasets_stay_apart(known):
     split = make_split(dataset, spec.splits, "kfold:2:0", holdout=0.1, seed=0, select="last")
     groups = dataset.table["group"]
     assert not set(groups.iloc[split.train]) & set(groups.iloc[split.test]) - {""}
+
+
+def test_attributes_are_unknown_where_a_part_lacks_them(known):
+    a, b, _, _ = two(known)
+    a.table["attribute_age"] = [f"{row}+" for row in range(8)]
+    b.table["attribute_hair"] = ""
+    _, dataset = open_dataset("a+b", None, {})
+    assert attributes_of(dataset) == {
+        "age": ["0+", "1+", "2+", "4+", "5+", "6+"] + ["unknown"] * 9,
+        "hair": ["unknown"] * 15,
+    }
 
 
 def test_votes_only_where_all_have_them(known):

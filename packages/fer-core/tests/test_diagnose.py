@@ -57,7 +57,7 @@ class People(FERDataset):
                 "split": np.repeat(["train", "test"], [samples - 60, 60]),
                 "source": ids,
                 "group": [f"p{number:02d}" if number < 28 else "" for number in person],
-                "gender": np.where(person % 2, "female", "male"),
+                "attribute_gender": np.where(person % 2, "female", "male"),
                 "votes_happiness": label,
             }
         )
@@ -166,7 +166,7 @@ def test_columns_that_divide_faces_are_the_slices():
     table = People(Path()).table
     found = slice_columns(table, "subject")
     assert list(found) == ["split", "subject", "gender"]
-    assert set(found["subject"]) > {"p00", "(unknown)"}
+    assert set(found["subject"]) > {"p00", "unknown"}
     assert list(slice_columns(table, None)) == ["split", "group", "gender"]
     assert list(slice_columns(table[table["split"] == "test"], "subject")) == ["subject", "gender"]
 

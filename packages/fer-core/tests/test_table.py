@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from fer_core.data.attributes import attributes_of
 from fer_core.data.table import check_table, make_fingerprint
 from fer_core.errors import FerError
 
@@ -21,6 +22,13 @@ def test_sound_table_passes():
     check_table(Toy(group=["s1", "s1", "s2"]))
 
 
+def test_attributes_are_read_by_name_and_empty_text_is_unknown():
+    toy = Toy(attribute_hair=["red", "", "grey"], attribute_age=["4-19", "70+", "4-19"], votes_a=[1, 0, 0])
+    check_table(toy)
+    assert list(attributes_of(toy)) == ["age", "hair"]
+    assert attributes_of(toy)["hair"] == ["red", "unknown", "grey"]
+
+
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
@@ -32,6 +40,11 @@ def test_sound_table_passes():
         ({"label": [0, None, 2]}, ["have no label", "'q'"]),
         ({"id": ["p", None, "r"]}, ["have no id", "row 1"]),
         ({"group": ["s", "s", None]}, ["have no group", "'r'"]),
+        ({"attribute_age": ["4", None, "7"]}, ["the attribute age of 'q' is", "empty where it is unknown"]),
+        ({"attribute_age": [4, 5, 7]}, ["the attribute age of 'p' is 4", "give short text"]),
+        ({"attribute_age": ["4", "5", "7\n"]}, ["the attribute age of 'r' is '7\\n'", "on one line"]),
+        ({"attribute_": ["4", "5", "7"]}, ["'attribute_' does not name an attribute"]),
+        ({"attribute_copies": ["4", "5", "7"]}, ["does not name an attribute", "none of class, copies"]),
         ({"id": [], "label": [], "split": [], "source": []}, ["no samples"]),
     ],
 )

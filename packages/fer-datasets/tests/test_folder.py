@@ -166,7 +166,8 @@ def test_csv(tmp_path, root_is_csv):
     for name in ("x/a.png", "x/b.png", "c.png"):
         draw(tmp_path / name)
     (tmp_path / "list.csv").write_text(
-        "\ufefflabel, path ,split,group\nhappy,x/a.png,train,anna\nSad,x/b.png,Valid,ben\nhappiness,c.png,,anna\n",
+        "\ufefflabel, path ,split,group,attribute_age\n"
+        "happy,x/a.png,train,anna,20-39\nSad,x/b.png,Valid,ben, 4-19\nhappiness,c.png,,anna,\n",
         encoding="utf-8",
     )
     dataset = load(tmp_path / "list.csv") if root_is_csv else load(tmp_path, csv="list.csv")
@@ -174,6 +175,7 @@ def test_csv(tmp_path, root_is_csv):
     assert named(dataset) == {"x/a.png": "happiness", "x/b.png": "sadness", "c.png": "happiness"}
     assert dataset.table["split"].tolist() == ["train", "valid", ""]
     assert dataset.table["group"].tolist() == ["anna", "ben", "anna"]
+    assert dataset.table["attribute_age"].tolist() == ["20-39", "4-19", ""]
     assert dataset.read(1).shape == (8, 8, 3)
 
 

@@ -367,9 +367,10 @@ class FERDataset(ABC):
         classes: Class names; a label is an index into them.
         table: One row per sample (index 0..n-1) with the columns `id` (str, unique), `label` (int), `split` (str,
             the authors' name, empty where there is none) and `source` (str, where the pixels come from, relative
-            to the root), and optionally `group` (str: subject, film...), `votes_<class>` (annotators' votes) and
-            extra targets: `target_NAME` is numbers, or classes as a `pandas.Categorical`; a distribution has a
-            column `target_NAME:CLASS` with shares or votes for each class. Missing values are NaN.
+            to the root), and optionally `group` (str: subject, film...), `votes_<class>` (annotators' votes),
+            extra targets and attributes. `target_NAME` is numbers, or classes as a `pandas.Categorical`; a
+            distribution has a column `target_NAME:CLASS` with shares or votes for each class; missing values are
+            NaN. `attribute_NAME` (str: gender, camera...; empty where unknown) divides faces into subgroups.
         layout: Which layout was found, and what the user should know about it.
         root: The folder below which every `source` is an image file; None where samples are not files.
         expected_counts: As in `DatasetSpec`, where they depend on the layout or the options; empty where unknown.

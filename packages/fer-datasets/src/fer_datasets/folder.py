@@ -23,7 +23,6 @@ class _Sample:
     path: str
     label: str
     split: str
-    group: str
 
 
 def load(
@@ -33,7 +32,8 @@ def load(
 
     Args:
         root: Folder with class folders, or with split folders that contain class folders; or a `.csv` file.
-        csv: Label file relative to `root`, with the columns `path,label` and optionally `split` and `group`.
+        csv: Label file relative to `root`, with the columns `path,label` and optionally `split`, `group` and
+            attributes of the faces, `attribute_NAME`.
         classes: None: the names found, sorted, as canonical expressions if all of them are spellings of
             one. A list: these names in this order. A mapping from the names found (`'1'`, `'2'`...) to class
             names, in class order.
@@ -42,7 +42,7 @@ def load(
         FerError: Unknown layout, no images, unknown split, path that leaves the folder, class not in `classes`, or
             an `alignment.json` that does not fit.
     """
-    grouped = False
+    more: dict[str, list[str]] = {}
     if root.suffix.lower() == ".csv" and root.is_file():
         if csv is not None:
             raise FerError(
@@ -51,7 +51,7 @@ def load(
         root, csv = root.parent, root.name
     require_folder(SPEC, root)
     if csv is not None:
-        samples, grouped = _from_csv(root, root / safe_relative(csv, "the option csv"))
+        samples, more = _from_csv(root, root / safe_relative(csv, "the option csv"))
     else:
         samples = _from_folders(root)
     names, index = number_classes([sample.label for sample in samples], classes)
@@ -60,9 +60,9 @@ def load(
         [index[sample.label] for sample in samples],
         [sample.split for sample in samples],
         [sample.path for sample in samples],
-        [sample.group for sample in samples] if grouped else None,
+        more.pop("group", None),
     )
-    dataset = ImageFiles(SPEC.name, names, root, table)
+    dataset = ImageFiles(SPEC.name, names, root, table.assign(**more))
     if (root / ALIGNMENT).exists():
         advice = "correct it as docs/datasets/folder.md says, or remove it"
         dataset.alignment = Alignment.read(root / ALIGNMENT, advice)
@@ -84,7 +84,7 @@ def _from_folders(root: Path) -> list[_Sample]:
             classes[folder.name] = folder
             name = split.name.lower() if splits else ""
             images = _class_images(root, folder)
-            samples += [_Sample(image.relative_to(root).as_posix(), folder.name, name, "") for image in images]
+            samples += [_Sample(image.relative_to(root).as_posix(), folder.name, name) for image in images]
     if not samples:
         raise layout_error(SPEC, root, f"there are no class folders with images{_csv_hint(root)}")
     filled = {sample.label for sample in samples}
@@ -109,7 +109,8 @@ def _class_images(root: Path, folder: Path) -> list[Path]:
     return images
 
 
-def _from_csv(root: Path, path: Path) -> tuple[list[_Sample], bool]:
+def _from_csv(root: Path, path: Path) -> tuple[list[_Sample], dict[str, list[str]]]:
+    """The samples, and their groups and attributes where the file has such columns."""
     if not path.is_file():
         raise layout_error(SPEC, root, f"the label file {path.relative_to(root)} is missing")
     cells = read_csv(path)
@@ -117,17 +118,18 @@ def _from_csv(root: Path, path: Path) -> tuple[list[_Sample], bool]:
     if not cells["path"]:
         raise FerError(f"{path} lists no images: give one row an image, path,label")
     blank = [""] * len(cells["path"])
-    columns = [cells.get(name, blank) for name in ("path", "label", "split", "group")]
+    columns = [cells.get(name, blank) for name in ("path", "label", "split")]
     samples = []
-    for row, (source, label, split, group) in enumerate(zip(*columns, strict=True)):
+    for row, (source, label, split) in enumerate(zip(*columns, strict=True)):
         where = f"{path}, row {row + 1}"
         split = split.strip().lower()
         if split and split not in SPEC.splits:
             raise FerError(f"{where}: there is no split {split!r}: {nearest(split, SPEC.splits)}")
         if not label.strip():
             raise FerError(f"{where}: the label is empty: fill it in or remove the row")
-        samples.append(_Sample(safe_relative(source.strip(), where), label.strip(), split, group.strip()))
-    return samples, "group" in cells
+        samples.append(_Sample(safe_relative(source.strip(), where), label.strip(), split))
+    more = [name for name in cells if name == "group" or name.startswith("attribute_")]
+    return samples, {name: [cell.strip() for cell in cells[name]] for name in more}
 
 
 def number_classes(

@@ -32,7 +32,7 @@ def load(root: Path, *, images: str = "aligned") -> FERDataset:
             have one kind only.
 
     Returns:
-        Dataset with the columns `gender`, `race` and `age` if `Annotation/manual` exists.
+        Dataset whose faces have the attributes `gender`, `race` and `age` if `Annotation/manual` exists.
 
     Raises:
         FerError: Unknown layout or option, or a damaged label file.

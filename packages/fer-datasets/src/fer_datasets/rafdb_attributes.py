@@ -19,7 +19,7 @@ LINES = 8
 
 
 def read_attributes(base: Path, stems: Sequence[str]) -> dict[str, list[str]]:
-    """Columns `gender`, `race` and `age` from `Annotation/manual`; no columns if the folder does not exist.
+    """Columns `attribute_gender`, `_race` and `_age` from `Annotation/manual`; none if the folder does not exist.
 
     Args:
         base: Folder that contains `Annotation`.
@@ -36,7 +36,7 @@ def read_attributes(base: Path, stems: Sequence[str]) -> dict[str, list[str]]:
     if folder is None:
         return {}
     rows = [_read(folder / f"{stem}_manu_attri.txt") for stem in stems]
-    return {name: [row[place] for row in rows] for place, name in enumerate(ATTRIBUTES)}
+    return {f"attribute_{name}": [row[place] for row in rows] for place, name in enumerate(ATTRIBUTES)}
 
 
 def _read(path: Path) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from fer_core.data.attributes import attributes_of
 from fer_core.data.targets import targets_of
 from fer_core.errors import FerError
 from fer_core.records import MAX_CLASSES, MAX_NAME
@@ -26,7 +27,7 @@ def check_table(dataset: FERDataset) -> None:
     Raises:
         FerError: A column is missing, the table is empty, a value is absent, an id is not unique, or a label is
             not an index into `dataset.classes`, the name of a class cannot stand on a line, or an extra target
-            is not one.
+            or an attribute is not one.
     """
     import numpy as np
     import pandas as pd
@@ -75,6 +76,7 @@ def check_table(dataset: FERDataset) -> None:
             f"{len(dataset.classes)} classes allow 0..{len(dataset.classes) - 1}"
         )
     targets_of(dataset)
+    attributes_of(dataset)
 
 
 def votes_of(dataset: FERDataset) -> NDArray[np.float64] | None:

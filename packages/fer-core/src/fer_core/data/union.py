@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_core import registry
+from fer_core.data.attributes import attribute_columns
 from fer_core.data.table import published_counts
 from fer_core.data.targets import unite as unite_targets
 from fer_core.errors import FerError, nearest
@@ -158,8 +159,8 @@ class UnitedDataset(FERDataset):
     """The rows of several datasets with equal classes, one after another.
 
     Ids, sources, splits and groups get the name of their part as prefix (`a/ID`). Votes exist where every part has
-    them, and an alignment where the faces of all parts are cut in the same way. Extra targets are missing in the
-    rows of parts that lack them.
+    them, and an alignment where the faces of all parts are cut in the same way. Extra targets and attributes are
+    missing in the rows of parts that lack them.
 
     Args:
         spec: Of the union.
@@ -180,7 +181,8 @@ class UnitedDataset(FERDataset):
         self.alignments = {part.name: part.alignment for part in parts}
         self.alignment = parts[0].alignment if len(set(self.alignments.values())) == 1 else None
         has_groups = any("group" in part.table.columns for part in parts)
-        tables = [_rows(part, votes if has_votes else [], has_groups) for part in parts]
+        attributes = sorted({column for part in parts for column in attribute_columns(part.table)})
+        tables = [_rows(part, votes if has_votes else [], has_groups, attributes) for part in parts]
         self.table = pd.concat(tables, ignore_index=True).join(unite_targets(parts))
         self.layout = "; ".join(f"{part.name}: {part.layout}" for part in parts if part.layout)
         self.refused = {
@@ -237,7 +239,7 @@ def _draws(spec: UnionSpec, parts: Sequence[FERDataset]) -> bool:
     return all(draw.values())
 
 
-def _rows(part: FERDataset, votes: list[str], with_groups: bool) -> Any:
+def _rows(part: FERDataset, votes: list[str], with_groups: bool, attributes: list[str]) -> Any:
     """The rows of a part, with its name before every value that another part could have, too."""
     prefix, table = f"{part.name}/", part.table
     columns = table[["id", "label", "split", "source"]].assign(
@@ -248,4 +250,6 @@ def _rows(part: FERDataset, votes: list[str], with_groups: bool) -> Any:
     if with_groups:
         known = "group" in table.columns
         columns["group"] = (prefix + table["group"]).where(table["group"] != "", "") if known else ""
+    for name in attributes:
+        columns[name] = table[name] if name in table.columns else ""
     return columns.join(table[votes])

@@ -66,7 +66,7 @@ def diagnose_label_issues(faces: Faces, folder: Folder, note: str) -> None:
 
 
 def diagnose_slices(faces: Faces, folder: Folder) -> None:
-    """`slices.csv`: accuracy by class and by every column of the dataset's table that divides the faces."""
+    """`slices.csv`: accuracy by class, split, group and every attribute of the faces."""
     rows = faces.dataset.table.iloc[faces.rows(faces.table["id"])]
     columns = slice_columns(rows, faces.group_key)
     found = measure_slices(faces.table, columns)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fer_core.data.attributes import ATTRIBUTE, UNKNOWN, attribute_columns
 from fer_core.reports.compare import groups_of
-from fer_core.runs.predictions import label_numbers, probabilities_of
+from fer_core.runs.predictions import GROUP, label_numbers, probabilities_of
 from fer_core.statistics import bootstrap_interval, find_label_errors, proportion_interval
 
 if TYPE_CHECKING:
@@ -112,23 +113,22 @@ def find_label_issues(table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFra
 
 
 def slice_columns(dataset_table: pd.DataFrame, group_key: str | None) -> dict[str, pd.Series]:
-    """Columns of a dataset's table that divide its faces, under the names that readers see.
+    """Split, group and attributes of a dataset's faces, under the names that readers see.
 
-    Left out are those that say where a face comes from, annotators' votes, and those in which no face differs, or
-    more than `MOST_VALUES` do.
+    Left out are those in which no face differs, or more than `MOST_VALUES` do.
 
     Args:
         dataset_table: The rows of the faces.
         group_key: What `group` means there, such as `subject`.
     """
+    import pandas as pd
+
     found = {}
-    for column in dataset_table.columns:
-        if column in ("id", "label", "source") or str(column).startswith("votes_"):
-            continue
-        values = dataset_table[column].astype(str)
+    for column in ("split", GROUP, *attribute_columns(dataset_table)):
+        values = dataset_table.get(column, pd.Series(dtype=object))
         if 1 < values.nunique() <= MOST_VALUES:
-            name = group_key or "group" if column == "group" else str(column)
-            found[name] = values.where(values != "", "(unknown)")
+            name = group_key or GROUP if column == GROUP else column.removeprefix(ATTRIBUTE)
+            found[name] = values.where(values != "", UNKNOWN)
     return found
 
 

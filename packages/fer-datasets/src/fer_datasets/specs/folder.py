@@ -22,7 +22,7 @@ DIR/
   sad/ ...""",
         "csv": """\
 DIR/
-  labels.csv              # header path,label[,split][,group]; named by -o data.options.csv=labels.csv
+  labels.csv              # header path,label[,split][,group][,attribute_NAME]; -o data.options.csv=labels.csv
   anything/anywhere.jpg   # path in labels.csv, relative to DIR""",
     },
     expected_counts={},
