@@ -20,6 +20,7 @@ from fer_core.inference.predict import outputs_of
 from fer_core.metrics.numbers import ccc
 from fer_core.plugins import Entry, Plugin, load_plugins
 from fer_core.runs.reading import read_history, read_run
+from fer_core.statistics import apply_temperature, fit_temperature
 from fer_core.types import MetricSpec
 from fer_core.weights.checkpoint import read_header
 from sklearn import metrics as sklearn
@@ -288,3 +289,59 @@ def test_heads_stay_when_classes_of_the_label_are_left_out(two_heads) -> None:
     assert metrics.heads["tension"].count == sum(row % 4 != 0 for row in present)
     shared = fer_core.evaluate("runs/a", "bars", classes="shared", device="cpu")
     assert (shared.metrics.count, shared.metrics.heads) == (12, {})
+
+
+def make_plausible(table: Path) -> None:
+    """Let the stored head `mood` be right with 90 % three times in four."""
+    stored = pd.read_csv(table)
+    right = np.arange(len(stored)) % 4 > 0
+    calm = (stored["target_mood"] == "calm") == right
+    stored["head_mood:calm"] = np.where(calm, 0.9, 0.1)
+    stored["head_mood:tense"] = np.where(calm, 0.1, 0.9)
+    stored.to_csv(table, index=False)
+
+
+def test_every_head_for_classes_gets_a_temperature_of_its_own(two_heads) -> None:
+    train("runs/a")
+    make_plausible(Path("runs/a/heads-val.csv"))
+    weights = Path("runs/a/best.safetensors")
+    before = fer_core.evaluate(weights, device="cpu")
+    output = run("calibrate", "runs/a")
+    stored = pd.read_csv("runs/a/heads-val.csv").dropna(subset="target_mood")
+    scores = stored[["head_mood:calm", "head_mood:tense"]].to_numpy()
+    expected = fit_temperature(scores, stored["target_mood"].map(("calm", "tense").index).to_numpy())
+    calibration = read_header(weights).calibration
+    found = calibration.heads["mood"]
+    assert found.temperature == pytest.approx(expected)
+    assert found.temperature != calibration.temperature
+    assert "tension" not in calibration.heads
+    assert found.figures["val"].count == len(stored)
+    low, high = found.figures["val"].cross_entropy[::-1]
+    assert low < high
+    assert "head mood\ntest     calibration error" in output
+    assert Path("runs/a/reliability-mood-val.png").stat().st_size > 5000
+    after = fer_core.evaluate(weights, device="cpu")
+    probabilities = apply_temperature(before.probabilities, calibration.temperature)
+    assert after.probabilities == pytest.approx(probabilities, abs=1e-5)
+    moods = apply_temperature(before.heads["mood"].predicted, found.temperature)
+    assert after.heads["mood"].predicted == pytest.approx(moods, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (
+            lambda text: text.replace(",calm,", ",merry,", 1),
+            'target_mood is "merry", expected one of the head\'s classes',
+        ),
+        (lambda text: text.replace("head_mood:calm", "head_mood:else", 1), "is not a table of the head mood"),
+    ],
+)
+def test_a_table_of_heads_that_is_not_the_runs_is_not_calibrated(two_heads, wrong, says) -> None:
+    train("runs/a")
+    path = Path("runs/a/heads-val.csv")
+    path.write_text(wrong(path.read_text()))
+    weights = Path("runs/a/best.safetensors").read_bytes()
+    with pytest.raises(FerError, match=says):
+        fer_core.calibrate("runs/a")
+    assert Path("runs/a/best.safetensors").read_bytes() == weights

@@ -17,7 +17,7 @@ from fer_core.card import Card, read_card
 from fer_core.cli import main
 from fer_core.plugin import WeightsSpec
 from fer_core.plugins import Entry, Plugin, load_plugins
-from fer_core.provenance import Calibration, Model
+from fer_core.provenance import Calibration, HeadCalibration, Model
 from fer_core.runs.resolve import resolve_weights
 from fer_core.testing import check_plugin, make_preprocessing
 from fer_core.weights.checkpoint import save_weights
@@ -69,7 +69,9 @@ def half(path: Path) -> None:
         classes=CLASSES,
         preprocessing=make_preprocessing(16),
         targets=TARGETS,
-        calibration=Calibration(temperature=2.0, heads={"mood": 4.0}, fitted_on="val", bins=15),
+        calibration=Calibration(
+            temperature=2.0, heads={"mood": HeadCalibration(temperature=4.0)}, fitted_on="val", bins=15
+        ),
     )
     save_weights(path, {name: tensor.half() for name, tensor in model.state_dict().items()}, header)
 

@@ -384,7 +384,7 @@ def calibrate(run: str | Path) -> Calibration:
 
     Returns:
         The `temperature`, and for every part in `figures` the calibration error and cross-entropy before and
-        after it.
+        after it; in `heads` the same of further heads.
 
     Raises:
         FerError: No finished run, no validation part, weights chosen on test, or no temperature fits.

@@ -107,13 +107,20 @@ class CalibrationFigures(Record):
     cross_entropy: tuple[Loss, Loss]
 
 
+class HeadCalibration(Record):
+    """The temperature of a further head, and what it changes, as of `Calibration`."""
+
+    temperature: Positive
+    figures: dict[Role, CalibrationFigures] = {}
+
+
 class Calibration(Record):
     """Temperatures that logits are divided by, so that probabilities match the observed accuracy.
 
     Attributes:
         method: How they were found: one temperature by the cross-entropy.
         temperature: Of the logits.
-        heads: Of the logits of further heads.
+        heads: Of further heads for classes, each with its own.
         fitted_on: Part of the data.
         bins: Of the calibration error.
         figures: What changed on every part with stored predictions.
@@ -121,7 +128,7 @@ class Calibration(Record):
 
     method: Literal["temperature"] = "temperature"
     temperature: Positive
-    heads: dict[Name, Positive] = {}
+    heads: dict[Name, HeadCalibration] = {}
     fitted_on: Role
     bins: Annotated[int, Field(ge=1, le=1000)]
     figures: dict[Role, CalibrationFigures] = {}

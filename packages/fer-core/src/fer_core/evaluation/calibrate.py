@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,21 +11,27 @@ import numpy as np
 from fer_core.errors import FerError
 from fer_core.files import write_text
 from fer_core.plotting.reliability import draw_reliability
-from fer_core.provenance import Calibration, CalibrationFigures
+from fer_core.provenance import Calibration, CalibrationFigures, HeadCalibration
 from fer_core.runs import folder as run_folder
-from fer_core.runs.predictions import label_numbers, probabilities_of
+from fer_core.runs.predictions import label_numbers, probabilities_of, read_head
 from fer_core.runs.reading import read_part, read_result
 from fer_core.statistics import apply_temperature, fit_temperature, reliability
 from fer_core.weights.checkpoint import load_weights, save_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from fer_core.runs.records import Result
     from fer_core.statistics import Reliability
     from fer_core.types import Role
+    from fer_core.weights.header import Header
+
+    Stored = tuple[NDArray[np.float64], NDArray[np.int64]]
+    """Probabilities [N, C] and labels [N]."""
+
+logger = logging.getLogger(__name__)
 
 FITTED_ON: Role = "val"
 BINS = 15
@@ -33,9 +40,10 @@ BINS = 15
 def calibrate_run(weights: Path) -> Calibration:
     """Fit a temperature on a run's validation predictions and store it with the chosen weights.
 
-    The weights are rewritten atomically with the temperature in their header, which evaluation and prediction
-    apply; `calibration.json` and `reliability-<part>.png` say what changed. The stored predictions stay those of
-    the weights alone, so calibrating again gives the same.
+    Every further head for classes gets its own. The weights are rewritten atomically with the temperatures in
+    their header, which evaluation and prediction apply; `calibration.json` and `reliability-<part>.png`, or
+    `reliability-<head>-<part>.png`, say what changed. The stored predictions stay those of the weights alone, so
+    calibrating again gives the same.
 
     Args:
         weights: The `best.safetensors` of a finished run.
@@ -57,7 +65,19 @@ def calibrate_run(weights: Path) -> Calibration:
     state, header = load_weights(weights)
     if header.classes != result.classes:
         raise FerError(f"{weights} and {run_folder.RESULT} have other classes: copy them again, or train anew")
-    stored = {part: _read_predictions(folder, part, result) for part in sorted(result.metrics)}
+    label = {part: _read_predictions(folder, part, result) for part in sorted(result.metrics)}
+    temperature, figures = _fit(folder, label)
+    heads = {name: each for name in header.targets if (each := _fit_head(folder, name, header, list(label)))}
+    found = Calibration(temperature=temperature, heads=heads, fitted_on=FITTED_ON, bins=BINS, figures=figures)
+    save_weights(weights, state, header.model_copy(update={"calibration": found}))
+    write_text(folder / run_folder.CALIBRATION, found.text())
+    return found
+
+
+def _fit(
+    folder: Path, stored: Mapping[Role, Stored], head: str = ""
+) -> tuple[float, dict[Role, CalibrationFigures]]:
+    """The temperature by the validation part, and what it changes on every part; draws the diagrams."""
     temperature = fit_temperature(*stored[FITTED_ON])
     figures = {}
     for part, (probabilities, labels) in stored.items():
@@ -66,12 +86,26 @@ def calibrate_run(weights: Path) -> Calibration:
             "as trained": reliability(probabilities, labels, BINS),
             f"temperature {temperature:.3f}": reliability(after, labels, BINS),
         }
-        draw_reliability(curves, f"Reliability, {part} split").save(folder / f"reliability-{part}.png")
+        name, title = (f"{head}-{part}", f"head {head}, {part}") if head else (part, part)
+        draw_reliability(curves, f"Reliability, {title} split").save(folder / f"reliability-{name}.png")
         figures[part] = _figures(labels, (probabilities, after), tuple(curves.values()))
-    found = Calibration(temperature=temperature, fitted_on=FITTED_ON, bins=BINS, figures=figures)
-    save_weights(weights, state, header.model_copy(update={"calibration": found}))
-    write_text(folder / run_folder.CALIBRATION, found.text())
-    return found
+    return temperature, figures
+
+
+def _fit_head(folder: Path, head: str, header: Header, parts: Sequence[Role]) -> HeadCalibration | None:
+    """As `_fit`; None for a head of numbers, and where no face of the validation part has the target."""
+    if not header.targets[head]:
+        return None
+    found = {part: _read_head(folder, part, head, header.targets[head]) for part in parts}
+    stored = {part: each for part, each in found.items() if len(each[1])}
+    if FITTED_ON not in stored:
+        return None
+    try:
+        temperature, figures = _fit(folder, stored, head)
+    except FerError as error:
+        logger.warning(f"the head {head} stays as it is: {error}")
+        return None
+    return HeadCalibration(temperature=temperature, figures=figures)
 
 
 def _figures(
@@ -103,9 +137,12 @@ def _folder(weights: Path) -> Path:
     return folder
 
 
-def _read_predictions(folder: Path, part: Role, result: Result) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Probabilities [N, C] and labels [N] of `predictions-PART.csv`."""
+def _read_predictions(folder: Path, part: Role, result: Result) -> Stored:
     table = read_part(folder, part, result)
     if table is None:
         raise FerError(f"{folder} has no {run_folder.PREDICTIONS}{part}.csv: copy it again, or train again")
     return probabilities_of(table, result.classes), label_numbers(table, result.classes)
+
+
+def _read_head(folder: Path, part: Role, head: str, classes: Sequence[str]) -> Stored:
+    return read_head(folder / f"{run_folder.HEADS}{part}.csv", head, classes)

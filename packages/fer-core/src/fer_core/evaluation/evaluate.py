@@ -188,7 +188,7 @@ def evaluate_network(
     """
     loader = network.loader(pack, rows, match.labels, batch_size=batch_size, workers=workers)
     with killed_workers_told():
-        found = predict(network.model, loader, network.engine, network.temperature)
+        found = predict(network.model, loader, network.engine, network.header.temperatures)
     loader.close()
     return score(found, network.header, network.checkpoint, dataset, match)
 

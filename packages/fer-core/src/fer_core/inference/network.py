@@ -150,5 +150,7 @@ def _header_of(head: str, header: Header, checkpoint: Path) -> Header:
     calibration = header.calibration
     if calibration is not None:
         fitted = calibration.heads.get(head)
-        calibration = None if fitted is None else calibration.model_copy(update={"temperature": fitted})
+        calibration = (
+            None if fitted is None else calibration.model_copy(update={"temperature": fitted.temperature})
+        )
     return header.model_copy(update={"classes": header.targets[head], "calibration": calibration})

@@ -87,13 +87,16 @@ def check_finite(probabilities: ArrayLike, what: str, names: Sequence[str] = ())
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, loader: Loader, engine: Engine, temperature: float = 1.0) -> Predictions:
+def predict(
+    model: nn.Module, loader: Loader, engine: Engine, temperatures: Mapping[str, float] | None = None
+) -> Predictions:
     """Run `model` in eval mode over one pass of `loader`; its mode is restored afterwards.
 
-    Probabilities are softmax(logits / `temperature`).
+    Probabilities are softmax(logits / temperature), where `temperatures` has one for the output.
     With several processes each runs its loader's share, and all get all of it, every face once, sorted by row.
     """
     began = time.perf_counter()
+    fitted = temperatures or {}
     was_training = model.training
     model.eval()
     parts: dict[str, list[Tensor]] = {}
@@ -101,8 +104,10 @@ def predict(model: nn.Module, loader: Loader, engine: Engine, temperature: float
         batch = engine.place(cpu_batch)
         with engine.autocast(), engine.compiled(loader.whole(number)):
             outputs = outputs_of(model, batch["image"])
-        outputs["logits"] = outputs["logits"] / temperature
-        outputs = {name: each if each.dim() == 1 else each.softmax(dim=1) for name, each in outputs.items()}
+        outputs = {
+            name: each if each.dim() == 1 else (each / fitted.get(name, 1)).softmax(dim=1)
+            for name, each in outputs.items()
+        }
         for name, each in {"index": batch["index"], "label": batch["label"], **outputs}.items():
             parts.setdefault(name, []).append(each)
     model.train(was_training)

@@ -13,6 +13,7 @@ import numpy as np
 
 from fer_core.errors import FerError
 from fer_core.records import found, read_bytes
+from fer_core.types import HEAD, TARGET
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,6 +79,41 @@ def read_predictions(path: Path, classes: Sequence[str], advice: str = ADVICE) -
         raise FerError(f"{path} is not a table of predictions ({reason}): {advice}") from error
     _check(path, table, tuple(classes), table[scores].to_numpy(), advice)
     return table
+
+
+def read_head(
+    path: Path, head: str, classes: Sequence[str], advice: str = ADVICE
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """What a head predicts for the faces that have its target, of a table `heads-PART.csv`.
+
+    Args:
+        path: The file.
+        head: The name of the target.
+        classes: The K classes of the head.
+        advice: What to do where it is not such a table.
+
+    Returns:
+        Probabilities [N, K], and labels [N] as positions in `classes`.
+
+    Raises:
+        FerError: The file is unreadable, or has other columns or values.
+    """
+    import pandas as pd
+
+    scores = [f"{HEAD}{head}:{name}" for name in classes]
+    kinds = {TARGET + head: str} | dict.fromkeys(scores, np.float64)
+    content = read_bytes(path, advice)
+    try:
+        table = pd.read_csv(io.BytesIO(content), usecols=list(kinds), dtype=kinds, keep_default_na=False)
+    except ValueError as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise FerError(f"{path} is not a table of the head {head} ({reason}): {advice}") from error
+    table = table[table[TARGET + head] != ""]
+    labels = table[TARGET + head].map({name: number for number, name in enumerate(classes)})
+    if labels.isna().any():
+        unknown = table[TARGET + head][labels.isna()].iloc[0]
+        raise FerError(f"{path}: {TARGET}{head} is {found(unknown)}, expected one of the head's classes: {advice}")
+    return np.asarray(table[scores], dtype=np.float64), np.asarray(labels, dtype=np.int64)
 
 
 def classes_of(path: Path, advice: str) -> tuple[str, ...]:

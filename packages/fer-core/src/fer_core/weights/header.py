@@ -13,7 +13,7 @@ from fer_core import registry
 from fer_core.preprocessing import Preprocessing
 from fer_core.provenance import Calibration, Component, Dataset, Model, Split, Start
 from fer_core.records import MAX_CLASSES, Classes, Count, Name, Number, Record, Sha256, Text, misfit
-from fer_core.types import Role
+from fer_core.types import HEAD, Role
 
 FORMAT: Literal[2] = 2
 
@@ -86,6 +86,14 @@ class Header(Record):
     def temperature(self) -> float:
         """What logits are divided by."""
         return 1.0 if self.calibration is None else self.calibration.temperature
+
+    @property
+    def temperatures(self) -> dict[str, float]:
+        """Output of the model -> what it is divided by; empty where the weights are not calibrated."""
+        if self.calibration is None:
+            return {}
+        heads = {HEAD + name: each.temperature for name, each in self.calibration.heads.items()}
+        return {"logits": self.calibration.temperature, **heads}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
