@@ -46,6 +46,7 @@ def test_layouts(tmp_path, name, header, end):
         "surprise",
     ]
     assert [SPEC.splits[split] for split in dataset.table["split"]] == ["train", "train", "val", "test"]
+    assert str(dataset.alignment) == "box + 5%"
     for row in (3, 0, 2):
         image = dataset.read(row)
         assert image.dtype == np.uint8

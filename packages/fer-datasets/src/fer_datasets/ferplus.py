@@ -13,6 +13,7 @@ import pandas as pd
 from fer_core.plugin import FERDataset, FerError, nearest
 
 from fer_datasets.copies import leave_out
+from fer_datasets.fer2013 import CUT
 from fer_datasets.ferplus_copies import from_class_folders, from_modified
 from fer_datasets.ferplus_votes import FOLDERS, Voted, find_pixels, from_folders, from_names, from_rows
 from fer_datasets.files import layout_error, require_folder
@@ -61,6 +62,7 @@ def load(
     require_folder(SPEC, root)
     voted = _find_votes(root, labels)
     dataset = _with_votes(root, voted, mode) if voted else _without_votes(root, mode, labels)
+    dataset.alignment = CUT
     leave_out(dataset, SPEC.splits, dedup=dedup, drop_constant=drop_constant)
     return dataset
 
