@@ -6,7 +6,7 @@ READY  := $(VENV)/ready
 OWN    := $(wildcard packages/*)
 INPUTS := constraints.txt requirements-dev.txt $(wildcard packages/*/pyproject.toml)
 
-.PHONY: setup demo test test-slow lint docs bench wheels clean
+.PHONY: setup demo test test-slow test-long lint docs bench wheels clean
 
 setup: $(READY)
 
@@ -23,11 +23,19 @@ demo: setup
 	$(BIN)/fer-run train dan synthetic
 
 # A process for each CPU; with threads of their own they would compete for the same CPUs.
+PYTHONS := --numprocesses auto --maxprocesses 8 --durations 15
+test test-slow test-long: export OMP_NUM_THREADS := 1
+
+# The core's tests see no plugin but their own.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+	$(BIN)/python tests/alone.py fer-core $(PYTHONS) --dist loadfile
+	$(BIN)/python -m pytest $(PYTHONS) --dist loadfile --ignore packages/fer-core
 
 test-slow: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal --durations 15 -m "slow and not gpu"
+	$(BIN)/python -m pytest $(PYTHONS) --dist worksteal -m "slow and not long and not gpu"
+
+test-long: setup
+	$(BIN)/python -m pytest $(PYTHONS) --dist worksteal -m "long and not gpu"
 
 lint: setup
 	$(BIN)/ruff check .

@@ -325,6 +325,7 @@ def test_a_crash_ends_its_run_alone(site, tmp_path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_runner_killed_twice_ends_with_the_same_bytes(site, wait_for, tmp_path) -> None:
     site.install("fer-tests", PLUGIN)
     whole = start(site, tmp_path, *COMMAND, "--root", "whole")
@@ -431,6 +432,7 @@ def test_a_cluster_that_does_not_answer_is_one_line(tiny, monkeypatch) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @NEEDS_RAY
 @NEEDS_PROC
 def test_ray_gives_the_files_of_the_local_runner_whoever_is_killed(on_ray, wait_for, tmp_path) -> None:

@@ -323,6 +323,7 @@ KILLS = 30
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_thirty_kills_leave_no_trace_in_the_result(environment, tmp_path) -> None:
     """While packing, while a checkpoint is written, while evaluating, and at any moment of a run at all.
