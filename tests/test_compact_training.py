@@ -77,9 +77,12 @@ def test_weights_of_the_best_seed_are_halved_and_have_a_card(made, monkeypatch, 
     assert np.abs(whole.probabilities - half.probabilities).max() < 0.01
 
     card = Card.parse((tmp_path / "compact.json").read_text(encoding="utf-8"), "the card", "")
-    seeds, own, *_ = card.figures
+    seeds, further, own, *_ = card.figures
     assert seeds.value == pytest.approx(np.mean([scores[run]["test"]["accuracy"] for run in runs]))
+    assert (further.dataset, further.head) == ("fer2013", "fer2013")
     assert (own.value, own.count) == (half.metrics.accuracy, 32)
-    emotions = [each for each in card.figures if each.head == "fer2013"]
+    emotions = [each for each in card.figures if each.head == "fer2013" and each.count]
     assert {each.dataset for each in emotions} == {"fer2013"}
     assert emotions[0].count == 24
+    (found,) = [each for each in card.figures if each.through and each.metric == "recall"]
+    assert found.count == 32

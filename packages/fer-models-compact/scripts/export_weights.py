@@ -2,13 +2,14 @@
 
     python packages/fer-models-compact/scripts/export_weights.py runs/compact --ferplus DIR --fer2013 DIR
 
-Of all runs the one with the best accuracy on FERPlus's validation part is taken; a temperature is fitted there.
-The test parts choose nothing. All figures of the card but the mean over the seeds are those of the written file.
+Of all runs the one with the best accuracy on FERPlus's validation part is taken; temperatures are fitted there.
+The test parts choose nothing. All figures of the card but the means over the seeds are those of the written file.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,11 @@ def main() -> None:
     fer_core.calibrate(chosen)
     weights = given.out / "compact.safetensors"
     halve(chosen / "best.safetensors", weights)
+    data = {"ferplus": (given.ferplus, LABEL), "fer2013": (given.fer2013, "fer2013")}
     figures = [
-        mean_of_seeds([each.metrics["test"].accuracy for each in results.values()]),
-        *measure(weights, "ferplus", given.ferplus, LABEL),
-        *measure(weights, "fer2013", given.fer2013, "fer2013"),
+        *(mean_of_seeds(results, name, *where) for name, where in data.items()),
+        *(figure for name, where in data.items() for figure in measure(weights, name, *where)),
+        *measure_found(weights, "ferplus", given.ferplus),
     ]
     card = describe(figures, results[chosen].protocol.seed)
     (given.out / "compact.json").write_text(card.text(), encoding="utf-8")
@@ -62,15 +64,24 @@ def halve(source: Path, target: Path) -> None:
     save_file(halved, target, metadata=metadata)
 
 
-def mean_of_seeds(accuracies: list[float]) -> CardFigure:
+def mean_of_seeds(runs: Iterable[Path], dataset: str, data: Path, head: str) -> CardFigure:
     """The mean test accuracy of all runs, with Student's interval for another training."""
-    mean, count = float(np.mean(accuracies)), len(accuracies)
+    found = [fer_core.evaluate(run, dataset, data=data, head=head, precision="fp32") for run in runs]
+    scores = [each.metrics.accuracy for each in found]
+    mean, count = float(np.mean(scores)), len(scores)
     interval = None
     if count > 1:
-        width = scipy.stats.t.ppf(0.975, count - 1) * np.std(accuracies, ddof=1) / np.sqrt(count)
+        width = scipy.stats.t.ppf(0.975, count - 1) * np.std(scores, ddof=1) / np.sqrt(count)
         interval = float(max(mean - width, 0)), float(min(mean + width, 1))
-    note = f"mean of {count} seeds, single precision"
-    return CardFigure(dataset="ferplus", part="test", metric="accuracy", value=mean, interval=interval, note=note)
+    return CardFigure(
+        dataset=dataset,
+        part="test",
+        metric="accuracy",
+        value=mean,
+        interval=interval,
+        head=head,
+        note=f"mean of {count} seeds, weights in single precision",
+    )
 
 
 def measure(weights: Path, dataset: str, data: Path, head: str) -> list[CardFigure]:
@@ -100,6 +111,37 @@ def measure(weights: Path, dataset: str, data: Path, head: str) -> list[CardFigu
             recall = float(right.mean())
             figures.append(figure("recall", recall, of_class=name, interval=interval, count=len(right)))
     return figures
+
+
+def measure_found(weights: Path, dataset: str, data: Path) -> list[CardFigure]:
+    """Figures on the faces of the test part that the detector finds again in scenes."""
+    found = fer_core.evaluate(
+        weights, dataset, data=data, precision="fp32", through_detector="auto"
+    ).through_detector
+    assert found is not None
+    common = {"dataset": dataset, "part": "test", "through": found.detector}
+    recall = CardFigure(
+        **common,
+        metric="recall",
+        value=found.recall,
+        interval=proportion_interval(found.found, found.faces),
+        count=found.faces,
+        note="share of the faces that are found in scenes",
+    )
+    if found.metrics is None or found.given is None:
+        return [recall]
+    accuracy = found.metrics.accuracy
+    return [
+        recall,
+        CardFigure(
+            **common,
+            metric="accuracy",
+            value=accuracy,
+            interval=proportion_interval(round(accuracy * found.found), found.found),
+            count=found.found,
+            note=f"of the faces found; {found.given.accuracy:.1%} of the dataset's own images of them",
+        ),
+    ]
 
 
 def describe(figures: list[CardFigure], seed: int) -> Card:
