@@ -1,6 +1,7 @@
 """RAF-DB as users have it: class folders, plain names, attributes, the compound set."""
 
 import pytest
+from fer_core.data.attributes import attributes_of
 from fer_core.errors import FerError
 from fer_datasets.rafdb import load, load_compound
 from fer_datasets.specs import rafdb_compound
@@ -165,9 +166,11 @@ def test_attributes(tmp_path):
     folder = tmp_path / "Annotation" / "manual"
     folder.mkdir(parents=True)
     (folder / "train_00001_manu_attri.txt").write_bytes((LANDMARKS + "1\n2\n4").replace("\n", "\r\n").encode())
-    table = load(tmp_path).table
-    columns = ["attribute_gender", "attribute_race", "attribute_age"]
-    assert table[columns].to_numpy().tolist() == [["female", "Asian", "70+"], ["", "", ""]]
+    assert attributes_of(load(tmp_path)) == {
+        "age": ["70+", "unknown"],
+        "gender": ["female", "unknown"],
+        "race": ["Asian", "unknown"],
+    }
 
 
 @pytest.mark.parametrize("tail", ["1\n2", "1\n2\n5", "1\n-1\n0", "1\nx\n0", "1\n2\n3\n4"])

@@ -326,6 +326,7 @@ def evaluate(
     batch_size: int = 128,
     classes: str | Path | Mapping[str, str | None] | None = None,
     restrict: bool = False,
+    by: Sequence[str] = (),
     through_detector: str | None = None,
     detector_options: Mapping[str, Any] | None = None,
 ) -> Evaluation:
@@ -347,18 +348,20 @@ def evaluate(
         classes: What to do where dataset and checkpoint have different classes: `shared` evaluates the faces of
             those that both have; a mapping, or a YAML file with one, renames, merges or leaves out (null) first.
         restrict: Restrict predictions to classes that the dataset has.
+        by: Attributes of the faces, such as `gender`, to give figures by (`Evaluation.subgroups`). `copies` is
+            whether another face in the training data has the same pixels.
         through_detector: A detector, or `auto`: put the faces into scenes, too, and let it find them again.
         detector_options: Of it.
 
     Raises:
-        FerError: Unusable checkpoint, other classes and no rule for them, an empty part.
+        FerError: Unusable checkpoint, other classes and no rule for them, an empty part, an unknown attribute.
     """
     from fer_core.workflows.evaluate import evaluate_weights
 
     return evaluate_weights(
         checkpoint,
         dataset,
-        None if data is None else Path(data),
+        data,
         split,
         options,
         head=head,
@@ -367,6 +370,7 @@ def evaluate(
         batch_size=batch_size,
         classes=classes,
         restrict=restrict,
+        by=by,
         through_detector=through_detector,
         detector_options=detector_options,
     )
@@ -426,16 +430,7 @@ def diagnose(
     """
     from fer_core.workflows.diagnose import diagnose_weights
 
-    return diagnose_weights(
-        place,
-        dataset,
-        None if data is None else Path(data),
-        split,
-        options,
-        only=only,
-        out=None if out is None else Path(out),
-        device=device,
-    )
+    return diagnose_weights(place, dataset, data, split, options, only=only, out=out, device=device)
 
 
 @checked

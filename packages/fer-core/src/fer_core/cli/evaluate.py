@@ -45,6 +45,13 @@ logger = logging.getLogger(__name__)
 )
 @click.option("--restrict", is_flag=True, help="Restrict predictions to classes that the dataset has.")
 @click.option(
+    "--by",
+    multiple=True,
+    metavar="NAME",
+    help="Give figures by this attribute of the faces, too, or by copies: whether they have one in the training "
+    "data. Repeatable.",
+)
+@click.option(
     "--through-detector",
     metavar="NAME",
     help="Put the faces into scenes, too, find them with this detector (or auto), and report recall and accuracy.",
@@ -63,6 +70,7 @@ def evaluate(
     batch_size: int,
     classes: str | None,
     restrict: bool,
+    by: tuple[str, ...],
     through_detector: str | None,
     head: str | None,
     data: Path | None,
@@ -99,6 +107,7 @@ def evaluate(
         batch_size=batch_size,
         classes=classes,
         restrict=restrict,
+        by=by,
         through_detector=through_detector,
         detector_options=component_options(of_detector, DETECTOR_OPTION),
     )
@@ -111,6 +120,10 @@ def evaluate(
         content |= found.metrics.plain()
         if found.label_space is not None:
             content["label_space"] = found.label_space.plain()
+        if by:
+            content["subgroups"] = {
+                name: [each.plain() for each in values] for name, values in found.subgroups.items()
+            }
         if found.through_detector is not None:
             content["through_detector"] = found.through_detector.plain()
         print_json(content)
@@ -142,8 +155,20 @@ def _print(found: Evaluation) -> None:
     click.echo("  recall")
     for name, value in metrics.recall.items():
         click.echo(f"    {name:<18} {'absent' if value is None else f'{value:7.2%}'}")
+    _print_subgroups(found)
     if found.through_detector is not None:
         _print_through(found.through_detector)
+
+
+def _print_subgroups(found: Evaluation) -> None:
+    head = f"{'accuracy':>8}  {'95 % interval':<18} {'mean class accuracy':>19} {'faces':>7}"
+    for name, values in found.subgroups.items():
+        width = max(18, *(len(each.value) for each in values))
+        click.echo(f"  {f'by {name}':<{width + 2}} {head}")
+        for each in values:
+            interval = " to ".join(f"{end:.2%}" for end in each.interval)
+            figures = f"{each.accuracy:8.2%}  {interval:<18} {each.mean_class_accuracy:19.2%} {each.count:7,}"
+            click.echo(f"    {each.value:<{width}} {figures}")
 
 
 def _print_through(through: ThroughDetector) -> None:

@@ -24,7 +24,7 @@ from fer_core.metrics.frame import metrics_frame
 from fer_core.plotting.confusion import draw_confusion
 from fer_core.runs.folder import EVALUATION, HEADS, PREDICTIONS
 from fer_core.runs.predictions import GROUP, write_predictions
-from fer_core.runs.records import FORMAT, Evaluated, EvaluationRecord, LabelSpace
+from fer_core.runs.records import FORMAT, Evaluated, EvaluationRecord, LabelSpace, Subgroup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +56,7 @@ class Evaluation:
         heads: What the heads for extra targets predict, by the name of the target.
         about: Which weights on which data, for reports; None inside a run, whose `result.json` says it.
         seconds: That predicting took, with reading the faces, without loading the weights.
+        subgroups: Figures for each value of the attributes that were asked for, by name.
         through_detector: What it scores where a detector has to find the same faces in scenes, if that was asked.
     """
 
@@ -69,6 +70,7 @@ class Evaluation:
     heads: Mapping[str, Head] = field(default_factory=dict)
     about: Evaluated | None = None
     seconds: float = 0.0
+    subgroups: Mapping[str, tuple[Subgroup, ...]] = field(default_factory=dict)
     through_detector: ThroughDetector | None = None
 
     def to_frame(self) -> pd.DataFrame:
@@ -138,6 +140,7 @@ class Evaluation:
             classes=self.classes,
             metrics=self.metrics,
             label_space=self.label_space,
+            subgroups=dict(self.subgroups),
         )
         write_text(record, content.text())
         return [*written, record]

@@ -11,7 +11,7 @@ from fer_core.machine import Machine
 from fer_core.metrics.record import Metrics
 from fer_core.preprocessing import Preprocessing
 from fer_core.provenance import Component, Dataset, Extension, Model, Split, Start
-from fer_core.records import Classes, Count, Name, Number, Record, Sha256, Text, misfit
+from fer_core.records import Classes, Count, Fraction, Name, Number, Record, Sha256, Text, misfit
 from fer_core.types import Role
 
 FORMAT: Literal[2] = 2
@@ -219,6 +219,24 @@ class Evaluated(Record):
     dataset: EvaluatedData
 
 
+class Subgroup(Record):
+    """How well the faces of one value of an attribute are classified.
+
+    Attributes:
+        value: Of the attribute.
+        count: Number of faces.
+        accuracy: Share of right predictions.
+        interval: 95 % interval of the accuracy (Wilson's, faces as independent).
+        mean_class_accuracy: Mean of the recalls of the classes that these faces have.
+    """
+
+    value: Name
+    count: _AtLeastOne
+    accuracy: Fraction
+    interval: tuple[Fraction, Fraction]
+    mean_class_accuracy: Fraction
+
+
 class EvaluationRecord(Evaluated):
     """`evaluation-PART.json`: an evaluation outside of a run.
 
@@ -226,12 +244,14 @@ class EvaluationRecord(Evaluated):
         classes: What was measured.
         metrics: What it gave.
         label_space: The rule that matched different classes; None if they were the same.
+        subgroups: Attribute -> figures for each of its values.
     """
 
     format: Literal[2]
     classes: Classes
     metrics: Metrics
     label_space: LabelSpace | None = None
+    subgroups: dict[Name, tuple[Subgroup, ...]] = {}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

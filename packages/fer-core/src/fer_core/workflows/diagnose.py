@@ -30,16 +30,17 @@ logger = logging.getLogger(__name__)
 def diagnose_weights(
     place: str | Path,
     dataset: str | None,
-    root: Path | None,
+    data: str | Path | None,
     split: str | None,
     options: Options | None,
     *,
     only: Sequence[str],
-    out: Path | None,
+    out: str | Path | None,
     device: str,
 ) -> Diagnosis:
     """As `fer_core.diagnose`, whose arguments these are."""
     choose_parts(only)
+    root, out = (None if each is None else Path(each) for each in (data, out))
     if dataset is not None:
         find_dataset(dataset)
     if not is_address(place) and Path(place).is_dir() and not is_run(Path(place)):

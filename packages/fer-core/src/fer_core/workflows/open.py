@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from fer_core.data.splits import make_split, thin
 from fer_core.data.union import UnionSpec, find_dataset, part_names, part_roots, recorded_dataset
 from fer_core.errors import FerError, within
 from fer_core.runs.folder import CONFIG
-from fer_core.types import split_name
+from fer_core.types import bare, data_root, split_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,13 +106,61 @@ def choose_rows(
     Raises:
         FerError: The part does not exist or has no faces, or the split's protocol is unknown.
     """
-    own = trained.split if trained else None
     if role == "all":
         return np.arange(len(dataset.table))
     if role not in ("train", "val", "test"):
         raise FerError(f"there is no split {role}: use train, val, test or all")
+    divided = _divide(checkpoint, spec, dataset, trained)
+    rows: NDArray[np.int64] = getattr(divided, role)
+    if len(rows) == 0:
+        raise FerError(f"{spec.name} has no {role} part under {divided.protocol}: use another --split")
+    return rows
+
+
+def trained_faces(
+    checkpoint: Path, header: Header, own: FERDataset | None, root: Path | None
+) -> tuple[FERDataset, NDArray[np.int64]]:
+    """The dataset that a checkpoint was trained on, as in the training, and the rows of its train and val part.
+
+    Args:
+        checkpoint: The weight file.
+        header: Of the weight file.
+        own: The dataset of that name, if it is open already, with whatever options.
+        root: The folder that was given for `own`.
+
+    Raises:
+        FerError: It is unknown what the checkpoint was trained on, or the data are not there.
+    """
+    if header.dataset is None:
+        raise FerError(
+            f"{checkpoint} does not say what it was trained on, so --by copies has no training faces to compare "
+            "with: leave it out"
+        )
+    spec = find_dataset(_trained_on(header))
+    if own is None:
+        root = _recorded_root(checkpoint, spec)
+        if root is None and (absent := " and ".join(_absent_parts(spec))):
+            raise FerError(
+                f"--by copies compares with the training data of {checkpoint}, but {absent} is not at hand: set "
+                f"FER_DATA to the folder that holds {absent}"
+            )
+    if own is None or own.fingerprint() != header.dataset.fingerprint:
+        _, own, _ = open_for(checkpoint, header, None, root, None)
+    divided = _divide(checkpoint, spec, own, header)
+    return own, np.concatenate([divided.train, divided.val])
+
+
+def _absent_parts(spec: DatasetSpec) -> list[str]:
+    """The datasets that are not in the folder where they are expected."""
+    parts = spec.parts if isinstance(spec, UnionSpec) else (spec,)
+    names = [bare(part.name) for part in parts if part.needs_root]
+    return [name for name in names if not data_root(name, None, os.environ).expanduser().exists()]
+
+
+def _divide(checkpoint: Path, spec: DatasetSpec, dataset: FERDataset, trained: Header | None) -> Split:
+    own = trained.split if trained else None
     with within(str(checkpoint)) if own else nullcontext():
-        divided: Split = make_split(
+        divided = make_split(
             dataset,
             spec.splits,
             _recorded_protocol(own, trained.components) if own and trained else "official",
@@ -123,10 +172,7 @@ def choose_rows(
         divided = thin(dataset, divided, own.fraction, own.seed)
     if own is not None and own.digest != divided.digest:
         logger.warning("the dataset differs from the one in training, so its parts may overlap with training data")
-    rows: NDArray[np.int64] = getattr(divided, role)
-    if len(rows) == 0:
-        raise FerError(f"{spec.name} has no {role} part under {divided.protocol}: use another --split")
-    return rows
+    return divided
 
 
 def _recorded_protocol(own: SplitRecord, components: Sequence[Component]) -> str:

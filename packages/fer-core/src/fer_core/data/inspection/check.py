@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections import Counter
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fer_core.data.inspection.copies import pixel_digest
 from fer_core.data.inspection.near_duplicates import group_near, perceptual_hash
 from fer_core.data.inspection.unused_files import compare_files
 from fer_core.data.progress import show_progress
@@ -245,10 +245,8 @@ def _examine(read: Callable[[], np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]
         image = read()
     except (FerError, OSError) as error:
         return _Image(failure=str(error))
-    shape = ",".join(map(str, image.shape))
-    digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16, key=shape.encode()).digest()
     flat = bool((image == image[0, 0]).all())
-    return _Image(digest, flat, perceptual_hash(image) if near and not flat else b"")
+    return _Image(pixel_digest(image), flat, perceptual_hash(image) if near and not flat else b"")
 
 
 def _copies(groups: Iterable[list[int]], splits: list[str], order: list[str]) -> Counts:
