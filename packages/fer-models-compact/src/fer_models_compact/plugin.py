@@ -1,10 +1,10 @@
-"""The plugin's hooks: the model `compact` and the experiment that trains it."""
+"""The plugin's hooks: the model `compact`, its weights and the experiment that trains them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fer_core.plugin import ExperimentSpec, ModelSpec, hookimpl
+from fer_core.plugin import ExperimentSpec, ModelSpec, WeightsSpec, hookimpl
 
 COMPACT = ModelSpec(
     name="compact",
@@ -25,6 +25,20 @@ COMPACT = ModelSpec(
 def fer_models() -> Iterable[ModelSpec]:
     """The model `compact`."""
     return [COMPACT]
+
+
+@hookimpl
+def fer_weights() -> Iterable[WeightsSpec]:
+    """What the experiment trained, in half precision."""
+    return [
+        WeightsSpec(
+            name="compact",
+            model="compact",
+            file="fer_models_compact:compact.safetensors",
+            card="fer_models_compact:compact.json",
+            summary="FERPlus's eight expressions; with --head fer2013 the seven of FER2013",
+        )
+    ]
 
 
 @hookimpl
