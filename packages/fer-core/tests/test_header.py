@@ -148,7 +148,7 @@ def test_logits_are_divided_by_one_unless_a_temperature_was_fitted():
 def test_a_header_is_the_same_after_it_was_written_and_read():
     header = parsed(
         dataset={"name": "bars", "fingerprint": SHA, "counts": {"train": {"sadness": 3}}},
-        calibration=CALIBRATION | {"heads": {"valence": 1.5}},
+        calibration=CALIBRATION | {"heads": {"valence": {"temperature": 1.5}}},
         targets={"valence": [], "mood": ["calm", "tense"]},
         selection={"select": "best:val", "epoch": 2, "step": 8, "metrics": {"val": {"accuracy": 0.5}}},
         imported={"sha256": SHA, "recipe": "paper"},
@@ -168,8 +168,8 @@ def test_counts_are_of_classes_that_the_weights_know(names):
 
 
 def test_temperatures_are_of_targets_that_the_weights_know():
-    given = CALIBRATION | {"heads": {"valence": 2.0}}
-    assert parsed(calibration=given, targets={"valence": []}).calibration.heads == {"valence": 2.0}
+    given = CALIBRATION | {"heads": {"valence": {"temperature": 2.0}}}
+    assert parsed(calibration=given, targets={"valence": []}).calibration.heads["valence"].temperature == 2.0
     assert parsed(calibration=given, targets={"valence": [], "arousal": []}).temperature == 2.5
     with pytest.raises(FerError) as caught:
         parsed(calibration=given, targets={"arousal": []})
