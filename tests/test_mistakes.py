@@ -85,7 +85,7 @@ TABLE = {
     ),
     "no weights to predict with": Mistake(
         "predict photos",
-        r"none are installed: name yours with -m, such as (-m runs/latest)",
+        r"none are installed: .* name yours with -m, such as (-m runs/latest)",
         "predict photos {}",
     ),
 }
