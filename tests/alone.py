@@ -16,19 +16,15 @@ from fer_core.testing import build_wheel, install, isolated_environment
 PACKAGES = Path(__file__).parents[1] / "packages"
 
 
-def make_environment(package: str, folder: Path) -> Path:
-    """The Python of a new environment with the wheels of fer-core and the package."""
-    python = isolated_environment(folder / "env")
-    install(python, *(build_wheel(PACKAGES / name, folder) for name in dict.fromkeys(("fer-core", package))))
-    return python
-
-
-def command(python: Path, package: str, options: Sequence[str]) -> list[str]:
+def tests_of(python: Path, package: str, options: Sequence[str]) -> list[str]:
     """What runs the package's tests by that Python, where its plugins are the only ones."""
     return [str(python), "-m", "pytest", "-p", "no:cacheprovider", *options, str(PACKAGES / package / "tests")]
 
 
 if __name__ == "__main__":
+    package, *options = sys.argv[1:]
     with TemporaryDirectory() as folder:
-        made = make_environment(sys.argv[1], Path(folder))
-        sys.exit(subprocess.run(command(made, sys.argv[1], sys.argv[2:]), check=False).returncode)
+        python = isolated_environment(Path(folder) / "env")
+        names = dict.fromkeys(("fer-core", package))
+        install(python, *(build_wheel(PACKAGES / name, Path(folder)) for name in names))
+        sys.exit(subprocess.run(tests_of(python, package, options), check=False).returncode)

@@ -9,7 +9,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
-from alone import PACKAGES, command, make_environment
+from alone import PACKAGES, tests_of
 from fer_core.testing import build_wheel, fer_run, install, isolated_environment, uninstall
 
 NAMES = sorted(path.name for path in PACKAGES.iterdir() if (path / "pyproject.toml").is_file())
@@ -112,10 +112,11 @@ def test_a_face_is_found_and_labelled_without_a_network(wheels, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({*NAMES} - {"fer-core"}))
-def test_a_package_passes_its_tests_alone(name, tmp_path):
+def test_a_package_passes_its_tests_alone(name, wheels, tmp_path):
     """`make test` runs the core's alone, and nowhere else."""
-    python = make_environment(name, tmp_path)
+    python = isolated_environment(tmp_path / "env")
+    install(python, wheels("fer-core"), wheels(name))
     doctor = fer_run(python, "doctor", cwd=tmp_path)
     assert doctor.returncode == 0, doctor.stdout
-    tests = subprocess.run(command(python, name, ["-q"]), capture_output=True, text=True, check=False)
+    tests = subprocess.run(tests_of(python, name, ["-q"]), capture_output=True, text=True, check=False)
     assert tests.returncode == 0, tests.stdout[-4000:]

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-
 import click
 
 from fer_core.cli.options import json_option, print_json
-
-logger = logging.getLogger(__name__)
 
 
 @click.command()
