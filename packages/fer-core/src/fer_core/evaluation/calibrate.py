@@ -96,7 +96,8 @@ def _fit_head(folder: Path, head: str, header: Header, parts: Sequence[Role]) ->
     """As `_fit`; None for a head of numbers, and where no face of the validation part has the target."""
     if not header.targets[head]:
         return None
-    found = {part: _read_head(folder, part, head, header.targets[head]) for part in parts}
+    files = {part: folder / f"{run_folder.HEADS}{part}.csv" for part in parts}
+    found = {part: read_head(file, head, header.targets[head]) for part, file in files.items()}
     stored = {part: each for part, each in found.items() if len(each[1])}
     if FITTED_ON not in stored:
         return None
@@ -142,7 +143,3 @@ def _read_predictions(folder: Path, part: Role, result: Result) -> Stored:
     if table is None:
         raise FerError(f"{folder} has no {run_folder.PREDICTIONS}{part}.csv: copy it again, or train again")
     return probabilities_of(table, result.classes), label_numbers(table, result.classes)
-
-
-def _read_head(folder: Path, part: Role, head: str, classes: Sequence[str]) -> Stored:
-    return read_head(folder / f"{run_folder.HEADS}{part}.csv", head, classes)
