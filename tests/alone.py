@@ -16,7 +16,7 @@ from fer_core.testing import build_wheel, install, isolated_environment
 PACKAGES = Path(__file__).parents[1] / "packages"
 
 
-def tests_of(python: Path, package: str, options: Sequence[str]) -> list[str]:
+def pytest_command(python: Path, package: str, options: Sequence[str]) -> list[str]:
     """What runs the package's tests by that Python, where its plugins are the only ones."""
     return [str(python), "-m", "pytest", "-p", "no:cacheprovider", *options, str(PACKAGES / package / "tests")]
 
@@ -27,4 +27,4 @@ if __name__ == "__main__":
         python = isolated_environment(Path(folder) / "env")
         names = dict.fromkeys(("fer-core", package))
         install(python, *(build_wheel(PACKAGES / name, Path(folder)) for name in names))
-        sys.exit(subprocess.run(tests_of(python, package, options), check=False).returncode)
+        sys.exit(subprocess.run(pytest_command(python, package, options), check=False).returncode)

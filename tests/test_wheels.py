@@ -9,7 +9,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
-from alone import PACKAGES, tests_of
+from alone import PACKAGES, pytest_command
 from fer_core.testing import build_wheel, fer_run, install, isolated_environment, uninstall
 
 NAMES = sorted(path.name for path in PACKAGES.iterdir() if (path / "pyproject.toml").is_file())
@@ -118,5 +118,5 @@ def test_a_package_passes_its_tests_alone(name, wheels, tmp_path):
     install(python, wheels("fer-core"), wheels(name))
     doctor = fer_run(python, "doctor", cwd=tmp_path)
     assert doctor.returncode == 0, doctor.stdout
-    tests = subprocess.run(tests_of(python, name, ["-q"]), capture_output=True, text=True, check=False)
+    tests = subprocess.run(pytest_command(python, name, ["-q"]), capture_output=True, text=True, check=False)
     assert tests.returncode == 0, tests.stdout[-4000:]
